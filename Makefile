@@ -1,0 +1,77 @@
+# drawloom: what a developer runs. `make help` lists the targets.
+
+PYTHON ?= python3
+
+BIN   := .venv/bin
+STAMP := .venv/.stamp
+PINS  := requirements/dev.txt
+
+# A Python that will do: at least 3.11, and able to make a virtual environment.
+FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow check format bench pins
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP)  ## make .venv from the pins, with drawloom in it (again when they change)
+
+$(STAMP): pyproject.toml $(PINS)
+	@if [ ! -x $(BIN)/python ]; then \
+	  found=; \
+	  for python in $(PYTHON) python3.13 python3.12 python3.11; do \
+	    if $$python -c '$(FITS)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "drawloom needs Python 3.11 or newer, with its venv module." >&2; \
+	    echo "  has   $$($(PYTHON) --version 2>&1 | tail -n 1) ('$(PYTHON)'), and no python3.13, 3.12 or 3.11 that will do" >&2; \
+	    echo "  try   make setup PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making .venv with $$found ($$($$found --version))"; \
+	  $$found -m venv .venv; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes --only-binary :all: -r $(PINS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## map a digit classifier onto a chip, run it, show what it costs
+	$(BIN)/python examples/digits/demo.py
+
+test: setup  ## every test that is not slow
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
+
+slow: setup  ## the slow tests
+	@if $(BIN)/python -m pytest -q -m slow --collect-only >/dev/null 2>&1; status=$$?; [ $$status -eq 5 ]; then \
+	  echo "slow: no test is marked slow; nothing to run"; \
+	else \
+	  $(BIN)/python -m pytest -q -m slow -n 2; \
+	fi
+
+check: setup  ## style, types, the ladder of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: setup  ## let ruff lay the code out and mend what it can
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: setup  ## run every benchmark in benchmarks/
+	@set -e; ran=0; for bench in benchmarks/*.py; do \
+	  [ -e "$$bench" ] || continue; \
+	  echo "== $$bench"; $(BIN)/python "$$bench"; ran=1; \
+	done; [ $$ran = 1 ] || echo "bench: benchmarks/ is empty; nothing to run"
+
+# Keeps the versions that stand in the pins unless pyproject.toml asks for others;
+# UPGRADE=--upgrade takes the newest.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+  --no-emit-index-url --no-annotate --no-header --python-version 3.11 $(UPGRADE)
+
+pins:  ## write requirements/*.txt anew from pyproject.toml
+	$(COMPILE) --extra dev -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt
