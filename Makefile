@@ -55,7 +55,7 @@ check: setup  ## style, types, the ladder of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: setup  ## let ruff lay the code out and mend what it can
 	$(BIN)/ruff check --fix-only

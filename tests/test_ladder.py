@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,15 @@ def pinned(name: str) -> dict[str, str]:
 
 
 def test_a_room_imports_only_rooms_below_it() -> None:
-    done = run(str(Path(sys.executable).with_name("lint-imports")))
+    done = run(str(Path(sys.executable).with_name("lint-imports")), "--no-logo")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_architecture_shows_the_ladder_that_is_held() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    ladder = next(c for c in contracts["contracts"] if c["id"] == "ladder")
+    page = (ROOT / "ARCHITECTURE.md").read_text().split("## The ladder")[1]
+    assert page.split("```")[1].strip().splitlines() == ladder["layers"]
 
 
 def test_no_module_is_longer_than_400_lines() -> None:
@@ -49,7 +57,8 @@ def test_every_folder_is_named_after_what_flows_through_it() -> None:
 
 def test_every_folder_with_modules_is_a_package() -> None:
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
-    assert [str(path.relative_to(ROOT)) for path in folders if not (path / "__init__.py").exists()] == []
+    bare = [str(path.relative_to(ROOT)) for path in folders if not (path / "__init__.py").exists()]
+    assert bare == []
 
 
 def test_import_drawloom_is_light() -> None:
