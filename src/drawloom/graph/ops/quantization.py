@@ -1,0 +1,121 @@
+"""Between floats and small integers: scale and zero point, per tensor or per axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array, Node, TensorType
+from drawloom.graph.operator import (
+    FLOATS,
+    Arrays,
+    Operator,
+    Types,
+    dtype_attr,
+    given,
+    maybe,
+    need_axis,
+    need_dtype,
+    optional,
+    refuse,
+    tensor,
+)
+from drawloom.graph.ops.matrix import spread
+from drawloom.graph.rounding import narrow, wide
+
+CODES = frozenset({DType.I8, DType.U8, DType.I16, DType.U16})
+
+
+def _need_scale(node: Node, types: Types) -> None:
+    """Scale (and zero) hold one value, or one for each index along the axis."""
+    x, scale, zero = given(types, 0), given(types, 1), optional(types, 2)
+    if scale.dtype not in FLOATS:
+        refuse(node, types, "the scale must be a float")
+    if zero is not None and zero.shape != scale.shape:
+        refuse(node, types, "scale and zero point must have one shape")
+    if scale.shape in ((), (1,)):
+        return
+    axis = need_axis(node, types, len(x.shape), default=1)
+    if scale.shape != (x.shape[axis],):
+        refuse(
+            node, types, f"the scale must have shape () or ({x.shape[axis]},), along axis {axis}"
+        )
+
+
+def _quantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
+    x = need_dtype(node, types, 0, FLOATS | {DType.I32})
+    _need_scale(node, types)
+    if optional(types, 2) is not None:
+        return (TensorType(need_dtype(node, types, 2, CODES).dtype, x.shape),)
+    dtype = dtype_attr(node, types, "output_dtype", DType.U8)
+    return (TensorType(dtype, x.shape),)
+
+
+def _quantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """saturate(round_half_even(x / scale) + zero); NaN gives the zero point."""
+    x, zero = tensor(arrays, 0), maybe(arrays, 2)
+    axis = node.int("axis", 1)
+    scale = spread(wide(tensor(arrays, 1)), x.ndim, axis)
+    dtype = DType(node.str("output_dtype", "u8")).numpy if zero is None else zero.dtype
+    shift = 0.0 if zero is None else spread(wide(zero), x.ndim, axis)
+    info = np.iinfo(dtype)
+    codes = np.rint(_quotient(x, tensor(arrays, 1), scale))
+    codes = np.where(np.isnan(codes), 0.0, codes) + shift
+    return (np.clip(codes, info.min, info.max).astype(dtype),)
+
+
+def _quotient(x: Array, scale: Array, shaped: Array) -> Array:
+    """Divide: x / scale rounded to the scale's precision, f32 at least, as ONNX does it."""
+    quotient = wide(x) / shaped
+    return quotient if scale.dtype == np.float64 else wide(narrow(quotient, np.dtype(np.float32)))
+
+
+def _dequantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
+    x = need_dtype(node, types, 0, CODES | {DType.I32})
+    _need_scale(node, types)
+    zero = optional(types, 2)
+    if zero is not None and zero.dtype is not x.dtype:
+        refuse(node, types, "the zero point must have x's dtype")
+    return (TensorType(given(types, 1).dtype, x.shape),)
+
+
+def _dequantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """(x - zero) * scale, rounded once to the scale's format."""
+    x, scale, zero = tensor(arrays, 0), tensor(arrays, 1), maybe(arrays, 2)
+    axis = node.int("axis", 1)
+    shift = 0.0 if zero is None else spread(wide(zero), x.ndim, axis)
+    return (narrow((wide(x) - shift) * spread(wide(scale), x.ndim, axis), scale.dtype),)
+
+
+def _dynamic_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
+    x = need_dtype(node, types, 0, FLOATS)
+    if not x.size:
+        refuse(node, types, "x must hold an element")
+    return (TensorType(DType.U8, x.shape), TensorType(x.dtype, ()), TensorType(DType.U8, ()))
+
+
+def _dynamic(_node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """u8 codes for the range of x widened to hold 0; also the scale and zero point."""
+    x = tensor(arrays, 0)
+    low = min(0.0, float(wide(x).min()))
+    high = max(0.0, float(wide(x).max()))
+    scale = narrow(np.asarray((high - low) / 255.0), x.dtype)
+    step = float(scale) or 1.0
+    zero = np.clip(np.rint(narrow(np.asarray(-low / step), np.dtype(np.float32))), 0, 255)
+    codes = np.rint(_quotient(x, scale, np.asarray(step))) + zero
+    return (np.clip(codes, 0, 255).astype(np.uint8), scale, np.asarray(zero, np.uint8))
+
+
+OPERATORS = {
+    "QuantizeLinear": Operator(
+        "QuantizeLinear",
+        "x scale zero?",
+        _quantize_rule,
+        _quantize,
+        {"axis": "int", "saturate": "int", "output_dtype": "str"},
+    ),
+    "DequantizeLinear": Operator(
+        "DequantizeLinear", "x scale zero?", _dequantize_rule, _dequantize, {"axis": "int"}
+    ),
+    "DynamicQuantizeLinear": Operator("DynamicQuantizeLinear", "x", _dynamic_rule, _dynamic),
+}
