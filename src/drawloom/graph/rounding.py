@@ -38,7 +38,7 @@ LARGEST = {
     DType.F64: float(np.finfo(np.float64).max),
     DType.F32: float(np.finfo(np.float32).max),
     DType.F16: 65504.0,
-    DType.BF16: float(ml_dtypes.finfo(_BF16).max),
+    DType.BF16: (2.0 - 2.0**-7) * 2.0**127,
 }
 """Largest finite value, by dtype."""
 
@@ -46,6 +46,14 @@ LARGEST = {
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Return whether a NumPy dtype is one of our float formats."""
     return dtype.kind == "f" or dtype == _BF16
+
+
+def integer_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the smallest and the largest value of an integer dtype."""
+    bits = 8 * dtype.itemsize
+    if dtype.kind == "u":
+        return 0, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def wide(array: NDArray[Any]) -> Wide:

@@ -60,8 +60,12 @@ def score_bias(node: Node, mask: Array | None, shape: tuple[int, ...]) -> Wide:
     keys that stand before the first query); ``left_window`` and
     ``right_window`` bound how far it sees, -1 is unbounded.
     """
-    ahead = np.arange(shape[3])[None, :] - np.arange(shape[2])[:, None] - node.int("offset")
-    hidden = np.zeros(ahead.shape, dtype=bool)
+    ahead = (
+        np.arange(shape[3], dtype=np.int64)[None, :]
+        - np.arange(shape[2])[:, None]
+        - node.int("offset")
+    )
+    hidden: Array = np.zeros(ahead.shape, dtype=bool)
     if node.int("is_causal"):
         hidden |= ahead > 0
     if (left := node.int("left_window", -1)) >= 0:
@@ -87,7 +91,7 @@ def attention_weights(node: Node, q: Wide, k: Wide, bias: Wide) -> Wide:
         scores = cap * np.tanh(scores / cap)
     scores = scores + bias
     peak = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    grown = np.exp(scores - np.where(np.isneginf(peak), 0.0, peak))
+    grown = np.exp(scores - np.where(peak == -np.inf, 0.0, peak))
     total = grown.sum(axis=-1, keepdims=True)
     return grown / np.where(total == 0, 1.0, total)
 

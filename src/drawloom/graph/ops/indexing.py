@@ -109,7 +109,7 @@ def _coordinates(
     """Return NumPy index arrays for ONNX's trailing-coordinate indices."""
     lead = indices.shape[:-1]
     grid = [
-        np.arange(d).reshape((1,) * k + (d,) + (1,) * (len(lead) - k - 1))
+        np.arange(d, dtype=np.int64).reshape((1,) * k + (d,) + (1,) * (len(lead) - k - 1))
         for k, d in enumerate(lead[:batch])
     ]
     picked = [checked(node, indices[..., k], shape[batch + k]) for k in range(indices.shape[-1])]
@@ -195,9 +195,9 @@ def _one_hot(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     depth = node.int("depth")
     axis = node.int("axis", -1) % (indices.ndim + 1)
     front = np.where((indices < 0) & (indices >= -depth), indices + depth, indices)
-    ladder = np.arange(depth).reshape((depth,) + (1,) * (indices.ndim - axis))
-    hot = np.expand_dims(front, axis) == ladder
-    return (np.where(hot, values[1], values[0]),)
+    ladder = np.arange(depth, dtype=np.int64).reshape((depth,) + (1,) * (indices.ndim - axis))
+    hot = np.equal(np.expand_dims(front, axis), ladder)
+    return (values[hot.astype(np.int64)],)
 
 
 def _trilu_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
@@ -228,9 +228,9 @@ def _reverse(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     x, lengths = tensor(arrays, 0), tensor(arrays, 1).astype(np.int64)
     time_first = node.int("time_axis", 0) == 0
     data = x if time_first else np.swapaxes(x, 0, 1)
-    step = np.arange(data.shape[0])[:, None]
+    step = np.arange(data.shape[0], dtype=np.int64)[:, None]
     source = np.where(step < lengths, lengths - 1 - step, step)
-    turned = data[checked(node, source, data.shape[0]), np.arange(data.shape[1])]
+    turned = data[checked(node, source, data.shape[0]), np.arange(data.shape[1], dtype=np.int64)]
     return (turned if time_first else np.swapaxes(turned, 0, 1),)
 
 

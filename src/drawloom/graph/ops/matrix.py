@@ -20,7 +20,7 @@ from drawloom.graph.operator import (
     refuse,
     tensor,
 )
-from drawloom.graph.rounding import wide
+from drawloom.graph.rounding import integer_range, wide
 
 BYTES8 = frozenset({DType.I8, DType.U8})
 
@@ -28,9 +28,8 @@ BYTES8 = frozenset({DType.I8, DType.U8})
 def matmul_shape(node: Node, types: Types, i: int = 0, j: int = 1) -> tuple[int, ...]:
     """Return the shape of operand ``i`` times operand ``j``, or refuse."""
     a, b = _oriented(node, types, i, "trans_a"), _oriented(node, types, j, "trans_b")
-    rows = a[-2:-1] if len(a) > 1 else ()
-    cols = b[-1:] if len(b) > 1 else ()
-    inner = b[-2] if len(b) > 1 else b[-1]
+    rows, cols = a[-2:-1], b[1:][-1:]
+    inner = b[-2:][0]
     if a[-1] != inner:
         refuse(node, types, f"inner dims must agree, {a[-1]} is not {inner}")
     try:
@@ -115,9 +114,9 @@ def _matmul_integer(_node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 def requantize(total: Array, scale: Array, zero: Array) -> Array:
     """Return ``saturate(round_half_even(total * scale) + zero)`` in zero's dtype."""
-    info = np.iinfo(zero.dtype)
+    low, high = integer_range(zero.dtype)
     scaled = np.rint(wide(total) * scale) + wide(zero)
-    return np.clip(scaled, info.min, info.max).astype(zero.dtype)
+    return np.clip(scaled, low, high).astype(zero.dtype)
 
 
 def _qlinear_rule(node: Node, types: Types) -> tuple[TensorType, ...]:

@@ -17,7 +17,7 @@ from drawloom.graph.operator import (
     refuse_attr,
     tensor,
 )
-from drawloom.graph.rounding import is_float, narrow, wide, working
+from drawloom.graph.rounding import integer_range, is_float, narrow, wide, working
 from drawloom.graph.window import Window
 
 _GEOMETRY = {
@@ -53,7 +53,7 @@ def _max(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     x = tensor(arrays, 0)
     window = pool_window(node, x.shape)
     data = working(x)
-    lowest = -np.inf if is_float(x.dtype) else int(np.iinfo(x.dtype).min)
+    lowest = -np.inf if is_float(x.dtype) else integer_range(x.dtype)[0]
     windows = window.view(window.pad(data, lowest))
     rank = len(window.sizes)
     best = windows.max(axis=tuple(range(-rank, 0))).astype(x.dtype, copy=False)
@@ -64,14 +64,17 @@ def _max(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 def _max_positions(window: Window, windows: Array, shape: tuple[int, ...]) -> Array:
     rank = len(window.sizes)
-    flat = windows.reshape(*windows.shape[:-rank], -1).argmax(axis=-1)
-    within = np.unravel_index(flat, window.kernel)
-    index = np.arange(shape[0] * shape[1]).reshape(shape[0], shape[1], *(1,) * rank)
-    for i in range(rank):
-        start = np.arange(window.out[i]) * window.strides[i] - window.pads_before[i]
-        start = start.reshape((-1,) + (1,) * (rank - 1 - i))
-        index = index * window.sizes[i] + start + within[i] * window.dilations[i]
-    return index.astype(np.int64)
+    flat = windows.reshape(*windows.shape[:-rank], -1).argmax(axis=-1).astype(np.int64)
+    planes = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape[:2] + (1,) * rank)
+    index = np.zeros((1,), dtype=np.int64)
+    pitch = 1
+    for i in reversed(range(rank)):
+        start = np.arange(window.out[i], dtype=np.int64) * window.strides[i]
+        start = start.reshape((-1,) + (1,) * (rank - 1 - i)) - window.pads_before[i]
+        index = index + (start + flat % window.kernel[i] * window.dilations[i]) * pitch
+        flat = flat // window.kernel[i]
+        pitch *= window.sizes[i]
+    return index + planes * pitch
 
 
 def _average_rule(node: Node, types: Types) -> tuple[TensorType, ...]:

@@ -21,7 +21,7 @@ from drawloom.graph.operator import (
     tensor,
 )
 from drawloom.graph.ops.matrix import spread
-from drawloom.graph.rounding import narrow, wide
+from drawloom.graph.rounding import integer_range, narrow, wide
 
 CODES = frozenset({DType.I8, DType.U8, DType.I16, DType.U16})
 
@@ -58,10 +58,10 @@ def _quantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     scale = spread(wide(tensor(arrays, 1)), x.ndim, axis)
     dtype = DType(node.str("output_dtype", "u8")).numpy if zero is None else zero.dtype
     shift = 0.0 if zero is None else spread(wide(zero), x.ndim, axis)
-    info = np.iinfo(dtype)
+    low, high = integer_range(dtype)
     codes = np.rint(_quotient(x, tensor(arrays, 1), scale))
     codes = np.where(np.isnan(codes), 0.0, codes) + shift
-    return (np.clip(codes, info.min, info.max).astype(dtype),)
+    return (np.clip(codes, low, high).astype(dtype),)
 
 
 def _quotient(x: Array, scale: Array, shaped: Array) -> Array:

@@ -69,14 +69,14 @@ def source_positions(node: Node, axis: int, size: int, out: int) -> Wide:
     if place == "pytorch_half_pixel" and out == 1:
         return np.zeros(1)
     scale = _scale(node, axis, size, out)
-    # dividing by the ratio of two whole numbers in one step keeps whole results whole
-    shrink = (lambda c: c / scale) if _floats(node, "scales") else (lambda c: c * size / out)
-    if place == "asymmetric":
-        return shrink(cell)
+    exact = not _floats(node, "scales")
     base = 0.0
     if place == "half_pixel_symmetric":
         base = size / 2 * (1 - out / (scale * size))
-    return base + shrink(cell + 0.5) - 0.5
+    half = 0.0 if place == "asymmetric" else 0.5
+    # one division of whole numbers keeps whole results whole; a stated scale is used as it is
+    shrunk = (cell + half) * size / out if exact else (cell + half) / scale
+    return base + shrunk - half
 
 
 def _cropped(node: Node, axis: int, size: int, out: int) -> Wide:
@@ -85,7 +85,7 @@ def _cropped(node: Node, axis: int, size: int, out: int) -> Wide:
     if out == 1:
         return np.array([0.5 * (start + end) * (size - 1)])
     step = (end - start) * (size - 1) / (out - 1)
-    return start * (size - 1) + np.arange(out) * step
+    return start * (size - 1) + np.arange(out, dtype=np.float64) * step
 
 
 def nearest_cells(node: Node, axis: int, size: int, out: int) -> NDArray[np.intp]:

@@ -26,7 +26,7 @@ from drawloom.graph.operator import (
     need_word,
     tensor,
 )
-from drawloom.graph.rounding import Wide, is_float, narrow, wide, working
+from drawloom.graph.rounding import Wide, integer_range, is_float, narrow, wide, working
 
 
 def _same(allowed: frozenset[DType]) -> Rule:
@@ -149,8 +149,8 @@ def _clip(node: Node, x: Array) -> Array:
 
 def _bound(value: float, dtype: np.dtype[Any]) -> Array:
     if not is_float(dtype):
-        info = np.iinfo(dtype)
-        value = int(min(max(value, info.min), info.max))
+        low, high = integer_range(dtype)
+        value = int(min(max(value, low), high))
     return np.asarray(value, dtype=dtype)
 
 
@@ -183,10 +183,10 @@ def cast(x: Array, to: np.dtype[Any]) -> Array:
         return narrow(wide(x), to) if is_float(x.dtype) else narrow(_int_to_wide(x, to), to)
     if not is_float(x.dtype):
         return x.astype(to)
-    info = np.iinfo(to)
+    low, high = integer_range(to)
     whole = np.nan_to_num(np.trunc(wide(x)), nan=0.0, posinf=np.inf, neginf=-np.inf)
-    inside = np.clip(whole, float(info.min), np.nextafter(float(info.max) + 1.0, 0.0))
-    return np.where(whole >= float(info.max), info.max, inside.astype(to)).astype(to)
+    inside = np.clip(whole, float(low), np.nextafter(float(high) + 1.0, 0.0))
+    return np.where(whole >= float(high), high, inside.astype(to)).astype(to)
 
 
 def _int_to_wide(x: Array, to: np.dtype[Any]) -> Array:
