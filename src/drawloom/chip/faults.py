@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from drawloom.chip.schema import ChipFile, Entry, ListEntry, kind_of
+from drawloom.chip.schema import ChipFile, kind_of
 from drawloom.chip.tree import Place, Tree
 from drawloom.errors import Fault, nearest
 
 Path = tuple[str | int, ...]
 _SHAPES = {
+    "missing": "two ends, [low, high]",  # of a range: what a section lacks is told as one fault
     "list_type": "a list such as [1, 2, 4]",
     "tuple_type": "two ends, [low, high]",
     "too_long": "two ends, [low, high]",
@@ -21,22 +22,44 @@ _SHAPES = {
 }
 
 
-def faults_of(error: ValidationError, tree: Tree) -> list[tuple[Place, Fault]]:
-    """Return each fault with its place, for sorting."""
+def faults_of(error: ValidationError, tree: Tree, is_whole: bool) -> list[Fault]:
+    """Return the faults in the order of their lines.
+
+    Args:
+        error: what pydantic found.
+        tree: the file, for lines and texts.
+        is_whole: whether a field that is not there is a fault.
+    """
     found: list[tuple[Place, Fault]] = []
+    lacking: dict[Path, list[Path]] = {}
     for one in error.errors(include_url=False):
         path = tuple(one["loc"])
-        here = tree.nearest(path)
-        fault = _fault(dict(one), path, here)
-        found.append((here.place, fault))
-    return found
+        if one["type"] == "missing" and path[-1] != "value" and path[-2:-1] != ("range",):
+            lacking.setdefault(path[:-1], []).append(path)
+        else:
+            here = tree.nearest(path[:-1] if one["type"] == "missing" else path)
+            found.append((here.place, _fault(dict(one), path, here)))
+    if is_whole:
+        found += [_lacking(section, tree, paths) for section, paths in lacking.items()]
+    return [fault for _, fault in sorted(found, key=lambda pair: (pair[0].file, pair[0].line))]
+
+
+def _lacking(section: Path, tree: Tree, paths: list[Path]) -> tuple[Place, Fault]:
+    """Return one fault for all fields that a section lacks."""
+    here = tree.nearest(section)
+    names = ", ".join(str(path[-1]) for path in paths)
+    where = f"{here.place} {dotted(section)}".rstrip()
+    way_out = "" if section else "or start from a chip that has them, with 'extends'"
+    if len(paths) == 1:
+        way_out = _description(paths[0]) or way_out
+    return here.place, Fault(where, f"{names} missing", way_out)
 
 
 def _fault(error: dict[str, Any], path: Path, here: Tree) -> Fault:
     where = f"{here.place} {dotted(path)}".rstrip()
     kind = error["type"]
-    if kind == "missing":
-        return _missing(where, path)
+    if kind == "missing" and path[-1] == "value":
+        return Fault(where, "value missing", kind_of(_annotation(path[:-1])).allowed)
     if path[-1:] == ("[key]",):
         return Fault(where, "", _allowed_key(path[:-1], error))
     if kind == "extra_forbidden":
@@ -51,21 +74,16 @@ def _fault(error: dict[str, Any], path: Path, here: Tree) -> Fault:
     return Fault(where, _quote(here), _SHAPES.get(kind, str(error["msg"])))
 
 
-def _missing(where: str, path: Path) -> Fault:
-    """Return the fault of a field that is not there."""
-    if path[-2:-1] == ("range",):
-        return Fault(where, "", "two ends, [low, high]")
+def _description(path: Path) -> str:
+    """Return what the schema says of a field."""
     owner = _annotation(path[:-1])
-    fields = owner.model_fields if _is_model(owner) else {}
-    field = fields.get(str(path[-1]))
-    if path[-1] == "value" and _is_model(owner):
-        return Fault(where, "value missing", kind_of(owner).allowed)
-    return Fault(where, "missing", (field.description if field else "") or "a section")
+    field = owner.model_fields.get(str(path[-1])) if _is_model(owner) else None
+    return (field.description if field else "") or ""
 
 
 def dotted(path: Path) -> str:
-    """Return a path as people write it; an entry's value is the entry."""
-    words = [str(step) for step in path if step != "[key]"]
+    """Return a path as people write it; an entry's value, and an end of a range, go without."""
+    words = [str(step) for step in path if step != "[key]" and not isinstance(step, int)]
     return ".".join(words[:-1] if words[-1:] == ["value"] else words)
 
 
@@ -78,7 +96,7 @@ def legal(path: Path) -> list[str]:
 
 def _allowed_key(path: Path, error: dict[str, Any]) -> str:
     keys = _literals(get_args(_annotation(path[:-1])))
-    return nearest(str(path[-1]), keys) if keys else _SHAPES.get(error["type"], error["msg"])
+    return nearest(str(path[-1]), keys) if keys else _SHAPES.get(error["type"], str(error["msg"]))
 
 
 def _fields(path: Path) -> str:
@@ -113,13 +131,8 @@ def _annotation(path: Path) -> Any:
     return here
 
 
-def _is_model(here: Any) -> bool:
+def _is_model(here: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(here, type) and issubclass(here, BaseModel)
-
-
-def is_number(here: Any) -> bool:
-    """Whether a type of the schema is a number's entry."""
-    return _is_model(here) and issubclass(here, (Entry, ListEntry))
 
 
 def _quote(here: Tree) -> str:

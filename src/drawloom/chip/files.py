@@ -10,7 +10,7 @@ that ``import drawloom`` stays quick.
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -57,14 +57,21 @@ def parse_chip(
 
     Raises InputError (``chip.file``) with all faults at once.
     """
-    tree, faults = _resolve(text, file, folder or Path(), opened)
-    is_whole = not any("extends" in fault.path.split() for fault in faults)
-    parsed, more = _validate(tree, is_whole)
-    if parsed is None or faults or more:
-        faults += more
+    given = _resolve(text, file, folder or Path(), opened)
+    parsed, faults = _validate(given)
+    if parsed is None or faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise InputError("chip.file", f"{count} in {file}", faults)
-    return _chip(parsed, tree)
+    return _chip(parsed, given.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a file says with all it extends, and what is wrong with its form."""
+
+    tree: Tree
+    faults: tuple[Fault, ...]
+    is_whole: bool = True  # False when a file it extends could not be opened
 
 
 @cache
@@ -77,11 +84,11 @@ def _path_of(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
         return path
-    raise InputError("chip.file", f"there is no chip '{name}'", [Fault(*_unknown(name))])
+    raise InputError("chip.file", f"there is no chip '{name}'", [Fault(name, "", _unknown(name))])
 
 
-def _unknown(name: str) -> tuple[str, str, str]:
-    return name, "", f"{nearest(name, CATALOG)}; or the path of a chip file, ending in .yaml"
+def _unknown(name: str) -> str:
+    return f"{nearest(name, CATALOG)}; or the path of a chip file"
 
 
 def _text_of(path: Path) -> str:
@@ -94,34 +101,33 @@ def _text_of(path: Path) -> str:
         raise InputError("chip.file", f"cannot read '{path}': not UTF-8 text") from None
 
 
-def _resolve(
-    text: str, file: str, folder: Path, opened: tuple[Path, ...]
-) -> tuple[Tree, list[Fault]]:
-    """Return the tree of a file laid over what it extends."""
+def _resolve(text: str, file: str, folder: Path, opened: tuple[Path, ...]) -> _Given:
+    """Return a file laid over what it extends."""
     tree, faults = read(text, file)
     own = dict(tree.section)
     extends = own.pop("extends", None)
-    top = Tree(tree.place, own)
     if extends is None:
-        return top, faults
-    base, more = _base(extends, folder, opened)
-    faults += more
-    if base is None:
-        return top, faults
-    return over(base, Tree(top.place, _titles(base, file, tree.place) | own)), faults
+        return _Given(Tree(tree.place, own), tuple(faults))
+    base = _base(extends, folder, opened)
+    top = Tree(tree.place, _titles(base.tree, file, tree.place) | own)
+    return _Given(over(base.tree, top), (*faults, *base.faults), base.is_whole)
 
 
-def _base(extends: Tree, folder: Path, opened: tuple[Path, ...]) -> tuple[Tree | None, list[Fault]]:
-    """Return the tree that ``extends`` names; None and a fault when there is none."""
-    name, where = extends.text(), f"{extends.place} extends"
+def _base(extends: Tree, folder: Path, opened: tuple[Path, ...]) -> _Given:
+    """Return what ``extends`` names; a fault when there is no such thing."""
+    name, path = extends.text(), folder / extends.text()
     if name in CATALOG:
-        return _resolve(_text_of(_FOLDER / f"{name}.yaml"), f"{name}.yaml", _FOLDER, ())
-    path = folder / name
-    if path.resolve() in opened:
-        return None, [Fault(where, f"'{name}'", "a file that does not extend this one")]
-    if not path.is_file():
-        return None, [Fault(where, f"'{name}'", _unknown(name)[2])]
-    return _resolve(_text_of(path), path.name, path.parent, (*opened, path.resolve()))
+        return _catalog_file(name)
+    if path.is_file() and path.resolve() not in opened:
+        return _resolve(_text_of(path), path.name, path.parent, (*opened, path.resolve()))
+    allowed = "a file that does not extend this one" if path.is_file() else _unknown(name)
+    fault = Fault(f"{extends.place} extends", f"'{name}'", allowed)
+    return _Given(Tree(extends.place, {}), (fault,), is_whole=False)
+
+
+@cache
+def _catalog_file(name: str) -> _Given:
+    return _resolve(_text_of(_FOLDER / f"{name}.yaml"), f"{name}.yaml", _FOLDER, ())
 
 
 def _titles(base: Tree, file: str, place: Place) -> dict[str, Tree]:
@@ -132,16 +138,12 @@ def _titles(base: Tree, file: str, place: Place) -> dict[str, Tree]:
     return {"name": Tree(place, name), "title": Tree(place, f"{title}, changed in {file}")}
 
 
-def _validate(tree: Tree, is_whole: bool) -> tuple[ChipFile | None, list[Fault]]:
-    """Return the checked file, or None and its faults in the order of their lines."""
+def _validate(given: _Given) -> tuple[ChipFile | None, list[Fault]]:
+    """Return the checked file, or None, and all faults in the order of their lines."""
     try:
-        return ChipFile.model_validate(tree.plain()), []
+        return ChipFile.model_validate(given.tree.plain()), list(given.faults)
     except ValidationError as error:
-        found = sorted(faults_of(error, tree), key=lambda pair: (pair[0].file, pair[0].line))
-        faults = [fault for _, fault in found]
-    if not is_whole:  # what is missing may stand in the file that could not be opened
-        faults = [fault for fault in faults if fault.value != "missing"]
-    return None, faults
+        return None, [*given.faults, *faults_of(error, given.tree, given.is_whole)]
 
 
 def _chip(parsed: ChipFile, tree: Tree) -> Chip:
@@ -183,7 +185,9 @@ def _number(
     """Return an entry's number and note its source; without one, the line says where it stands."""
     ends = getattr(entry, "range", None) or (None, None)
     low, high = (None if end is None else float(end) for end in ends)
-    source = entry.source or f"user file {tree.nearest(path).place}"
+    source = entry.source
+    if source is None:
+        source = f"user file {tree.nearest(path).place}"
     sources[".".join(path)] = Source(source, entry.grade or "F", low, high)
     if isinstance(entry, ListEntry):
         return tuple(entry.value)

@@ -73,6 +73,8 @@ class Kind:
         units = [unit for unit in self.units if unit]
         if not units:
             return f"{self.what} such as {self.example}, without a unit"
+        if len(units) == 1:
+            return f"{self.what} such as {self.example}"
         return f"{self.what} such as {self.example}; units {', '.join(units)}"
 
     def text(self, value: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from drawloom.chip import model
@@ -52,6 +52,11 @@ class Of:
             raise PydanticCustomError("quantity", "{allowed}", {"allowed": str(error)}) from None
 
 
+def _entry(raw: object) -> object:
+    """Return a bare number as the entry that it stands for."""
+    return cast("object", raw) if isinstance(raw, dict) else {"value": raw}
+
+
 class Entry(BaseModel, Generic[T]):
     """One number: alone, or with where it came from, how sure it is and its range."""
 
@@ -64,15 +69,15 @@ class Entry(BaseModel, Generic[T]):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, raw: object) -> object:
-        return raw if isinstance(raw, dict) else {"value": raw}
+        return _entry(raw)
 
-    @model_validator(mode="after")
-    def _inside(self) -> Self:
-        if self.range is not None:
-            low, high = cast("tuple[float, float]", self.range)
-            if not low <= cast("float", self.value) <= high:
-                raise PydanticCustomError("range", "a range that holds the value, low end first")
-        return self
+    @field_validator("range")
+    @classmethod
+    def _holds_value(cls, ends: tuple[float, float] | None, info: ValidationInfo) -> object:
+        value = info.data.get("value")
+        if ends is not None and value is not None and not ends[0] <= value <= ends[1]:
+            raise PydanticCustomError("range", "the range must hold the value, low end first")
+        return ends
 
 
 class ListEntry(BaseModel):
@@ -87,7 +92,7 @@ class ListEntry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _bare(cls, raw: object) -> object:
-        return raw if isinstance(raw, dict) else {"value": raw}
+        return _entry(raw)
 
 
 Count = Entry[Annotated[int, Of(q.COUNT)]]
@@ -142,7 +147,7 @@ class ScratchpadPart(Section):
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if self.reserve_low.value + self.reserve_high.value >= self.bytes.value:
-            raise _rule("reserve_low and reserve_high must leave room in bytes")
+            raise _rule("bytes must be more than reserve_low and reserve_high together")
         return self
 
 

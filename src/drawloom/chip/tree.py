@@ -8,13 +8,13 @@ same as ``dram: {read: 1 GB/s}``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from drawloom.errors import Fault, InputError
 
@@ -61,13 +61,20 @@ class Tree:
         """Return the deepest subtree on the way along ``path``."""
         here = self
         for step in path:
-            if isinstance(here.content, dict) and step in here.content:
-                here = here.content[str(step)]
-            elif isinstance(here.content, list) and isinstance(step, int):
-                here = here.content[min(step, len(here.content) - 1)] if here.content else here
-            else:
+            below = here.below(step)
+            if below is not None:
+                here = below
+            elif step != "value":  # a number alone is its own value
                 break
         return here
+
+    def below(self, step: str | int) -> Tree | None:
+        """Return a field of a section or an item of a list; None when there is no such."""
+        if isinstance(self.content, dict):
+            return self.content.get(str(step))
+        if isinstance(self.content, list) and isinstance(step, int):
+            return self.content[step] if step < len(self.content) else None
+        return None
 
     def text(self) -> str:
         """Return the tree on one line, for messages."""
@@ -104,42 +111,54 @@ class _Reader:
         place = Place(self.file, node.start_mark.line + 1)
         if depth > _DEEPEST:
             self.faults.append(Fault(str(place), "", f"at most {_DEEPEST} sections deep"))
-            return Tree(place, "")
-        if isinstance(node, ScalarNode):
+            made = Tree(place, "")
+        elif node.id == "scalar":
             made = Tree(place, str(node.value))
-        elif isinstance(node, SequenceNode):
+        elif node.id == "sequence":
             made = Tree(place, [self.tree(below, depth + 1) for below in node.value])
         else:
-            assert isinstance(node, MappingNode)
             made = self.mapping(node, place, depth)
         self.seen[id(node)] = made
         return made
 
-    def mapping(self, node: MappingNode, place: Place, depth: int) -> Tree:
+    def mapping(self, node: Any, place: Place, depth: int) -> Tree:
         """Return a section with its dotted keys spread out."""
         fields: dict[str, Tree] = {}
-        for key, value in node.value:
+        written: dict[str, Place] = {}
+        for key, node_below in node.value:
             where = Place(self.file, key.start_mark.line + 1)
-            if not isinstance(key, ScalarNode):
+            if key.id != "scalar":
                 self.faults.append(Fault(str(where), "", "a field's name must be one word"))
                 continue
-            self.put(fields, str(key.value).split("."), self.tree(value, depth + 1), where)
+            name = str(key.value)
+            value = Tree(where, self.tree(node_below, depth + 1).content)
+            if name in written:
+                self.twice(name, where, written[name])
+            else:
+                written[name] = where
+                self.put(fields, name, value)
         return Tree(place, fields)
 
-    def put(self, fields: dict[str, Tree], path: list[str], value: Tree, where: Place) -> None:
-        """Store ``value`` at ``path``; a field given twice is a fault."""
-        for word in reversed(path[1:]):
-            value = Tree(where, {word: value})
-        old = fields.get(path[0])
-        if old is None:
-            fields[path[0]] = Tree(where, value.content)
-        elif len(path) > 1 and old.section and not old.is_entry:
-            below = dict(old.section)
-            self.put(below, path[1:], value.nearest(path[1:]), where)
-            fields[path[0]] = Tree(old.place, below)
-        else:
-            name = ".".join(path)
-            self.faults.append(Fault(f"{where} {name}", "given twice", f"first in {old.place}"))
+    def put(self, fields: dict[str, Tree], name: str, value: Tree) -> None:
+        """Store ``value`` under a name that may be a path."""
+        head, *rest = name.split(".")
+        for word in reversed(rest):
+            value = Tree(value.place, {word: value})
+        fields[head] = self.join(fields[head], value, head) if head in fields else value
+
+    def join(self, old: Tree, new: Tree, name: str) -> Tree:
+        """Return what two writings of one section say together."""
+        if old.is_entry or new.is_entry or not (old.section and new.section):
+            self.twice(name, new.place, old.place)
+            return old
+        both = dict(old.section)
+        for key, below in new.section.items():
+            both[key] = self.join(both[key], below, f"{name}.{key}") if key in both else below
+        return Tree(old.place, both)
+
+    def twice(self, name: str, where: Place, first: Place) -> None:
+        """Note a field that is given twice."""
+        self.faults.append(Fault(f"{where} {name}", "given twice", f"first in {first}"))
 
 
 def read(text: str, file: str) -> tuple[Tree, list[Fault]]:
@@ -149,12 +168,17 @@ def read(text: str, file: str) -> tuple[Tree, list[Fault]]:
     """
     reader = _Reader(file)
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
+        with warnings.catch_warnings(action="ignore", category=ReusedAnchorWarning):
+            node: Any = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as caught:
+        error: Any = caught
         mark = error.problem_mark or error.context_mark
         where = str(Place(file, mark.line + 1)) if mark else file
         fault = Fault(where, str(error.problem or error.context), "")
         raise InputError("chip.file", f"{file} is not YAML", [fault]) from None
+    except RecursionError:
+        fault = Fault(file, "", f"at most {_DEEPEST} sections deep")
+        raise InputError("chip.file", f"{file} is not a chip file", [fault]) from None
     except YAMLError as error:
         first = str(error).splitlines()[0]
         raise InputError("chip.file", f"{file} is not YAML", [Fault(file, first, "")]) from None
