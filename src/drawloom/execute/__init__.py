@@ -1,0 +1,1 @@
+"""Programs run for their values: no time, no graph, only bytes."""

@@ -1,0 +1,109 @@
+"""Byte-addressed memories with bounds, and the tile that owns one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawloom.chip.model import Blocking
+from drawloom.execute.faults import Index, Outside, Refused
+from drawloom.program.commands import Address, Affine
+from drawloom.program.program import Program
+
+POISON = 0xFF
+"""Every byte of memory before it is written: NaN in each float format, -1 in integers."""
+
+POISON_ALL_BYTES = 1 << 28
+"""DRAM up to this size is poisoned whole; larger, as far as regions and data reach."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """One address space: its bytes, and the name it has in messages."""
+
+    name: str
+    bytes: NDArray[np.uint8]
+
+    def array(self, address: int, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return ``count`` contiguous elements at a byte address, as a view.
+
+        Raises:
+            Outside: some of them do not lie in this memory.
+        """
+        last = address + count * dtype.itemsize
+        if address < 0 or count < 0 or last > self.bytes.size:
+            raise Outside(self.name, address, last, self.bytes.size)
+        return self.bytes[address:last].view(dtype)
+
+    def strided(
+        self, address: int, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return elements at ``address + sum(stride * index)`` (bytes), as a view.
+
+        Raises:
+            Outside: some of them do not lie in this memory.
+        """
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        first, last = address, address + dtype.itemsize
+        for n, stride in zip(shape, strides, strict=True):
+            reach = (n - 1) * stride
+            if reach > 0:
+                last += reach
+            else:
+                first += reach
+        if first < 0 or last > self.bytes.size:
+            raise Outside(self.name, first, last, self.bytes.size)
+        return np.ndarray(shape, dtype, self.bytes, address, strides)
+
+
+@dataclass(slots=True, eq=False)
+class Tile:
+    """One tile as its commands see it: its memories, its counters, the other tiles."""
+
+    number: int
+    spm: Memory
+    dram: Memory
+    blocking: Blocking
+    peers: list[Tile] = field(repr=False)
+    counters: dict[int, int] = field(default_factory=dict[int, int])
+    armed: dict[int, int] = field(default_factory=dict[int, int])
+
+    def peer(self, number: int) -> Tile:
+        """Return another tile; Refused when there is no such tile."""
+        if not 0 <= number < len(self.peers):
+            raise Refused(f"there is no tile {number}, only 0 to {len(self.peers) - 1}")
+        return self.peers[number]
+
+
+def at(address: Address, index: Index) -> int:
+    """Return an address in bytes at the given loop indices."""
+    return address.at(index) if isinstance(address, Affine) else address
+
+
+def scratchpad(tile: int, n: int) -> Memory:
+    """Return a tile's poisoned scratchpad of ``n`` bytes."""
+    return Memory(f"the scratchpad of tile {tile}", np.full(n, POISON, np.uint8))
+
+
+def dram_image(program: Program) -> Memory:
+    """Return DRAM as a program finds it: constants in place, all else poisoned.
+
+    The array is not touched where nothing is to lie, so that a DRAM larger
+    than the host's memory costs only what the program uses of it.
+    """
+    image = np.empty(program.dram_bytes, np.uint8)
+    ends = [region.address + region.bytes for region in program.regions]
+    ends += [address + raw.size for address, raw in program.data]
+    small = program.dram_bytes <= POISON_ALL_BYTES
+    used = program.dram_bytes if small else max(ends, default=0)
+    start = 0
+    for address, raw in sorted(program.data, key=lambda item: item[0]):
+        image[start:address] = POISON
+        image[address : address + raw.size] = raw
+        start = max(start, address + raw.size)
+    image[start:used] = POISON
+    return Memory("DRAM", image)
