@@ -1,0 +1,7 @@
+"""ONNX models become graphs."""
+
+from __future__ import annotations
+
+from drawloom.frontends.onnx.read import read_onnx
+
+__all__ = ["read_onnx"]

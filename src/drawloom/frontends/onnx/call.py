@@ -1,0 +1,181 @@
+"""One ONNX node as a rule sees it: attributes in plain Python, operands by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import AttributeProto, GraphProto
+
+from drawloom.frontends.onnx.draft import Draft
+from drawloom.frontends.onnx.tensors import BadTensor, sparse_array, to_array
+from drawloom.graph.ir import Array, Attr, TensorType
+
+
+class Refused(Exception):
+    """A node that cannot become part of a graph: what was found, what is allowed."""
+
+    def __init__(self, found: str, allowed: str, *, sound: bool = True) -> None:
+        super().__init__(found, allowed)
+        self.found = found
+        self.allowed = allowed
+        self.sound = sound
+        """Whether the model is sound, so that it is drawloom that falls short."""
+
+
+class Expand(Exception):
+    """A rule leaves the node to the body that the ONNX standard gives its operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node: its operator, the version that counts, its operands as values of the draft.
+
+    ``inputs`` has "" for an absent operand. ``used`` says of each output
+    whether anything reads it. ``branch`` puts a subgraph's nodes into the
+    draft and returns the values it gives.
+    """
+
+    draft: Draft
+    op: str
+    opset: int
+    layer: str
+    inputs: tuple[str, ...]
+    used: tuple[bool, ...]
+    attributes: Mapping[str, AttributeProto]
+    branch: Callable[[GraphProto], tuple[str, ...]]
+    folder: Path | None = None
+    emitted: list[str] = field(default_factory=list[str])
+
+    # --- operands ------------------------------------------------------------
+
+    def has(self, i: int) -> bool:
+        """Return whether operand ``i`` is given."""
+        return i < len(self.inputs) and bool(self.inputs[i])
+
+    def x(self, i: int = 0) -> str:
+        """Return operand ``i``'s name, which must be given."""
+        if not self.has(i):
+            raise Refused(f"operand {i} is absent", "must be given", sound=False)
+        return self.inputs[i]
+
+    def maybe(self, i: int) -> str:
+        """Return operand ``i``'s name, "" where it is absent."""
+        return self.inputs[i] if i < len(self.inputs) else ""
+
+    def type(self, i: int = 0) -> TensorType:
+        """Return operand ``i``'s type."""
+        return self.draft.type(self.x(i))
+
+    def shape(self, i: int = 0) -> tuple[int, ...]:
+        """Return operand ``i``'s shape."""
+        return self.type(i).shape
+
+    def array(self, i: int, what: str) -> Array:
+        """Return operand ``i``'s values, or refuse: ``what`` must be a constant."""
+        array = self.draft.array(self.x(i))
+        if array is None:
+            raise Refused(f"{what} depends on the model's inputs", f"a constant {what}")
+        return array
+
+    def listed(self, i: int, what: str) -> tuple[int, ...]:
+        """Return operand ``i`` as whole numbers, or refuse when it is no constant."""
+        return tuple(int(v) for v in self.array(i, what).reshape(-1))
+
+    def scalar(self, i: int, what: str) -> int | float | bool:
+        """Return operand ``i``'s one number, or refuse when it is no constant."""
+        array = self.array(i, what)
+        if array.size != 1:
+            raise Refused(f"{what} has shape {list(array.shape)}", "one number", sound=False)
+        return array.reshape(())[()].item()
+
+    # --- attributes ----------------------------------------------------------
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an attribute in plain Python (tensors as arrays), or the default."""
+        proto = self.attributes.get(key)
+        return default if proto is None else plain(proto, self.folder)
+
+    def need(self, key: str) -> Any:
+        """Return an attribute that must be there."""
+        if key not in self.attributes:
+            raise Refused(f"attribute '{key}' is absent", "must be given", sound=False)
+        return self.get(key)
+
+    def refuse(self, key: str, allowed: str) -> NoReturn:
+        """Refuse the node for an attribute's value."""
+        raise Refused(f"attribute {key}={_shown(self.get(key))}", allowed)
+
+    # --- results -------------------------------------------------------------
+
+    def emit(self, op: str, inputs: Sequence[str], count: int = 1, **attrs: Attr) -> str:
+        """Add a node; returns its (first) output."""
+        return self.emit_many(op, inputs, count, **attrs)[0]
+
+    def emit_many(
+        self, op: str, inputs: Sequence[str], count: int, **attrs: Attr
+    ) -> tuple[str, ...]:
+        """Add a node with ``count`` outputs; returns them."""
+        name = f"{self.layer}.{op.lower()}" if self.emitted else self.layer
+        made = self.draft.emit(op, inputs, attrs, name, self.layer, count)
+        self.emitted.extend(made)
+        return made
+
+    def constant(self, array: NDArray[Any], what: str = "constant") -> str:
+        """Add a constant; returns its name."""
+        return self.draft.constant(f"{self.layer}.{what}", array)
+
+    def number(self, value: float, like: str) -> str:
+        """Add a scalar constant of the dtype that value ``like`` has."""
+        dtype = self.draft.type(like).dtype.numpy
+        return self.constant(np.asarray(value).astype(dtype))
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        """Return the value in another shape (itself where it has that shape)."""
+        if self.draft.type(value).shape == tuple(shape):
+            return value
+        return self.emit("Reshape", (value,), shape=tuple(int(d) for d in shape))
+
+
+Rule = Callable[[Call], Sequence[str]]
+
+
+def plain(proto: AttributeProto, folder: Path | None) -> Any:
+    """Return an attribute's value in plain Python.
+
+    Raises:
+        Refused: it is a tensor that cannot be read, or of a kind never used here.
+    """
+    kinds = AttributeProto
+    match proto.type:
+        case kinds.STRING:
+            return proto.s.decode("utf-8", "replace")
+        case kinds.STRINGS:
+            return tuple(s.decode("utf-8", "replace") for s in proto.strings)
+        case kinds.TENSOR | kinds.SPARSE_TENSOR:
+            return _tensor(proto, folder)
+        case kinds.INT | kinds.FLOAT | kinds.GRAPH:
+            field_name = {kinds.INT: "i", kinds.FLOAT: "f", kinds.GRAPH: "g"}[proto.type]
+            return getattr(proto, field_name)
+        case kinds.INTS | kinds.FLOATS:
+            return tuple(proto.ints or proto.floats)
+        case _:
+            word = kinds.AttributeType.Name(proto.type).lower()
+            raise Refused(f"attribute {proto.name} is of kind {word}", "a number, list or tensor")
+
+
+def _tensor(proto: AttributeProto, folder: Path | None) -> Array:
+    try:
+        if proto.type == AttributeProto.SPARSE_TENSOR:
+            return sparse_array(proto.sparse_tensor, folder)
+        return to_array(proto.t, folder)
+    except BadTensor as bad:
+        raise Refused(bad.found, bad.allowed) from None
+
+
+def _shown(value: Any) -> str:
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)

@@ -1,0 +1,71 @@
+"""Operators that ONNX itself, or the model, defines by simpler ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx.defs
+from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
+
+from drawloom.frontends.onnx.tensors import DTYPES
+from drawloom.graph.ir import TensorType
+
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+
+def standard_body(
+    node: NodeProto, opset: int, kinds: Sequence[TensorType | None]
+) -> FunctionProto | None:
+    """Return the body the ONNX standard gives an operator, None where it gives none.
+
+    Some bodies depend on the operands' types, so these are needed.
+    """
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, node.domain.removeprefix("ai.onnx"))
+    except onnx.defs.SchemaError:
+        return None
+    body = FunctionProto()
+    if schema.has_function:
+        version = _newest(schema.function_opset_versions, opset)
+        body.ParseFromString(schema.get_function_with_opset_version(version))
+    elif schema.has_context_dependent_function:
+        version = _newest(schema.context_dependent_function_opset_versions, opset)
+        types = [_type_bytes(kind) for kind in kinds]
+        data = schema.get_context_dependent_function_with_opset_version(
+            version, node.SerializeToString(), types
+        )
+        body.ParseFromString(data)
+    return body if body.node else None
+
+
+def _newest(versions: Sequence[int], opset: int) -> int:
+    return max((v for v in versions if v <= opset), default=min(versions))
+
+
+def _type_bytes(kind: TensorType | None) -> bytes:
+    if kind is None:
+        return TypeProto().SerializeToString()
+    return helper.make_tensor_type_proto(_CODES[kind.dtype], kind.shape).SerializeToString()
+
+
+def bound_attributes(
+    node: NodeProto, outer: dict[str, AttributeProto]
+) -> dict[str, AttributeProto]:
+    """Return a node's attributes; those a function's body refers to are the caller's.
+
+    A reference to an attribute the caller left out is left out too.
+    """
+    bound: dict[str, AttributeProto] = {}
+    for attribute in node.attribute:
+        if not attribute.ref_attr_name:
+            bound[attribute.name] = attribute
+        elif attribute.ref_attr_name in outer:
+            bound[attribute.name] = outer[attribute.ref_attr_name]
+    return bound
+
+
+def called_attributes(
+    body: FunctionProto, given: dict[str, AttributeProto]
+) -> dict[str, AttributeProto]:
+    """Return the attributes inside a function: its defaults, and what the caller gives."""
+    return {a.name: a for a in body.attribute_proto} | given

@@ -1,0 +1,119 @@
+"""ONNX in, graph out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from onnx import ModelProto
+
+from drawloom.errors import InputError, Unsupported
+from drawloom.frontends.onnx.dims import bind_inputs
+from drawloom.frontends.onnx.draft import Draft
+from drawloom.frontends.onnx.file import load_model, opset_of
+from drawloom.frontends.onnx.walk import Scope, Walk, live_nodes
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.ir import Graph, Node
+
+
+def read_onnx(
+    source: str | Path | bytes | ModelProto,
+    dims: Mapping[str, int] | None = None,
+    name: str | None = None,
+) -> Graph:
+    """Return an ONNX model as a graph: shapes settled, constants computed.
+
+    Every value keeps its name in the model, every node's ``layer`` is its name
+    there (``<operator>_<position>`` where it has none). Arithmetic on shapes
+    and on constants is done here and leaves no nodes.
+
+    Args:
+        source: a path, a file's bytes, or the model itself. Data in other
+            files is found only beside a path.
+        dims: the number for each symbolic dim.
+        name: the graph's name; the file's or the model's by default.
+
+    Raises:
+        InputError: the file is no sound ONNX model (``onnx.file``,
+            ``onnx.graph``, ``onnx.nodes``), or its inputs are not settled
+            (``onnx.inputs``).
+        Unsupported: the model has nodes drawloom cannot read (``onnx.nodes``,
+            all of them at once), or is too new (``onnx.opset``).
+    """
+    model, folder = load_model(source)
+    title = name or _title(source, model)
+    graph = model.graph
+    initial = {t.name for t in graph.initializer}
+    initial |= {t.values.name for t in graph.sparse_initializer}
+    kinds = bind_inputs([i for i in graph.input if i.name not in initial], dims or {})
+    draft = Draft(title)
+    for value, kind in kinds.items():
+        draft.builder.input(value, kind)
+    walk = Walk(draft, folder, {(f.domain, f.name): f for f in model.functions})
+    scope = Scope({v: v for v in kinds}, opset_of(model))
+    outputs = [o.name for o in graph.output]
+    walk.constants(graph, scope, live_nodes(graph.node, outputs)[1])
+    walk.nodes(graph.node, outputs, scope)
+    if walk.faults:
+        raise _error(walk, title)
+    return _finish(draft.builder, scope.names, outputs)
+
+
+def _title(source: str | Path | bytes | ModelProto, model: ModelProto) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(source).stem
+    return model.graph.name or "model"
+
+
+def _error(walk: Walk, title: str) -> InputError:
+    count = len({fault.path for fault in walk.faults})
+    nodes = "1 node" if count == 1 else f"{count} nodes"
+    if walk.sound:
+        return Unsupported("onnx.nodes", f"{nodes} of model '{title}' cannot be read", walk.faults)
+    return InputError("onnx.nodes", f"{nodes} of model '{title}' cannot be as given", walk.faults)
+
+
+def _finish(builder: GraphBuilder, names: Mapping[str, str], outputs: list[str]) -> Graph:
+    """Return the graph with the model's own names for values, outputs above all."""
+    wanted = {value: value for value in builder.inputs}
+    for output in outputs:
+        value = names[output]
+        if output != value and value in wanted:
+            value = builder.add("Identity", (value,), name=output)
+        wanted[value] = output
+    for original, value in names.items():
+        wanted.setdefault(value, original)
+    ends = {output: value for value, output in wanted.items() if output in outputs}
+    return _renamed(builder.finish([ends[o] for o in outputs], prune=True), wanted)
+
+
+def _renamed(graph: Graph, wanted: Mapping[str, str]) -> Graph:
+    names = {value: wanted[value] for value in graph.types if value in wanted}
+    taken = set(names.values())
+    for value in graph.types:
+        if value not in names:
+            name = value
+            while name in taken:
+                name += "_"
+            names[value] = name
+            taken.add(name)
+    names[""] = ""
+    nodes = tuple(
+        Node(
+            node.name,
+            node.op,
+            tuple(names[v] for v in node.inputs),
+            tuple(names[v] for v in node.outputs),
+            node.attrs,
+            node.layer,
+        )
+        for node in graph.nodes
+    )
+    return Graph(
+        graph.name,
+        tuple(names[v] for v in graph.inputs),
+        tuple(names[v] for v in graph.outputs),
+        nodes,
+        {names[v]: kind for v, kind in graph.types.items()},
+        {names[v]: array for v, array in graph.constants.items()},
+    )

@@ -1,0 +1,182 @@
+"""ONNX tensors become arrays: raw bytes, typed fields, data in files beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+from onnx import SparseTensorProto, TensorProto
+
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array
+
+DTYPES: dict[int, DType] = {
+    TensorProto.FLOAT: DType.F32,
+    TensorProto.UINT8: DType.U8,
+    TensorProto.INT8: DType.I8,
+    TensorProto.UINT16: DType.U16,
+    TensorProto.INT16: DType.I16,
+    TensorProto.INT32: DType.I32,
+    TensorProto.INT64: DType.I64,
+    TensorProto.BOOL: DType.BOOL,
+    TensorProto.FLOAT16: DType.F16,
+    TensorProto.DOUBLE: DType.F64,
+    TensorProto.UINT32: DType.U32,
+    TensorProto.UINT64: DType.U64,
+    TensorProto.BFLOAT16: DType.BF16,
+}
+
+# Constants of four bits are widened to eight: the same numbers, one to a byte.
+_NIBBLES = {TensorProto.INT4: DType.I8, TensorProto.UINT4: DType.U8}
+
+_INT32_FIELD = frozenset({DType.I8, DType.U8, DType.I16, DType.U16, DType.I32, DType.BOOL})
+_PAIRS = {DType.F16: np.dtype(np.float16), DType.BF16: np.dtype(ml_dtypes.bfloat16)}
+
+
+class BadTensor(Exception):
+    """A tensor that cannot be read: what was found and what is allowed."""
+
+    def __init__(self, found: str, allowed: str) -> None:
+        super().__init__(found, allowed)
+        self.found = found
+        self.allowed = allowed
+
+
+def dtype_word(code: int) -> str:
+    """Return ONNX's word for an element type, such as ``FLOAT8E4M3FN``."""
+    names = TensorProto.DataType.keys()
+    return names[code] if 0 <= code < len(names) else f"type {code}"
+
+
+def dtype_of(code: int) -> DType:
+    """Return the dtype for ONNX's element type.
+
+    Raises:
+        BadTensor: drawloom has no such element type.
+    """
+    if code not in DTYPES:
+        legal = ", ".join(dtype_word(c) for c in DTYPES)
+        raise BadTensor(f"element type {dtype_word(code)}", f"one of {legal}")
+    return DTYPES[code]
+
+
+def to_array(tensor: TensorProto, folder: Path | None) -> Array:
+    """Return a tensor's values; data in other files is mapped, not read.
+
+    Args:
+        tensor: the tensor.
+        folder: where data outside the model may lie; None where it may not.
+
+    Raises:
+        BadTensor: no such element type, or the data is not what the shape needs.
+    """
+    shape = tuple(tensor.dims)
+    if any(d < 0 for d in shape):
+        raise BadTensor(f"shape {list(shape)}", "dims of at least 0")
+    nibble = _NIBBLES.get(tensor.data_type)
+    dtype = nibble or dtype_of(tensor.data_type)
+    size = int(np.prod(shape, dtype=object)) if shape else 1
+    if nibble is not None:
+        return _nibbles(_bytes_of(tensor, folder, (size + 1) // 2), size, nibble).reshape(shape)
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.HasField("raw_data"):
+        raw = _bytes_of(tensor, folder, size * dtype.bytes)
+        return (
+            raw.view(dtype.numpy.newbyteorder("<")).astype(dtype.numpy, copy=False).reshape(shape)
+        )
+    values = _typed(tensor, dtype)
+    if values.size != size:
+        raise BadTensor(f"{values.size} values", f"{size}, as its shape {list(shape)} says")
+    return values.reshape(shape)
+
+
+def sparse_array(sparse: SparseTensorProto, folder: Path | None) -> Array:
+    """Return a sparse tensor's values, zeros included.
+
+    Raises:
+        BadTensor: as ``to_array``, or an index lies outside.
+    """
+    shape = tuple(sparse.dims)
+    values, indices = to_array(sparse.values, folder), to_array(sparse.indices, folder)
+    places = indices.reshape(values.size, -1).astype(np.int64)
+    wide = places.shape[1] == len(shape) != 1
+    limits = np.array(shape if wide else [int(np.prod(shape))], np.int64)
+    if np.any((places < 0) | (places >= limits)):
+        raise BadTensor("a sparse index outside the shape", f"indices inside {list(shape)}")
+    dense = np.zeros(shape, values.dtype)
+    flat = np.ravel_multi_index(tuple(places.T), shape) if wide else places[:, 0]
+    dense.reshape(-1)[flat] = values.reshape(-1)
+    return dense
+
+
+def _bytes_of(tensor: TensorProto, folder: Path | None, count: int) -> NDArray[np.uint8]:
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return _external(tensor, folder, count)
+    data = tensor.raw_data
+    if tensor.data_type in _NIBBLES and not tensor.HasField("raw_data"):
+        data = bytes(v & 0xFF for v in tensor.int32_data)
+    if len(data) != count:
+        raise BadTensor(f"{len(data)} bytes", f"{count}, as its shape and type say")
+    return np.frombuffer(data, np.uint8)
+
+
+def _typed(tensor: TensorProto, dtype: DType) -> NDArray[Any]:
+    if dtype in _PAIRS:
+        return np.array(tensor.int32_data, np.uint32).astype(np.uint16).view(_PAIRS[dtype])
+    if dtype in _INT32_FIELD:
+        return np.array(tensor.int32_data, np.int32).astype(dtype.numpy)
+    fields: dict[DType, Any] = {
+        DType.F32: tensor.float_data,
+        DType.F64: tensor.double_data,
+        DType.I64: tensor.int64_data,
+    }
+    return np.array(fields.get(dtype, tensor.uint64_data), dtype.numpy)
+
+
+def _nibbles(raw: NDArray[np.uint8], size: int, dtype: DType) -> NDArray[Any]:
+    """Return the four-bit values packed in ``raw``, low half first."""
+    codes = np.stack([raw & 0xF, raw >> 4], axis=-1).reshape(-1)[:size]
+    if dtype is DType.U8:
+        return codes
+    return ((codes ^ 8).astype(np.int8) - 8).astype(np.int8)
+
+
+def _external(tensor: TensorProto, folder: Path | None, count: int) -> NDArray[np.uint8]:
+    entries = {e.key: e.value for e in tensor.external_data}
+    location = entries.get("location", "")
+    if folder is None:
+        raise BadTensor(
+            f"data in file '{location}'", "read the model by its path, so that files are found"
+        )
+    path = _inside(folder, location)
+    offset, length = _whole(entries, "offset", 0), _whole(entries, "length", count)
+    if length != count:
+        raise BadTensor(f"{length} bytes in file '{location}'", f"{count}, as its shape says")
+    held = path.stat().st_size
+    if offset + count > held:
+        raise BadTensor(
+            f"file '{location}' ends at byte {held}", f"data from {offset} to {offset + count}"
+        )
+    if not count:
+        return np.zeros(0, np.uint8)
+    return np.asarray(np.memmap(path, np.uint8, "r", offset, (count,)))
+
+
+def _whole(entries: dict[str, str], key: str, default: int) -> int:
+    word = entries.get(key, "") or str(default)
+    if not word.isdecimal():
+        raise BadTensor(f"external data {key} '{word}'", "a whole number of at least 0")
+    return int(word)
+
+
+def _inside(folder: Path, location: str) -> Path:
+    """Return the data file's path; one outside the model's folder is refused."""
+    root = folder.resolve()
+    path = (root / location).resolve()
+    if not location or not path.is_relative_to(root):
+        raise BadTensor(f"data in file '{location}'", "a file in the model's own folder")
+    if not path.is_file():
+        raise BadTensor(f"data in file '{location}'", f"no such file in {root}")
+    return path
