@@ -37,7 +37,7 @@ class GraphBuilder:
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.inputs: list[str] = []
-        self._node_names: set[str] = set()
+        self.node_names: set[str] = set()
         self._next: dict[str, int] = {}
 
     def input(self, name: str, kind: TensorType) -> str:
@@ -86,14 +86,25 @@ class GraphBuilder:
         outputs: Sequence[str] = ("",),
     ) -> tuple[str, ...]:
         """Add a node with as many outputs as names (or empty words) are given."""
-        unique = self._fresh_node(name or op.lower())
+        unique = self._free(name or op.lower(), self.node_names)
         names = tuple(self.fresh(word or unique) for word in outputs)
-        node = Node(unique, op, tuple(inputs), names, dict(attrs or {}), layer)
-        for value, kind in zip(names, infer_node(node, self.types), strict=True):
-            self.types[value] = kind
-        self._node_names.add(unique)
-        self.nodes.append(node)
+        self.put(Node(unique, op, tuple(inputs), names, dict(attrs or {}), layer))
         return names
+
+    def put(self, node: Node) -> None:
+        """Add a node exactly as it is; its name and its outputs' must be new.
+
+        Raises:
+            InputError: the operator cannot take these operands.
+        """
+        assert node.name not in self.node_names, f"node '{node.name}' defined twice"
+        unknown = [v for v in node.inputs if v and v not in self.types]
+        assert not unknown, f"node '{node.name}' reads undefined {unknown}"
+        for value, kind in zip(node.outputs, infer_node(node, self.types), strict=True):
+            if value:
+                self.types[value] = kind
+        self.node_names.add(node.name)
+        self.nodes.append(node)
 
     def keep(self, node: Node, inputs: Sequence[str]) -> tuple[str, ...]:
         """Add a node as it stands in another graph, reading ``inputs``; returns its outputs."""
@@ -134,9 +145,6 @@ class GraphBuilder:
         known = made | set(constants) | set(self.inputs)
         types = {k: v for k, v in self.types.items() if k in known}
         return Graph(self.name, tuple(self.inputs), tuple(outputs), nodes, types, constants)
-
-    def _fresh_node(self, word: str) -> str:
-        return self._free(word, self._node_names)
 
     def _free(self, word: str, taken: Mapping[str, object] | set[str]) -> str:
         assert word, "names are never empty"

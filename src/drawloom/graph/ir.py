@@ -129,6 +129,12 @@ class Graph:
         """Return, for each value a node makes, that node."""
         return {value: node for node in self.nodes for value in node.outputs if value}
 
+    def text(self) -> str:
+        """Return the canonical text; ``drawloom.graph.text.parse`` reads it back."""
+        from drawloom.graph.text import text  # the printer imports this file
+
+        return text(self)
+
     def walk(self) -> Iterator[Node]:
         """Iterate over the nodes in topological order."""
         return iter(self.nodes)

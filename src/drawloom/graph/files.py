@@ -1,0 +1,135 @@
+"""A ``.graph`` file: a zip of ``graph.txt`` and each constant as a ``.npy``.
+
+Never pickled. Equal graphs give equal bytes: entries stand in the text's
+order, stored, with one fixed date. A file is written whole or not at all.
+NumPy's format has no bf16: such a constant is stored as the uint16 of its bits.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from drawloom.errors import Fault, InputError
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array, Graph, TensorType
+from drawloom.graph.text import constant_types, parse, text
+
+_TEXT = "graph.txt"
+_DATE = (1980, 1, 1, 0, 0, 0)
+# What zipfile and NumPy raise on files that are cut short, altered or something else.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+)
+
+
+def write_graph(graph: Graph, path: str | Path) -> None:
+    """Write a graph to a file, whole: readers see the old file or the new one.
+
+    Raises:
+        InputError: ``graph.file``, when the file cannot be written.
+    """
+    target = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise _refusal(target, "cannot be written", error.strerror or "") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(graph, file)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write(graph: Graph, file: IO[bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_entry(_TEXT), text(graph).encode())
+        for i, name in enumerate(sorted(graph.constants)):
+            array = _bits(graph.constants[name])
+            large = array.nbytes >= 1 << 30
+            with archive.open(_entry(_constant(i)), "w", force_zip64=large) as entry:
+                np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def _constant(i: int) -> str:
+    return f"constants/{i:06}.npy"
+
+
+def _bits(array: Array) -> Array:
+    packed = np.ascontiguousarray(array).reshape(array.shape)
+    return packed.view(_stored(DType.of(packed.dtype)))
+
+
+def read_graph(path: str | Path) -> Graph:
+    """Return the graph in a file.
+
+    Raises:
+        InputError: there is no such file, or it is truncated, altered or no
+            graph at all (kind ``graph.file``); or its text has faults
+            (``graph.text``).
+    """
+    source = Path(path)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            body, constants = _read(archive)
+    except OSError as error:
+        raise _refusal(source, "cannot be read", error.strerror or str(error)) from None
+    except _BROKEN as error:
+        raise _refusal(source, "is not a whole .graph file", _reason(error)) from None
+    return parse(body, constants, source.name)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_TEXT} is not UTF-8"
+    return str(error.args[0]).lower() if error.args else "it ends too early"
+
+
+def _read(archive: zipfile.ZipFile) -> tuple[str, dict[str, Array]]:
+    body = archive.read(_TEXT).decode()
+    constants: dict[str, Array] = {}
+    for i, (name, kind) in enumerate(constant_types(body)):
+        with archive.open(_constant(i)) as entry:
+            constants[name] = _array(entry, kind)
+    return body, constants
+
+
+def _array(entry: IO[bytes], kind: TensorType) -> Array:
+    """Read one ``.npy`` that must hold ``kind``, before any memory is taken for it."""
+    np.lib.format.read_magic(entry)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(entry)
+    wanted = _stored(kind.dtype)
+    if shape != kind.shape or dtype != wanted or (by_columns and len(shape) > 1):
+        raise ValueError(f"a constant is not the {kind.text()} that the text says")
+    return np.frombuffer(entry.read(), wanted).reshape(shape).view(kind.dtype.numpy)
+
+
+def _stored(dtype: DType) -> np.dtype[np.generic]:
+    return DType.U16.numpy if dtype is DType.BF16 else dtype.numpy
+
+
+def _refusal(path: Path, what: str, reason: str) -> InputError:
+    return InputError("graph.file", f"'{path}' {what}", [Fault(path.name, reason, "")])
