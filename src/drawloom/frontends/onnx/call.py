@@ -112,9 +112,9 @@ class Call:
 
     # --- results -------------------------------------------------------------
 
-    def emit(self, op: str, inputs: Sequence[str], count: int = 1, **attrs: Attr) -> str:
-        """Add a node; returns its (first) output."""
-        return self.emit_many(op, inputs, count, **attrs)[0]
+    def emit(self, op: str, inputs: Sequence[str], **attrs: Attr) -> str:
+        """Add a node; returns its first output."""
+        return self.emit_many(op, inputs, 1, **attrs)[0]
 
     def emit_many(
         self, op: str, inputs: Sequence[str], count: int, **attrs: Attr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx.defs
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
@@ -20,6 +21,7 @@ def standard_body(
 
     Some bodies depend on the operands' types, so these are needed.
     """
+    schema: Any  # the stubs of onnx leave out what concerns functions
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, node.domain.removeprefix("ai.onnx"))
     except onnx.defs.SchemaError:
@@ -35,7 +37,14 @@ def standard_body(
             version, node.SerializeToString(), types
         )
         body.ParseFromString(data)
-    return body if body.node else None
+    if not body.node:
+        return None
+    stated = {a.name for a in body.attribute_proto}
+    for name, attribute in schema.attributes.items():
+        if attribute.default_value.type and name not in stated:
+            body.attribute_proto.append(attribute.default_value)
+            body.attribute_proto[-1].name = name
+    return body
 
 
 def _newest(versions: Sequence[int], opset: int) -> int:

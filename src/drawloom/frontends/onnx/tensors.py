@@ -29,8 +29,8 @@ DTYPES: dict[int, DType] = {
     TensorProto.BFLOAT16: DType.BF16,
 }
 
-# Constants of four bits are widened to eight: the same numbers, one to a byte.
-_NIBBLES = {TensorProto.INT4: DType.I8, TensorProto.UINT4: DType.U8}
+# Codes of four bits that are only dequantized are widened to eight: the same numbers.
+_NIBBLES: dict[int, DType] = {TensorProto.INT4: DType.I8, TensorProto.UINT4: DType.U8}
 
 _INT32_FIELD = frozenset({DType.I8, DType.U8, DType.I16, DType.U16, DType.I32, DType.BOOL})
 _PAIRS = {DType.F16: np.dtype(np.float16), DType.BF16: np.dtype(ml_dtypes.bfloat16)}
@@ -63,12 +63,13 @@ def dtype_of(code: int) -> DType:
     return DTYPES[code]
 
 
-def to_array(tensor: TensorProto, folder: Path | None) -> Array:
+def to_array(tensor: TensorProto, folder: Path | None, *, widen: bool = False) -> Array:
     """Return a tensor's values; data in other files is mapped, not read.
 
     Args:
         tensor: the tensor.
         folder: where data outside the model may lie; None where it may not.
+        widen: read four-bit numbers as eight-bit ones.
 
     Raises:
         BadTensor: no such element type, or the data is not what the shape needs.
@@ -76,7 +77,7 @@ def to_array(tensor: TensorProto, folder: Path | None) -> Array:
     shape = tuple(tensor.dims)
     if any(d < 0 for d in shape):
         raise BadTensor(f"shape {list(shape)}", "dims of at least 0")
-    nibble = _NIBBLES.get(tensor.data_type)
+    nibble = _NIBBLES.get(tensor.data_type) if widen else None
     dtype = nibble or dtype_of(tensor.data_type)
     size = int(np.prod(shape, dtype=object)) if shape else 1
     if nibble is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 from drawloom.errors import Fault, InputError
 from drawloom.frontends.onnx.call import Call, Expand, Refused
@@ -17,6 +17,7 @@ from drawloom.frontends.onnx.file import opset_of
 from drawloom.frontends.onnx.functions import bound_attributes, called_attributes, standard_body
 from drawloom.frontends.onnx.rules import ADVICE, RULES
 from drawloom.frontends.onnx.tensors import BadTensor, sparse_array, to_array
+from drawloom.graph.ir import Array
 
 _DEEPEST = 32
 _LOST = "?"
@@ -51,16 +52,26 @@ class Walk:
 
     def constants(self, graph: GraphProto, scope: Scope, wanted: set[str]) -> None:
         """Add the initial values of a graph that anything reads."""
-        rows = [(t.name, to_array, t) for t in graph.initializer]
-        sparse = [(t.values.name, sparse_array, t) for t in graph.sparse_initializer]
-        for name, read, tensor in (*rows, *sparse):
-            if name not in wanted:
-                continue
-            try:
-                scope.names[name] = self.draft.constant(name, read(tensor, self.folder))
-            except BadTensor as bad:
-                self.faults.append(Fault(f"initializer '{name}'", bad.found, bad.allowed))
-                scope.names[name] = _LOST
+        codes = only_codes(graph.node)
+        for tensor in graph.initializer:
+            if tensor.name in wanted:
+                widen = tensor.name in codes
+                self._constant(scope, tensor.name, lambda t=tensor, w=widen: self._array(t, w))
+        for sparse in graph.sparse_initializer:
+            if sparse.values.name in wanted:
+                self._constant(
+                    scope, sparse.values.name, lambda t=sparse: sparse_array(t, self.folder)
+                )
+
+    def _array(self, tensor: TensorProto, widen: bool) -> Array:
+        return to_array(tensor, self.folder, widen=widen)
+
+    def _constant(self, scope: Scope, name: str, read: Callable[[], Array]) -> None:
+        try:
+            scope.names[name] = self.draft.constant(name, read())
+        except BadTensor as bad:
+            self.faults.append(Fault(f"initializer '{name}'", bad.found, bad.allowed))
+            scope.names[name] = _LOST
 
     def nodes(self, nodes: Sequence[NodeProto], outputs: Iterable[str], scope: Scope) -> None:
         """Put into the draft every node that the outputs need."""
@@ -203,6 +214,16 @@ def live_nodes(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> tuple[list
             used.update(_reads(nodes[i]))
     live.reverse()
     return live, used
+
+
+def only_codes(nodes: Sequence[NodeProto]) -> set[str]:
+    """Return the values that nodes only dequantize or cast: codes, whatever their width."""
+    decoding = ("DequantizeLinear", "Cast")
+    codes = {v for node in nodes if node.op_type in decoding for v in node.input}
+    for node in nodes:
+        if node.op_type not in decoding:
+            codes.difference_update(_reads(node))
+    return codes
 
 
 def _reads(node: NodeProto) -> Iterable[str]:

@@ -183,11 +183,15 @@ def _tile(call: Call) -> Sequence[str]:
     return [call.emit("Tile", (call.x(0),), repeats=repeats)]
 
 
-def _block(call: Call) -> Sequence[str]:
-    attrs = {"blocksize": call.need("blocksize")}
-    if "mode" in call.attributes:
-        attrs["mode"] = call.get("mode")
-    return [call.emit(call.op, (call.x(0),), **attrs)]
+def _depth_to_space(call: Call) -> Sequence[str]:
+    attrs = {"blocksize": call.need("blocksize"), "mode": call.get("mode", "DCR")}
+    return [call.emit("DepthToSpace", (call.x(0),), **attrs)]
+
+
+def _space_to_depth(call: Call) -> Sequence[str]:
+    if call.get("mode", "DCR") != "DCR":
+        call.refuse("mode", "DCR")
+    return [call.emit("SpaceToDepth", (call.x(0),), blocksize=call.need("blocksize"))]
 
 
 def _dropout(call: Call) -> Sequence[str]:
@@ -207,14 +211,14 @@ def _ratio(call: Call) -> float:
 
 RULES: dict[str, Rule] = {
     "Concat": _concat,
-    "DepthToSpace": _block,
+    "DepthToSpace": _depth_to_space,
     "Dropout": _dropout,
     "Expand": _expand,
     "Flatten": _flatten,
     "Pad": _pad,
     "Reshape": _reshape,
     "Slice": _slice,
-    "SpaceToDepth": _block,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _squeeze,
     "Tile": _tile,

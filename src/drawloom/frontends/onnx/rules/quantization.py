@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from drawloom.frontends.onnx.call import Call, Rule
-from drawloom.frontends.onnx.rules.elementwise import dtype_word, same
+from drawloom.frontends.onnx.rules.elementwise import dtype_word
 
 
 def _quantize(call: Call) -> Sequence[str]:
@@ -41,8 +41,12 @@ def _operands(call: Call) -> Sequence[str]:
     return [*operands, *call.inputs[2:3]] if call.has(2) else operands
 
 
+def _dynamic(call: Call) -> Sequence[str]:
+    return call.emit_many("DynamicQuantizeLinear", (call.x(0),), 3)
+
+
 RULES: dict[str, Rule] = {
     "DequantizeLinear": _dequantize,
-    "DynamicQuantizeLinear": same,
+    "DynamicQuantizeLinear": _dynamic,
     "QuantizeLinear": _quantize,
 }
