@@ -1,0 +1,182 @@
+"""What one command costs by itself: engine cycles, bytes, arithmetic.
+
+Cycles are whole and round up. What depends on other commands (shared DRAM, links, queues) is
+not here but in ``machine.py``. The formulas are those written at each engine in ``chip/model.py``;
+their numbers, with sources, are the chip's.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, prod
+
+from drawloom.chip.model import Chip
+from drawloom.program.commands import (
+    Command,
+    Conv,
+    Cpu,
+    Fill,
+    MatMul,
+    Move,
+    Operand,
+    Pool,
+    Read,
+    Reduce,
+    Select,
+    Send,
+    Vector,
+    Write,
+)
+from drawloom.program.extents import FORMAT_BYTES, moved_bytes, segments, touched
+from drawloom.units import PS_PER_S, align_up, ceil_div
+
+EIGHT_BIT = ("i8", "u8")
+
+
+def matrix_format(fmt: str) -> str:
+    """Return the format word under which the chip lists rate and energy of the matrix engine."""
+    return {"u8": "i8", "f32": "tf32"}.get(fmt, fmt)
+
+
+def matrix_cycles(command: MatMul | Conv, chip: Chip) -> int:
+    """Return the cycles of the matrix engine: padded work plus overhead.
+
+    Raises:
+        KeyError: the chip lists no rate for the format.
+    """
+    engine = chip.matrix
+    rate = engine.macs_per_cycle[matrix_format(command.fmt)]
+    work = _matrix_work(command, engine.block, rate, engine.depthwise_rate)
+    overhead = min(engine.fixed, engine.start + work // engine.bubble_every)
+    return work + overhead + (engine.psum_fixed if command.psum is not None else 0)
+
+
+def _matrix_work(command: MatMul | Conv, block: int, rate: int, depthwise_rate: int) -> int:
+    k_block = 2 * block if command.fmt in EIGHT_BIT else block
+    if isinstance(command, MatMul):
+        m, k, n, times = command.m, command.k, command.n, command.batch
+    else:
+        m, k, n = prod(command.out_hw), command.c, command.oc
+        times = command.kh * command.kw  # one GEMM per kernel tap
+        if command.depthwise:
+            return ceil_div(m * times * align_up(k, k_block), depthwise_rate)
+    blocks = ceil_div(m, block) * ceil_div(n, block) * ceil_div(k, k_block) * times
+    return ceil_div(blocks * block * block * k_block, rate)
+
+
+def macs(command: MatMul | Conv) -> int:
+    """Return the multiply-adds asked for, without padding."""
+    if isinstance(command, MatMul):
+        return command.m * command.k * command.n * command.batch
+    channels = command.c if command.depthwise else command.c * command.oc
+    return prod(command.out_hw) * command.kh * command.kw * channels
+
+
+def elements(command: Vector | Reduce | Pool) -> int:
+    """Return the elements the vector engine passes: results, or inputs of a reduction.
+
+    A pool passes every result once per element of its window.
+    """
+    match command:
+        case Vector():
+            return command.count
+        case Reduce():
+            return command.h * command.w * command.c
+        case Pool():
+            return prod(command.out_hw) * command.c * command.kh * command.kw
+
+
+def vector_cycles(command: Vector | Reduce | Pool, chip: Chip) -> int:
+    """Return the cycles of the vector engine; the wider format sets the lanes.
+
+    8-bit data uses the 16-bit lanes, 64-bit data half of the 32-bit lanes.
+    """
+    out = command.fmt if isinstance(command, Pool) else command.out_fmt
+    width = max(FORMAT_BYTES[command.fmt], FORMAT_BYTES[out])
+    lanes = chip.vector.lanes_16 if width <= 2 else max(1, chip.vector.lanes_32 * 4 // width)
+    op = {Reduce: "reduce", Pool: "pool"}.get(type(command), command.op)
+    passes = chip.vector.rates.get(op, 1)
+    return chip.vector.fixed + ceil_div(elements(command), lanes) * passes
+
+
+def move_cycles(command: Move | Fill | Select, chip: Chip) -> int:
+    """Return the cycles of the move engine: by bytes, or by inner runs where these are slower."""
+    engine = chip.move
+    cycles = ceil_div(payload(command), engine.bytes_per_cycle)
+    if isinstance(command, Move) and command.dims:
+        cycles = max(cycles, engine.inner_cycles * segments(command.dims))
+    return engine.fixed + cycles
+
+
+def dram_lead_ps(command: Read | Write, chip: Chip) -> int:
+    """Return the picoseconds before the bytes of a DRAM transfer flow."""
+    engine = chip.dram_read if isinstance(command, Read) else chip.dram_write
+    return engine.latency * chip.period + segments(command.dims) * chip.dram.segment
+
+
+def send_cycles(command: Send, hops: int, chip: Chip) -> int:
+    """Return the cycles a transfer holds its route, ``hops`` being the longest path."""
+    rate = chip.noc.bytes_per_cycle * Fraction(str(chip.send.efficiency))
+    return chip.noc.hop * hops + ceil(payload(command) / rate)
+
+
+def cpu_cycles(command: Cpu, chip: Chip) -> int:
+    """Return the cycles of a processor command, DRAM accesses not counted."""
+    rates = chip.cpu.cycles_per_element
+    rate = Fraction(str(rates.get(command.op, rates.get("default", 1))))
+    n = max((prod(o.shape) for o in (*command.ins, *command.outs) if o), default=0)
+    return chip.cpu.start + ceil(n * rate)
+
+
+def cpu_ps(command: Cpu, chip: Chip) -> int:
+    """Return the picoseconds of a processor command, its DRAM bytes at one tile's port rate."""
+    fetched = ceil_div(sum(dram_bytes(command)) * PS_PER_S, chip.dram.port)
+    return cpu_cycles(command, chip) * chip.period + fetched
+
+
+def payload(command: Command) -> int:
+    """Return the bytes a command moves; of a compute command 0."""
+    match command:
+        case Read() | Write() | Move() | Send():
+            return moved_bytes(command.inner, command.dims)
+        case Fill():
+            return command.count * FORMAT_BYTES[command.fmt]
+        case Select():
+            return command.count * command.element
+        case Cpu():
+            return sum(operand_bytes(o) for o in (*command.ins, *command.outs) if o)
+        case _:
+            return 0
+
+
+def operand_bytes(operand: Operand) -> int:
+    """Return the bytes of a dense operand."""
+    return prod(operand.shape) * FORMAT_BYTES[operand.fmt]
+
+
+def dram_bytes(command: Command) -> tuple[int, int]:
+    """Return the bytes a command reads from DRAM and writes to it."""
+    match command:
+        case Read():
+            return payload(command), 0
+        case Write():
+            return 0, payload(command)
+        case Cpu():
+            ins = sum(operand_bytes(o) for o in command.ins if o and o.space == "dram")
+            return ins, sum(operand_bytes(o) for o in command.outs if o.space == "dram")
+        case _:
+            return 0, 0
+
+
+def scratchpad_bytes(command: Command, chip: Chip) -> int:
+    """Return the bytes a command reads and writes in scratchpads, those of its targets included."""
+    match command:
+        case Read() | Write():
+            return payload(command)
+        case Move():
+            return 2 * payload(command)
+        case Send():
+            return payload(command) * (1 + len(command.targets))
+        case _:
+            reads, writes = touched(command, chip.blocking)
+            return sum(n for space, _, n in (*reads, *writes) if space == "spm")

@@ -1,0 +1,178 @@
+"""Every command as written, tile after tile, with what one execution of it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawloom.chip.model import Chip, Profile
+from drawloom.errors import Fault, InputError, nearest
+from drawloom.program.commands import (
+    ENGINE_OF,
+    Arm,
+    Barrier,
+    Command,
+    Conv,
+    Cpu,
+    Engine,
+    Fill,
+    Join,
+    MatMul,
+    Move,
+    Pool,
+    Read,
+    Reduce,
+    Select,
+    Send,
+    Signal,
+    Vector,
+    Wait,
+    Write,
+)
+from drawloom.program.program import Program
+from drawloom.timing import costs
+from drawloom.timing.energy import command_energy
+from drawloom.timing.routes import Route, route
+
+ENGINES = tuple(Engine)  # a column holds the position in this tuple
+Column = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandTable:
+    """One row per command as written (loops entered once); a span's ``command`` is a row.
+
+    ``fixed_ps`` is the engine's time before the bytes flow (all of it where none do),
+    ``transfer_ps`` the time a send holds its route, ``dram_read`` and ``dram_written`` bytes,
+    ``bytes`` what a mover moves or a compute command touches, ``energy_fj`` three columns
+    (low, default, high), ``n_links`` the links that a send crosses.
+    """
+
+    commands: tuple[Command, ...]
+    starts: tuple[int, ...]  # first row of each tile, and the number of rows
+    tile: Column
+    engine: Column
+    origin: Column
+    fixed_ps: Column
+    transfer_ps: Column
+    bytes: Column
+    dram_read: Column
+    dram_written: Column
+    energy_fj: Column
+    n_links: Column
+    routes: dict[int, Route]  # of the sends, by row
+
+
+def profile_of(chip: Chip, name: str) -> Profile:
+    """Return a software profile of the chip.
+
+    Raises:
+        InputError: the chip has no profile of that name.
+    """
+    if name not in chip.profiles:
+        fault = Fault("profile", repr(name), nearest(name, chip.profiles))
+        raise InputError("timing.profile", f"chip '{chip.name}' has no such profile", [fault])
+    return chip.profiles[name]
+
+
+def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTable:
+    """Price every command of a program.
+
+    Raises:
+        InputError: the program has more tiles than the chip, names a tile it has not, uses a
+            matrix format without a rate, or lists a barrier that leaves its own tile out.
+    """
+    rows = [list(program.commands(tile)) for tile in range(len(program.streams))]
+    faults = _faults(rows, chip)
+    if faults:
+        summary = f"program '{program.name}' cannot be timed on chip '{chip.name}'"
+        raise InputError("timing.program", summary, faults)
+    starts = np.cumsum([0, *map(len, rows)])
+    n = int(starts[-1])
+    tile = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    flat = tuple(command for row in rows for command in row)
+    routes: dict[int, Route] = {}
+    fixed, transfer, moved, links = (np.zeros(n, np.int64) for _ in range(4))
+    dram = np.zeros((n, 2), np.int64)
+    energy = np.zeros((n, 3), np.int64)
+    for row, command in enumerate(flat):
+        if isinstance(command, Send):
+            routes[row] = route(chip, int(tile[row]), command.targets)
+            transfer[row] = costs.send_cycles(command, routes[row].hops, chip) * chip.period
+            links[row] = len(routes[row].links)
+        fixed[row] = fixed_ps(command, chip, profile)
+        dram[row] = costs.dram_bytes(command)
+        moved[row] = costs.payload(command) or costs.scratchpad_bytes(command, chip)
+        energy[row] = command_energy(command, chip, int(links[row]))
+    return CommandTable(
+        flat,
+        tuple(int(start) for start in starts),
+        tile,
+        np.array([ENGINES.index(ENGINE_OF[type(each)]) for each in flat], np.int64),
+        np.array([each.origin for each in flat], np.int64),
+        fixed,
+        transfer,
+        moved,
+        dram[:, 0].copy(),
+        dram[:, 1].copy(),
+        energy,
+        links,
+        routes,
+    )
+
+
+def fixed_ps(command: Command, chip: Chip, profile: Profile) -> int:
+    """Return the picoseconds a command costs apart from shared DRAM and links."""
+    match command:
+        case MatMul() | Conv():
+            return costs.matrix_cycles(command, chip) * chip.period
+        case Vector() | Reduce() | Pool():
+            return costs.vector_cycles(command, chip) * chip.period
+        case Move() | Fill() | Select():
+            return costs.move_cycles(command, chip) * chip.period
+        case Read() | Write():
+            return costs.dram_lead_ps(command, chip)
+        case Send():
+            return profile.message * chip.period
+        case Cpu():
+            return costs.cpu_ps(command, chip)
+        case Arm() | Wait() | Join():
+            return profile.wait * chip.period
+        case Signal():
+            return profile.signal * chip.period
+        case Barrier():
+            return profile.barrier * chip.period
+
+
+def _faults(rows: list[list[Command]], chip: Chip) -> list[Fault]:
+    if len(rows) > chip.n_tiles:
+        return [Fault("streams", str(len(rows)), f"at most {chip.n_tiles} tiles")]
+    return [
+        Fault(f"tile {tile}, command {row} ({type(command).__name__})", value, allowed)
+        for tile, commands in enumerate(rows)
+        for row, command in enumerate(commands)
+        for value, allowed in _wrong(command, tile, len(rows), chip)
+    ]
+
+
+def _wrong(command: Command, tile: int, n_tiles: int, chip: Chip) -> list[tuple[str, str]]:
+    match command:
+        case Send() | Barrier():
+            named = command.targets if isinstance(command, Send) else command.tiles
+        case Signal():
+            named = (command.target,)
+        case MatMul() | Conv():
+            rates = chip.matrix.macs_per_cycle
+            known = costs.matrix_format(command.fmt) in rates
+            return [] if known else [(f"format {command.fmt}", nearest(command.fmt, rates))]
+        case _:
+            return []
+    allowed = f"0 to {n_tiles - 1}"
+    wrong = [(f"tile {each}", allowed) for each in named if not 0 <= each < n_tiles]
+    if isinstance(command, Barrier) and tile not in named:
+        wrong.append((f"tiles {list(named)}", f"a list with tile {tile} itself"))
+    if isinstance(command, Send) and not named:
+        wrong.append(("no targets", "at least one"))
+    return wrong
