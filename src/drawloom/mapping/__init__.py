@@ -1,0 +1,1 @@
+"""Graph and chip to Mapping: partition, tile, place, route, allocate."""

@@ -1,0 +1,187 @@
+"""Which nodes share a piece, and which layout each value lives in.
+
+Nodes are taken in order. A matrix or pool node opens a group; a body node joins the group
+that makes one of its operands when everything else it needs comes from earlier groups and
+the data has the same geometry, else it opens a strip. Groups run one after the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Graph, Node
+from drawloom.mapping.kinds import Kinds
+from drawloom.mapping.legalise import broadcast_kind
+from drawloom.mapping.rules import ROW_OPS
+
+MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
+BYTE_TYPES = (DType.I8, DType.U8, DType.BOOL)
+
+
+@dataclass(slots=True)
+class Group:
+    """Nodes that become one piece; ``shape`` and ``layout`` are of its full-size data."""
+
+    kind: str
+    nodes: list[Node]
+    layout: str
+    shape: tuple[int, ...]
+    made: set[str] = field(default_factory=set[str])
+
+
+@dataclass(slots=True)
+class Plan:
+    """Groups in order and the layout each value is stored in."""
+
+    groups: list[Group]
+    home: dict[str, str]
+
+
+def group_nodes(graph: Graph, kinds: Kinds, *, fuse: bool) -> Plan:
+    """Return the groups of a legal graph."""
+    return _Grouping(graph, kinds, fuse).run()
+
+
+class _Grouping:
+    def __init__(self, graph: Graph, kinds: Kinds, fuse: bool) -> None:
+        self.graph, self.kinds, self.fuse = graph, kinds, fuse
+        self.types, self.constants = graph.types, graph.constants
+        self.kind = {node.name: kinds.of(node) for node in graph.nodes}
+        self.home = dict.fromkeys(graph.inputs, "dense")
+        self.group_of: dict[str, int] = {}
+        self.groups: list[Group] = []
+        self.want = self._wanted()
+
+    def run(self) -> Plan:
+        for node in self.graph.nodes:
+            kind = self.kind[node.name]
+            if kind == "body":
+                self._body(node)
+            else:
+                self._open(node, kind, self._layout_of(node, kind))
+        return Plan(self.groups, self.home)
+
+    def _wanted(self) -> dict[str, str]:
+        """Which layout the readers of each value would like, found from the end backwards."""
+        votes: dict[str, Counter[str]] = {}
+        want: dict[str, str] = {}
+        for node in reversed(self.graph.nodes):
+            out = node.outputs[0]
+            want[out] = _winner(votes.get(out))
+            kind = self.kind[node.name]
+            for position, value in enumerate(node.inputs):
+                if value and value not in self.constants:
+                    vote = self._vote(node, kind, position, want[out])
+                    votes.setdefault(value, Counter())[vote] += 1
+        return want
+
+    def _vote(self, node: Node, kind: str, position: int, after: str) -> str:
+        if kind == "matrix":
+            return "image" if node.op == "Conv" else "rows"
+        if kind == "pool":
+            return "image"
+        if kind == "body":
+            return self._needed(node) or after
+        return "dense" if kind == "cpu" else ""
+
+    def _layout_of(self, node: Node, kind: str) -> str:
+        if kind == "matrix":
+            return "image" if node.op == "Conv" else "rows"
+        if kind == "pool":
+            return "image"
+        if kind == "cpu":
+            return "dense"
+        return self._legal(self.want[node.outputs[0]], node.outputs[0])
+
+    def _legal(self, layout: str, value: str) -> str:
+        """Return the layout, or dense where a value cannot have it."""
+        kind = self.types[value]
+        if layout == "image" and len(kind.shape) < 3:
+            return "dense"
+        if layout == "rows" and len(kind.shape) < 2:
+            return "dense"
+        return layout if kind.dtype.bytes in (1, 2, 4) and layout else "dense"
+
+    def _open(self, node: Node, kind: str, layout: str, shape: tuple[int, ...] | None = None) -> None:
+        out = self.types[node.outputs[0]].shape if shape is None else shape
+        self.groups.append(Group(kind, [], layout, out))
+        self._add(node, len(self.groups) - 1)
+
+    def _add(self, node: Node, index: int) -> None:
+        group = self.groups[index]
+        group.nodes.append(node)
+        for value in node.outputs:
+            if value:
+                group.made.add(value)
+                self.group_of[value] = index
+                self.home[value] = group.layout
+
+    # Bodies.
+
+    def _needed(self, node: Node) -> str:
+        """The layout a body node cannot do without, or nothing."""
+        shape = self._full_shape(node)
+        dtypes = {self.types[v].dtype for v in (*node.inputs, *node.outputs) if v}
+        if dtypes & set(BYTE_TYPES) or len(shape) < 2:
+            return "dense"
+        if node.op in ROW_OPS:
+            return "rows"
+        for value in node.inputs:
+            have = self.types[value].shape
+            if have != shape:
+                kind = broadcast_kind(have, shape, value in self.constants, node.op)
+                if kind in ("last", "stat"):
+                    return "rows"
+                if kind == "image":
+                    return "image"
+        return ""
+
+    def _full_shape(self, node: Node) -> tuple[int, ...]:
+        return self.types[node.inputs[0] if node.op in ROW_OPS else node.outputs[0]].shape
+
+    def _body(self, node: Node) -> None:
+        shape, needed = self._full_shape(node), self._needed(node)
+        live = [v for v in node.inputs if v not in self.constants]
+        index = max((self.group_of.get(v, -1) for v in live), default=-1)
+        if self.fuse and index >= 0 and self._joins(node, self.groups[index], shape, needed):
+            self._add(node, index)
+            return
+        layouts = Counter(self.home[v] for v in live if self.types[v].shape == shape)
+        layout = needed or self._legal(_winner(layouts), node.outputs[0])
+        if shape != self.types[node.outputs[0]].shape and not needed:
+            layout = "rows"
+        self._open(node, "strip", layout, shape)
+
+    def _joins(self, node: Node, group: Group, shape: tuple[int, ...], needed: str) -> bool:
+        if group.kind not in ("matrix", "strip") or len(group.nodes) >= MAX_STEPS:
+            return False
+        if needed not in ("", group.layout):
+            return False
+        if shape != group.shape:
+            # Work on one value a row stays with the rows it was reduced from.
+            rows = (*group.shape[:-1], 1)
+            return group.kind == "strip" and group.layout == "rows" and shape == rows and self._stats_only(node, rows)
+        if group.kind == "matrix":
+            return node.op not in ROW_OPS and not self._has_stat(node, shape)
+        return True
+
+    def _stats_only(self, node: Node, rows: tuple[int, ...]) -> bool:
+        return node.op not in ROW_OPS and all(
+            self.types[v].shape == rows or v in self.constants and self.types[v].size == 1 for v in node.inputs
+        )
+
+    def _has_stat(self, node: Node, shape: tuple[int, ...]) -> bool:
+        return any(
+            self.types[v].shape != shape
+            and broadcast_kind(self.types[v].shape, shape, v in self.constants, node.op) == "stat"
+            for v in node.inputs
+        )
+
+
+def _winner(votes: Counter[str] | None) -> str:
+    if not votes:
+        return "dense"
+    real = [(count, layout) for layout, count in votes.items() if layout]
+    return max(real)[1] if real else "dense"

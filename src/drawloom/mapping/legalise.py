@@ -1,0 +1,274 @@
+"""Rewriting a graph until every node is something a piece can do.
+
+Each rule takes a node and either leaves it or puts nodes in its place that compute the
+same values: reductions and softmax move to the last axis, grouped convolutions become
+dense ones, biases become additions, operands that broadcast in ways no engine does are
+expanded. What is left over is the tile processor's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+
+from drawloom.graph.build import GraphBuilder, rebuild
+from drawloom.graph.ir import Attr, Graph, Node
+
+Rule = Callable[[GraphBuilder, Node, Sequence[str]], Sequence[str] | None]
+BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
+
+
+def legalise(graph: Graph) -> Graph:
+    """Return a graph of the same values that the pieces can carry out."""
+    for rules in (STRUCTURE, OPERANDS):
+        graph = rebuild(graph, lambda builder, node, inputs, rules=rules: _apply(rules, builder, node, inputs))
+    return graph
+
+
+def _apply(
+    rules: dict[str, Rule], builder: GraphBuilder, node: Node, inputs: Sequence[str]
+) -> Sequence[str] | None:
+    rule = rules.get(node.op)
+    return rule(builder, node, inputs) if rule else None
+
+
+class _Emit:
+    """Adds nodes in the place of one, all named after it."""
+
+    def __init__(self, builder: GraphBuilder, node: Node) -> None:
+        self.builder, self.node = builder, node
+
+    def __call__(self, op: str, *inputs: str, **attrs: Attr) -> str:
+        return self.builder.add(op, inputs, attrs, name=self.node.name, layer=self.node.layer or self.node.name)
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        return self.builder.types[value].shape
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        return value if self.shape(value) == tuple(shape) else self("Reshape", value, shape=tuple(shape))
+
+
+# Convolutions and pools.
+
+
+def _conv(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    x, w = inputs[0], inputs[1]
+    rank = len(emit.shape(x))
+    groups, channels = node.int("group", 1), emit.shape(x)[1]
+    depthwise = groups == channels == emit.shape(w)[0] and groups > 1
+    bias = inputs[2] if len(inputs) > 2 else ""
+    if rank == 4 and not bias and (groups == 1 or depthwise):
+        return None
+    if rank not in (3, 4) or (groups > 1 and not depthwise and w not in builder.constants):
+        return None
+    attrs = dict(node.attrs)
+    shape = emit.shape(x)
+    if rank == 3:
+        x = emit.reshape(x, (*shape[:2], 1, shape[2]))
+        w = _reshape_constant(emit, w, (*emit.shape(w)[:2], 1, emit.shape(w)[2]))
+        attrs = _flat_window(node)
+    if groups > 1 and not depthwise:
+        w = builder.constant(f"{node.name}.dense", _dense_weights(builder.constants[w], groups))
+        attrs["group"] = 1
+    y = builder.add("Conv", (x, w), attrs, name=node.name, layer=node.layer or node.name)
+    if bias:
+        y = emit("Add", y, _reshape_constant(emit, bias, (emit.shape(bias)[0], 1, 1)))
+    if rank == 3:
+        out = emit.shape(y)
+        y = emit.reshape(y, (out[0], out[1], out[3]))
+    return (y,)
+
+
+def _flat_window(node: Node) -> dict[str, Attr]:
+    """Return a 1-D window's attributes as those of a 2-D window of height one."""
+    attrs = dict(node.attrs)
+    for key in ("strides", "dilations", "kernel_shape"):
+        if key in attrs:
+            attrs[key] = (1, *node.ints(key))
+    if "pads" in attrs:
+        before, after = node.ints("pads")
+        attrs["pads"] = (0, before, 0, after)
+    return attrs
+
+
+def _reshape_constant(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+    if value in emit.builder.constants:
+        return emit.builder.constant(f"{value}.r", emit.builder.constants[value].reshape(shape))
+    return emit.reshape(value, shape)
+
+
+def _dense_weights(weights: np.ndarray, groups: int) -> np.ndarray:
+    """Put grouped weights on the diagonal of dense ones; the rest is zero."""
+    outs, inner = weights.shape[:2]
+    dense = np.zeros((outs, inner * groups, *weights.shape[2:]), weights.dtype)
+    per = outs // groups
+    for group in range(groups):
+        dense[group * per : (group + 1) * per, group * inner : (group + 1) * inner] = weights[
+            group * per : (group + 1) * per
+        ]
+    return dense
+
+
+def _pool(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    shape = emit.shape(inputs[0])
+    if len(shape) != 3 or len(node.outputs) > 1:
+        return None
+    x = emit.reshape(inputs[0], (*shape[:2], 1, shape[2]))
+    y = builder.add(node.op, (x,), _flat_window(node), name=node.name, layer=node.layer or node.name)
+    out = emit.shape(y)
+    return (emit.reshape(y, (out[0], out[1], out[3])),)
+
+
+# Products.
+
+
+def _matmul(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    a, b = inputs[0], inputs[1]
+    shape_a, shape_b = emit.shape(a), emit.shape(b)
+    if any(inputs[2:]) or not shape_a or not shape_b:
+        return None
+    if len(shape_a) == 1 or len(shape_b) == 1:
+        return (_vector_product(emit, node, a, b),)
+    batch = np.broadcast_shapes(shape_a[:-2], shape_b[:-2])
+    whole_b = len(shape_b) == 2 or prod(shape_b[:-2]) == 1
+    if shape_a[:-2] == batch and (shape_b[:-2] == batch or whole_b):
+        return None
+    a = emit("Expand", a, shape=(*batch, *shape_a[-2:])) if shape_a[:-2] != batch else a
+    if not whole_b and shape_b[:-2] != batch:
+        b = emit("Expand", b, shape=(*batch, *shape_b[-2:]))
+    return (emit(node.op, a, b, **node.attrs),)
+
+
+def _vector_product(emit: _Emit, node: Node, a: str, b: str) -> str:
+    shape_a, shape_b = emit.shape(a), emit.shape(b)
+    a = emit.reshape(a, (1, *shape_a)) if len(shape_a) == 1 else a
+    b = emit.reshape(b, (*shape_b, 1)) if len(shape_b) == 1 else b
+    y = emit(node.op, a, b, **node.attrs)
+    shape = list(emit.shape(y))
+    if len(shape_b) == 1:
+        del shape[-1]
+    if len(shape_a) == 1:
+        del shape[-1 if len(shape_b) == 1 else -2]
+    return emit.reshape(y, shape)
+
+
+# Along the last axis.
+
+
+def _last_axis(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    shape = emit.shape(inputs[0])
+    axis = node.int("axis", -1) % max(1, len(shape))
+    if len(shape) >= 2 and axis == len(shape) - 1:
+        return None
+    if len(shape) < 2:
+        wide = emit.reshape(inputs[0], (1, *(shape or (1,))))
+        return (emit.reshape(emit(node.op, wide, **{**node.attrs, "axis": -1}), shape),)
+    perm = [i for i in range(len(shape)) if i != axis] + [axis]
+    moved = emit("Transpose", inputs[0], perm=tuple(perm))
+    done = emit(node.op, moved, **{**node.attrs, "axis": -1})
+    return (emit("Transpose", done, perm=tuple(np.argsort(perm).tolist())),)
+
+
+def _norm(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    """Flatten the normalised axes into one, when there are several."""
+    emit = _Emit(builder, node)
+    shape = emit.shape(inputs[0])
+    axis = node.int("axis", -1) % len(shape)
+    if len(node.outputs) > 1 or (axis == len(shape) - 1 and len(shape) >= 2):
+        return None
+    flat = (prod(shape[:axis]), prod(shape[axis:]))
+    rest = [_reshape_constant(emit, v, (flat[1],)) if v else "" for v in inputs[1:]]
+    y = emit(node.op, emit.reshape(inputs[0], flat), *rest, **{**node.attrs, "axis": -1})
+    return (emit.reshape(y, shape),)
+
+
+REDUCED_IMAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
+
+
+def _reduce(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    shape = emit.shape(inputs[0])
+    rank = len(shape)
+    axes = sorted({a % rank for a in node.ints("axes", tuple(range(rank)))}) if rank else []
+    keep = node.int("keepdims", 1)
+    images = rank == 4 and axes == [2, 3] and node.op in REDUCED_IMAGES
+    last = rank >= 2 and axes == [rank - 1]
+    if keep and (images or last):
+        return None
+    if not axes or 0 in shape:
+        return None
+    kept = [1 if i in axes else n for i, n in enumerate(shape)] if keep else [
+        n for i, n in enumerate(shape) if i not in axes
+    ]
+    if images or last:
+        y = emit(node.op, inputs[0], axes=tuple(axes), keepdims=1)
+        return (emit.reshape(y, kept),)
+    others = [i for i in range(rank) if i not in axes]
+    x = inputs[0]
+    if others + axes != list(range(rank)):
+        x = emit("Transpose", x, perm=tuple(others + axes))
+    flat = (prod(shape[i] for i in others), prod(shape[i] for i in axes))
+    y = emit(node.op, emit.reshape(x, flat), axes=(1,), keepdims=1)
+    return (emit.reshape(y, kept),)
+
+
+# Operands that broadcast.
+
+
+def _broadcast(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    emit = _Emit(builder, node)
+    shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
+    changed = [_fit(emit, v, shape, node) for v in inputs]
+    return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
+
+
+def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
+    have = emit.shape(value)
+    if have == shape or broadcast_kind(have, shape, value in emit.builder.constants, node.op):
+        return value
+    if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
+        spread = np.broadcast_to(emit.builder.constants[value], shape)
+        return emit.builder.constant(f"{value}.wide", np.ascontiguousarray(spread))
+    return emit("Expand", value, shape=shape)
+
+
+def broadcast_kind(have: tuple[int, ...], shape: tuple[int, ...], constant: bool, op: str) -> str:
+    """Return how a smaller operand can be used as it is: scalar, last, image, stat or not ("")."""
+    if op == "Where":
+        return ""
+    if constant and prod(have) == 1 and prod(shape) != 1:
+        return "scalar"
+    rank = len(shape)
+    padded = (1,) * (rank - len(have)) + have
+    if constant and rank >= 2 and shape[-1] > 1 and padded == (*(1,) * (rank - 1), shape[-1]):
+        return "last"
+    if constant and rank == 4 and shape[1] > 1 and padded == (1, shape[1], 1, 1):
+        return "image"
+    if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
+        return "stat"
+    return ""
+
+
+STRUCTURE: dict[str, Rule] = {
+    "Conv": _conv,
+    "MaxPool": _pool,
+    "AveragePool": _pool,
+    "MatMul": _matmul,
+    "MatMulInteger": _matmul,
+    "Softmax": _last_axis,
+    "LogSoftmax": _last_axis,
+    "LayerNormalization": _norm,
+    "RMSNormalization": _norm,
+    **{f"Reduce{kind}": _reduce for kind in ("Mean", "Sum", "Max", "Min", "SumSquare", "L1", "L2")},
+}
+BROADCASTING = (
+    "Add", "Sub", "Mul", "Div", "Min", "Max", "Equal", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "And", "Or", "Xor", "Where", "Pow", "PRelu",
+)  # fmt: skip
+OPERANDS: dict[str, Rule] = dict.fromkeys(BROADCASTING, _broadcast)

@@ -1,0 +1,29 @@
+"""The Mapping: a graph laid over one chip, decided but not yet written as commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Table
+from dataclasses import dataclass, field
+
+from drawloom.chip.model import Chip
+from drawloom.graph.ir import Array, Graph
+from drawloom.mapping.pieces import Piece
+from drawloom.mapping.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping:
+    """Pieces in order, and every value's place in DRAM.
+
+    ``graph`` is the graph that was mapped (after rewriting into what engines do);
+    ``storages`` holds each stored copy of each value; ``constants`` the initial contents
+    of those that are known beforehand.
+    """
+
+    graph: Graph
+    chip: Chip
+    pieces: tuple[Piece, ...]
+    storages: tuple[Storage, ...]
+    constants: Table[int, Array]  # DRAM address -> value to be stored there, by storage
+    dram_bytes: int
+    notes: Table[str, str] = field(default_factory=dict[str, str])

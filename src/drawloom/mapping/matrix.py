@@ -1,0 +1,111 @@
+"""Matrix pieces: products and convolutions with the elementwise work fused behind them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from drawloom.graph.ir import Node
+from drawloom.mapping.bodies import build_body
+from drawloom.mapping.body import Body
+from drawloom.mapping.compact import compact
+from drawloom.mapping.groups import Group
+from drawloom.mapping.kinds import window_of
+from drawloom.mapping.pieces import Buffer, MatrixPiece, Window
+from drawloom.mapping.scratch import Scratch
+from drawloom.mapping.storage import Storage
+from drawloom.mapping.tiler import Cut, Work, cut, sizes_of
+
+if TYPE_CHECKING:
+    from drawloom.mapping.plan import _Planner
+
+
+def plan(group: Group, stored: set[str], planner: _Planner) -> MatrixPiece:
+    """Return the piece of a matrix group."""
+    node, graph, chip = group.nodes[0], planner.graph, planner.chip
+    out = node.outputs[0]
+    body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
+    if not group.nodes[1:]:
+        body, result = _plain(graph.types[out].dtype.value, out)
+    body = compact(body, (result,))
+    values = {v: _loaded(planner, body, slot, v, group.layout) for slot, v in body.loads}
+    values |= {v: planner.made(v, group.layout) for _, v in body.stores}
+    a, b, work = _work(node, planner, body)
+    chosen = cut(work, chip, node.name, multicast=planner.options.multicast)
+    buffers = _buffers(planner, work, chosen, body)
+    return MatrixPiece(
+        name=node.name,
+        nodes=tuple(n.name for n in group.nodes),
+        a=a, b=b, batch=work.batch, m=work.m, k=work.k, n=work.n,
+        fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
+        share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
+        body=body, result=result, buffers=buffers, values=values, window=work.window,
+        depthwise=work.depthwise, products=work.products, estimate=chosen.estimate,
+    )  # fmt: skip
+
+
+def _plain(fmt: str, out: str) -> tuple[Body, str]:
+    from drawloom.mapping.body import Slot
+
+    return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
+
+
+def _loaded(planner: _Planner, body: Body, slot: str, value: str, layout: str) -> Storage:
+    if body.slot(slot).kind == "channel":
+        return planner.store.constant(value, "channel", planner.graph.types[value].dtype)
+    return planner.need(value, layout)
+
+
+def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, Work]:
+    graph = planner.graph
+    types = graph.types
+    out = types[node.outputs[0]]
+    fmt, out_fmt = types[node.inputs[0]].dtype.value, out.dtype.value
+    products = 1
+    if fmt == "f32":
+        fmt, products = "tf32", 3
+    slots = tuple((slot.kind, slot.fmt) for slot in body.slots)
+    loads = sum(body.slot(s).kind != "channel" for s, _ in body.loads)
+    rest = (slots, loads, len(body.stores), len(body.steps), products)
+    if node.op == "Conv":
+        x, w = types[node.inputs[0]].shape, types[node.inputs[1]].shape
+        depthwise = node.int("group", 1) > 1
+        a = planner.need(node.inputs[0], "image")
+        b = planner.need(node.inputs[1], "depthwise" if depthwise else "weights")
+        win = window_of(node, types)
+        window = Window(
+            x[2], x[3], (w[2], w[3]), (win.strides[0], win.strides[1]),
+            (win.pads_before[0], win.pads_after[0], win.pads_before[1], win.pads_after[1]),
+            (win.dilations[0], win.dilations[1]), out.shape[2], out.shape[3],
+        )  # fmt: skip
+        work = Work(
+            x[0], out.shape[2], x[1], out.shape[1], fmt, out_fmt, False, False, False, window, depthwise, *rest
+        )
+        return a, b, work
+    trans_a, trans_b = bool(node.int("trans_a")), bool(node.int("trans_b"))
+    a, b = planner.need(node.inputs[0], "rows"), planner.need(node.inputs[1], "rows")
+    shape = a.shape[::-1] if trans_a and len(a.shape) == 2 else a.shape
+    m, k = (a.shape[-1], a.shape[-2]) if trans_a else (shape[-2], shape[-1])
+    batched = b.blocked.batch > 1
+    work = Work(
+        prod(out.shape[:-2]), m, k, out.shape[-1], fmt, out_fmt, trans_a, trans_b, batched, None, False, *rest
+    )
+    return a, b, work
+
+
+def _buffers(planner: _Planner, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
+    sized = sizes_of(work, planner.chip, chosen)
+    size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
+    scratch = Scratch(planner.chip)
+    scratch.add("a", size_a, chosen.a_copies)
+    scratch.add("b", size_b, chosen.b_copies)
+    if work.products > 1:
+        for part in ("a.high", "a.low"):
+            scratch.add(part, size_a, chosen.a_copies)
+        for part in ("b.high", "b.low"):
+            scratch.add(part, size_b, chosen.b_copies)
+    if bool(sized.sums):
+        scratch.add("psum", int(sized.psum_bytes), 2)
+    for slot in body.slots:
+        scratch.add(f"slot.{slot.name}", int(sized.slot_bytes(slot.kind, slot.fmt)), 1 if slot.kind == "channel" else 2)
+    return scratch.buffers

@@ -1,0 +1,168 @@
+"""The parts of a Mapping: each piece is work that all tiles do between two common points.
+
+    piece ::= matrix | strip | pool | copy | cpu
+
+A piece says which tile does what, in which chunks, from which buffers; the program room
+turns it into commands. Ranges are half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drawloom.graph.ir import Attr
+from drawloom.mapping.body import Body
+from drawloom.mapping.storage import Storage
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A scratchpad area, the same in every tile: ``copies`` slots of ``bytes`` each."""
+
+    name: str
+    address: int
+    bytes: int
+    copies: int = 1
+
+    def at(self, slot: int) -> int:
+        """Address of a slot."""
+        return self.address + (slot % self.copies) * self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sliding window: input size, kernel, strides, pads (top, bottom, left, right), dilations."""
+
+    h: int
+    w: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    dilations: tuple[int, int]
+    oh: int
+    ow: int
+
+    def rows_for(self, outs: Span) -> tuple[Span, int, int]:
+        """Input rows that output rows ``outs`` need, with the padding above and below."""
+        first = outs[0] * self.strides[0] - self.pads[0]
+        last = (outs[1] - 1) * self.strides[0] - self.pads[0] + (self.kernel[0] - 1) * self.dilations[0] + 1
+        return (max(0, first), min(self.h, last)), max(0, -first), max(0, last - self.h)
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixPiece:
+    """A matrix product or convolution with a fused body on its result.
+
+    The tiles form a grid ``gb x gm x gn`` over batch, rows and output channels. Within a
+    tile, chunks of ``mt`` rows (output rows of the image for a convolution), ``nt`` channels
+    and ``kt`` input channels run in ``order``. ``share_a``/``share_b``: tiles that need the
+    same operand read a part each and multicast it over the NoC.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    a: Storage
+    b: Storage
+    batch: int
+    m: int
+    k: int
+    n: int
+    fmt: str
+    out_fmt: str
+    grid: tuple[int, int, int]
+    chunk: tuple[int, int, int]
+    order: str
+    share_a: bool
+    share_b: bool
+    trans_a: bool
+    trans_b: bool
+    body: Body
+    result: str  # slot of the body that receives the product
+    buffers: Mapping[str, Buffer]
+    values: Mapping[str, Storage]  # what the body loads and stores
+    window: Window | None = None
+    depthwise: bool = False
+    products: int = 1  # 3 when f32 is made of tf32 products
+    estimate: float = 0.0  # expected nanoseconds, by the cost model
+
+
+@dataclass(frozen=True, slots=True)
+class StripPiece:
+    """A body over chunks of rows (``rows`` geometry) or of flat elements."""
+
+    name: str
+    nodes: tuple[str, ...]
+    geometry: str  # "rows" or "flat"
+    batch: int
+    rows: int  # rows of a matrix, or elements in all
+    channels: int  # 1 when flat
+    chunk: int  # rows (or elements) at a time
+    body: Body
+    buffers: Mapping[str, Buffer]
+    values: Mapping[str, Storage]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPiece:
+    """Pooling windows, or a reduction over the whole image (``op`` = sum with no window)."""
+
+    name: str
+    nodes: tuple[str, ...]
+    op: str
+    src: Storage
+    dst: Storage
+    window: Window | None
+    count_pad: bool
+    chunk: tuple[int, int]  # output rows, channels
+    buffers: Mapping[str, Buffer]
+    scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """One level of an affine copy: ``count`` steps of so many bytes on either side."""
+
+    count: int
+    src: int
+    dst: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRun:
+    """Elements that go from one storage to another along the atoms, from byte offsets in each."""
+
+    source: Storage
+    target: Storage
+    src: int
+    dst: int
+    atoms: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPiece:
+    """Values rearranged in DRAM through the scratchpads; ``fill`` writes a constant first."""
+
+    name: str
+    nodes: tuple[str, ...]
+    element: int
+    runs: tuple[CopyRun, ...]
+    buffers: Mapping[str, Buffer]
+    fill: tuple[tuple[Storage, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CpuPiece:
+    """Work of one tile's processor on dense values in DRAM."""
+
+    name: str
+    nodes: tuple[str, ...]
+    op: str
+    ins: tuple[Storage | None, ...]
+    outs: tuple[Storage, ...]
+    attrs: Mapping[str, Attr] = field(default_factory=dict[str, Attr])
+
+
+Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece

@@ -1,0 +1,74 @@
+"""Pool pieces: which windows, in which chunks."""
+
+from __future__ import annotations
+
+from drawloom.chip.model import Chip
+from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.graph.ir import Graph, Node
+from drawloom.mapping.kinds import window_of
+from drawloom.mapping.pieces import PoolPiece, Window
+from drawloom.mapping.scratch import Scratch
+from drawloom.mapping.storage import Storage
+from drawloom.units import ceil_div
+
+OPS = {"MaxPool": "max", "AveragePool": "avg", "ReduceMean": "sum", "ReduceSum": "sum", "ReduceMax": "max",
+       "ReduceMin": "min"}  # fmt: skip
+
+
+def plan(node: Node, graph: Graph, chip: Chip, src: Storage, dst: Storage) -> PoolPiece:
+    """Return the piece of a pooling or whole-image reduction node."""
+    window = _window(node, graph) if node.op in ("MaxPool", "AveragePool") else None
+    blocked = src.blocked
+    block = blocked.block
+    height = window.oh if window is not None else 1
+    width = min(blocked.channels, block)
+    # Enough chunks for every tile: fewer rows where images and channel blocks are not enough.
+    units = blocked.batch * ceil_div(blocked.channels, width)
+    rows = max(1, ceil_div(height, ceil_div(chip.n_tiles, units)))
+    while rows > 1 and _bytes(src, window, rows, width) > chip.scratchpad.usable:
+        rows = ceil_div(rows, 2)
+    need = _bytes(src, window, rows, width)
+    if need > chip.scratchpad.usable:
+        raise DoesNotFit(
+            "map.memory",
+            f"node '{node.name}' does not fit a tile even one row of windows at a time",
+            Diagnosis(
+                f"{need:,} bytes   input rows and results of one channel block, twice",
+                f"{chip.scratchpad.usable:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
+                f"{need - chip.scratchpad.usable:,} bytes",
+                ("a smaller image", "a chip with a larger scratchpad (extends: ...)"),
+            ),
+        )
+    source, result = _sizes(src, window, rows, width)
+    scratch = Scratch(chip)
+    scratch.add("src", source, 2)
+    scratch.add("dst", result, 2)
+    scale = float(blocked.rows) if node.op == "ReduceMean" else None
+    if window is None:
+        scratch.add("sum", chip.blocking.width(width, 4) * 4)
+    count_pad = bool(node.int("count_include_pad"))
+    return PoolPiece(
+        node.name, (node.name,), OPS[node.op], src, dst, window, count_pad, (rows, width), scratch.buffers, scale
+    )
+
+
+def _window(node: Node, graph: Graph) -> Window:
+    shape, out = graph.types[node.inputs[0]].shape, graph.types[node.outputs[0]].shape
+    win = window_of(node, graph.types)
+    return Window(
+        shape[2], shape[3], (win.kernel[0], win.kernel[1]), (win.strides[0], win.strides[1]),
+        (win.pads_before[0], win.pads_after[0], win.pads_before[1], win.pads_after[1]),
+        (win.dilations[0], win.dilations[1]), out[2], out[3],
+    )  # fmt: skip
+
+
+def _sizes(src: Storage, window: Window | None, rows: int, channels: int) -> tuple[int, int]:
+    width = src.blocking.width(channels, src.dtype.bytes) * src.dtype.bytes
+    if window is None:
+        return src.blocked.rows * width, width
+    high = min(window.h, (rows - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1)
+    return high * window.w * width, rows * window.ow * width
+
+
+def _bytes(src: Storage, window: Window | None, rows: int, channels: int) -> int:
+    return 2 * sum(n + 256 for n in _sizes(src, window, rows, channels)) + 1024

@@ -1,0 +1,232 @@
+"""What the vector engine does for each operator: nodes to body steps.
+
+A rule gets the slots of its operands and returns the slot of its result. Norms and softmax
+work in f32 inside and round once at the end; the rest works in the tensor's own format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from drawloom.graph.ir import Node
+from drawloom.mapping.body import BodyBuilder
+
+Operand = str | float  # a slot, or a scalar constant
+Rule = Callable[[BodyBuilder, Node, list[Operand], str], str]  # body, node, operands, result format
+
+
+def _slot(operand: Operand) -> str:
+    assert isinstance(operand, str), operand
+    return operand
+
+
+def _unary(op: str) -> Rule:
+    def rule(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+        return body.op(op, _slot(args[0]))
+
+    return rule
+
+
+FLIPPED = {
+    "add": "add", "mul": "mul", "min": "min", "max": "max", "sub": "rsub", "div": "rdiv",
+    "eq": "eq", "gt": "lt", "lt": "gt", "ge": "le", "le": "ge", "and": "and", "or": "or", "xor": "xor",
+}  # fmt: skip
+_ORDER = ("full", "wide", "stat", "channel")
+
+
+def combine(body: BodyBuilder, op: str, a: Operand, b: Operand, fmt: str = "") -> str:
+    """Apply a two-operand step, with whichever operand is larger on the left."""
+    if isinstance(a, float):
+        return body.op(FLIPPED[op], _slot(b), scalar=a, fmt=fmt)
+    if isinstance(b, float):
+        return body.op(op, a, scalar=b, fmt=fmt)
+    kinds = body.slots[a].kind, body.slots[b].kind
+    if _ORDER.index(kinds[0]) > _ORDER.index(kinds[1]):
+        a, b, op = b, a, FLIPPED[op]
+        kinds = kinds[::-1]
+    if kinds[1] == "stat" and kinds[0] in ("full", "wide"):
+        b = body.spread(b)
+    return body.op(op, a, b, fmt=fmt)
+
+
+def _binary(op: str) -> Rule:
+    def rule(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+        return combine(body, op, args[0], args[1])
+
+    return rule
+
+
+def _compare(op: str) -> Rule:
+    def rule(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+        return combine(body, op, args[0], args[1], fmt)
+
+    return rule
+
+
+def _cast(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = _slot(args[0])
+    if fmt == "bool" and body.slots[a].fmt != "bool":
+        return body.op("ne", a, scalar=0.0, fmt="bool")
+    return body.convert(a, fmt)
+
+
+def _pow(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a, y = _slot(args[0]), args[1]
+    assert isinstance(y, float)
+    simple = {1.0: "copy", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+    if y in simple:
+        return body.op(simple[y], a)
+    wide = body.convert(a, "f32")
+    if y == 3.0:
+        return body.convert(body.op("mul", body.op("square", wide), wide), fmt)
+    return body.convert(body.op("exp", body.op("mul", body.op("log", wide), scalar=y)), fmt)
+
+
+def _clip(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = _slot(args[0])
+    if "min" in node.attrs:
+        a = body.op("max", a, scalar=node.float("min"))
+    if "max" in node.attrs:
+        a = body.op("min", a, scalar=node.float("max"))
+    return a if a != args[0] else body.op("copy", a)
+
+
+def _silu(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = _slot(args[0])
+    alpha = node.float("alpha", 1.0)
+    inner = a if alpha == 1.0 else body.op("mul", a, scalar=alpha)
+    return body.op("mul", a, body.op("sigmoid", inner))
+
+
+def _leaky(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = _slot(args[0])
+    alpha = node.float("alpha", 0.01)
+    scaled = body.op("mul", body.op("min", a, scalar=0.0), scalar=alpha)
+    return body.op("add", body.op("relu", a), scaled)
+
+
+def _elu(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    x = body.convert(_slot(args[0]), "f32")
+    low = body.op("sub", body.op("exp", body.op("min", x, scalar=0.0)), scalar=1.0)
+    low = body.op("mul", low, scalar=node.float("alpha", 1.0))
+    return body.convert(body.op("add", body.op("relu", x), low), fmt)
+
+
+def _hard_sigmoid(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = body.op("mul", _slot(args[0]), scalar=node.float("alpha", 0.2))
+    a = body.op("add", a, scalar=node.float("beta", 0.5))
+    return body.op("min", body.op("max", a, scalar=0.0), scalar=1.0)
+
+
+def _hard_swish(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    x = _slot(args[0])
+    gate = body.op("add", body.op("mul", x, scalar=1.0 / 6.0), scalar=0.5)
+    return body.op("mul", x, body.op("min", body.op("max", gate, scalar=0.0), scalar=1.0))
+
+
+def erf(body: BodyBuilder, x: str) -> str:
+    """Error function of an f32 slot: Abramowitz and Stegun 7.1.26, |error| <= 1.5e-7."""
+    size = body.op("abs", x)
+    t = body.op("add", body.op("mul", size, scalar=0.3275911), scalar=1.0)
+    t = body.op("reciprocal", t)
+    terms = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+    poly = body.op("mul", t, scalar=terms[0])
+    for term in terms[1:]:
+        poly = body.op("mul", body.op("add", poly, scalar=term), t)
+    decay = body.op("exp", body.op("neg", body.op("square", x)))
+    value = body.op("rsub", body.op("mul", poly, decay), scalar=1.0)
+    return body.op("mul", value, body.op("sign", x))
+
+
+def _erf(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    return body.convert(erf(body, body.convert(_slot(args[0]), "f32")), fmt)
+
+
+def _gelu(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    x = body.convert(_slot(args[0]), "f32")
+    if node.str("approximate", "none") == "tanh":
+        cube = body.op("mul", body.op("square", x), x)
+        inner = body.op("add", body.op("mul", cube, scalar=0.044715), x)
+        gate = body.op("tanh", body.op("mul", inner, scalar=math.sqrt(2.0 / math.pi)))
+    else:
+        gate = erf(body, body.op("mul", x, scalar=math.sqrt(0.5)))
+    half = body.op("mul", x, scalar=0.5)
+    return body.convert(body.op("mul", half, body.op("add", gate, scalar=1.0)), fmt)
+
+
+def _softmax(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    a = _slot(args[0])
+    x = body.convert(a, "f32")
+    top = body.reduce("max", x)
+    shifted = combine(body, "sub", x, top)
+    grown = body.op("exp", shifted)
+    total = body.reduce("sum", grown)
+    if node.op == "LogSoftmax":
+        return body.convert(combine(body, "sub", shifted, body.op("log", total)), fmt)
+    return body.convert(combine(body, "mul", grown, body.op("reciprocal", total)), fmt)
+
+
+def _norm(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    """Layer and RMS normalization; the number of channels comes in as the last operand."""
+    x = body.convert(_slot(args[0]), "f32")
+    channels = args[-1]
+    assert isinstance(channels, float)
+    if node.op == "LayerNormalization":
+        mean = body.op("div", body.reduce("sum", x), scalar=channels)
+        x = combine(body, "sub", x, mean)
+    power = body.op("div", body.reduce("sum", body.op("square", x)), scalar=channels)
+    scale = body.op("rsqrt", body.op("add", power, scalar=node.float("epsilon", 1e-5)))
+    y = combine(body, "mul", x, scale)
+    if len(args) > 2:
+        y = combine(body, "mul", y, _wide_channel(body, args[1]))
+    if len(args) > 3:
+        y = combine(body, "add", y, _wide_channel(body, args[2]))
+    return body.convert(y, fmt)
+
+
+def _wide_channel(body: BodyBuilder, operand: Operand) -> Operand:
+    """Return a channel operand in f32 (a conversion of the whole, loaded once per chunk)."""
+    return operand if isinstance(operand, float) else body.convert(operand, "f32")
+
+
+def _reduce(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    x = body.convert(_slot(args[0]), "f32") if fmt in ("f16", "bf16", "f32") else _slot(args[0])
+    channels = args[-1]
+    assert isinstance(channels, float)
+    kind = node.op.removeprefix("Reduce")
+    if kind in ("SumSquare", "L2"):
+        x = body.op("square", x)
+    if kind == "L1":
+        x = body.op("abs", x)
+    y = body.reduce(kind.lower() if kind in ("Max", "Min") else "sum", x)
+    if kind == "Mean":
+        y = body.op("div", y, scalar=channels)
+    if kind == "L2":
+        y = body.op("sqrt", y)
+    return body.convert(y, fmt)
+
+
+def _where(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    return body.select(_slot(args[0]), _slot(args[1]), _slot(args[2]))
+
+
+RULES: dict[str, Rule] = {
+    "Relu": _unary("relu"), "Sigmoid": _unary("sigmoid"), "Tanh": _unary("tanh"), "Exp": _unary("exp"),
+    "Log": _unary("log"), "Sqrt": _unary("sqrt"), "Reciprocal": _unary("reciprocal"), "Neg": _unary("neg"),
+    "Abs": _unary("abs"), "Sign": _unary("sign"), "Floor": _unary("floor"), "Ceil": _unary("ceil"),
+    "Round": _unary("round"), "Sin": _unary("sin"), "Cos": _unary("cos"), "Softplus": _unary("softplus"),
+    "Not": _unary("not"), "Cast": _cast, "Pow": _pow, "Clip": _clip, "Silu": _silu, "Swish": _silu,
+    "LeakyRelu": _leaky, "Elu": _elu, "HardSigmoid": _hard_sigmoid, "HardSwish": _hard_swish,
+    "Erf": _erf, "Gelu": _gelu, "Softmax": _softmax, "LogSoftmax": _softmax,
+    "LayerNormalization": _norm, "RMSNormalization": _norm,
+    "Add": _binary("add"), "Sub": _binary("sub"), "Mul": _binary("mul"), "Div": _binary("div"),
+    "Min": _binary("min"), "Max": _binary("max"), "And": _binary("and"), "Or": _binary("or"), "Xor": _binary("xor"),
+    "Equal": _compare("eq"), "Greater": _compare("gt"), "GreaterOrEqual": _compare("ge"),
+    "Less": _compare("lt"), "LessOrEqual": _compare("le"), "Where": _where,
+    **{f"Reduce{kind}": _reduce for kind in ("Mean", "Sum", "Max", "Min", "SumSquare", "L1", "L2")},
+}  # fmt: skip
+ROW_OPS = frozenset(
+    {"Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"}
+    | {f"Reduce{kind}" for kind in ("Mean", "Sum", "Max", "Min", "SumSquare", "L1", "L2")}
+)

@@ -1,0 +1,25 @@
+"""Scratchpad addresses inside a piece: buffers one after the other."""
+
+from __future__ import annotations
+
+from drawloom.chip.model import Chip
+from drawloom.mapping.pieces import Buffer
+from drawloom.units import align_up
+
+
+class Scratch:
+    """Hands out aligned scratchpad areas of a tile."""
+
+    def __init__(self, chip: Chip) -> None:
+        """Start at the lowest usable address."""
+        self.chip = chip
+        self.at = chip.scratchpad.reserve_low
+        self.end = chip.scratchpad.bytes - chip.scratchpad.reserve_high
+        self.buffers: dict[str, Buffer] = {}
+
+    def add(self, name: str, size: int, copies: int = 1) -> None:
+        """Give ``copies`` areas of ``size`` bytes to a name."""
+        size = align_up(max(size, 1), self.chip.blocking.align)
+        self.buffers[name] = Buffer(name, self.at, size, copies)
+        self.at += size * copies
+        assert self.at <= self.end, (name, size, copies, self.at, self.end)

@@ -1,0 +1,249 @@
+"""Where a value lies in DRAM, and which runs of bytes a box of it is made of.
+
+Layouts:
+    dense    row-major, as the host sees it
+    rows     channel-blocked on the last axis: batch = all but the last two axes
+    image    channel-blocked on axis 1: batch = axis 0, rows = the spatial axes
+    weights  convolution weights: rows = taps x output channels, channels = input channels
+    depthwise  depthwise weights: rows = taps, channels = channels
+    channel  one value per channel, block by block, the tail repeated to a whole block
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from drawloom.chip.layout import Blocked, pack
+from drawloom.chip.model import Blocking
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array
+from drawloom.units import align_up
+
+Dims = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One strided DRAM access that is compact at ``offset`` in its scratchpad buffer."""
+
+    dram: int
+    inner: int
+    dims: Dims
+    offset: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes moved."""
+        return self.inner * prod(n for _, n in self.dims)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A value (or one copy of it) in DRAM."""
+
+    value: str
+    dtype: DType
+    shape: tuple[int, ...]
+    layout: str
+    blocking: Blocking
+    address: int = -1
+    kind: str = "temporary"  # or input, output, constant
+
+    @property
+    def blocked(self) -> Blocked:
+        """Geometry of a blocked layout (``rows``, ``image`` or ``weights``)."""
+        batch, rows, channels = matrix_view(self.shape, self.layout)
+        return Blocked(self.blocking, batch, rows, channels, self.dtype.bytes)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in DRAM."""
+        if self.layout == "dense":
+            return prod(self.shape) * self.dtype.bytes
+        if self.layout == "channel":
+            block = self.blocking.of(self.dtype.bytes)
+            return align_up(prod(self.shape), block) * self.dtype.bytes
+        return self.blocked.bytes
+
+    def box(self, batch: int, rows: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+        """Transfers that gather rows x channels of one matrix into a compact blocked buffer.
+
+        ``channels`` starts at a block and ends at a block or at the last channel. A dense
+        storage is blocked on the way, which takes a run for every row of a block.
+        """
+        if self.layout == "dense":
+            return self._dense_box(batch, rows, channels)
+        return blocked_box(self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels)
+
+    @property
+    def boxable(self) -> bool:
+        """Whether boxes of rows can be cut from it: blocked, or dense with a tail that needs no padding."""
+        if self.layout != "dense":
+            return self.layout in ("rows", "image")
+        if len(self.shape) < 2 or self.dtype.bytes not in (1, 2, 4):
+            return False
+        rest = self.shape[-1] % self.blocking.of(self.dtype.bytes)
+        return rest == self.blocking.tail(self.shape[-1], self.dtype.bytes)
+
+    def _dense_box(self, batch: int, rows: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+        blocked, size = self.blocked, self.dtype.bytes
+        line, width, n_rows = blocked.channels * size, blocked.block * size, rows[1] - rows[0]
+        start = self.address + (batch * blocked.rows + rows[0]) * line
+        full = (min(channels[1], blocked.full * blocked.block) - channels[0]) // blocked.block
+        out: list[Transfer] = []
+        if full:
+            out.append(_run(start + channels[0] * size, width, ((width, full), (line, n_rows)), 0))
+        if channels[1] > blocked.full * blocked.block:
+            at = start + blocked.full * width
+            out.append(_run(at, blocked.rest * size, ((line, n_rows),), full * width * n_rows))
+        return tuple(out)
+
+    def taps(self, n_taps: int, outs: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+        """Transfers that gather output channels ``outs`` of every tap of ``weights``."""
+        per_tap = self.blocked.rows // n_taps
+        return blocked_box(
+            self.blocked, self.address, 0, ((outs[0], n_taps), (per_tap, 0)), outs[1] - outs[0], channels
+        )
+
+
+def matrix_view(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
+    """Return (batch, rows, channels) of a tensor in a blocked layout."""
+    if layout == "image":
+        return shape[0], prod(shape[2:]), shape[1]
+    if layout == "weights":
+        out_channels, channels, *kernel = shape
+        return 1, prod(kernel) * out_channels, channels
+    if layout == "depthwise":
+        return 1, prod(shape[2:]), shape[0]
+    padded = (1,) * (2 - len(shape)) + shape
+    return prod(padded[:-2]), padded[-2], padded[-1]
+
+
+def blocked_box(
+    blocked: Blocked,
+    base: int,
+    batch: int,
+    runs: tuple[tuple[int, int], ...],
+    n_rows: int,
+    channels: tuple[int, int],
+) -> tuple[Transfer, ...]:
+    """Transfers for ``n_rows`` rows from ``runs[0][0]``, repeated ``runs[0][1]`` times every ``runs[1][0]`` rows."""
+    first, repeats = runs[0]
+    every = runs[1][0] if len(runs) > 1 else 0
+    element, block = blocked.element, blocked.block
+    assert channels[0] % block == 0, channels
+    full = (min(channels[1], blocked.full * block) - channels[0]) // block
+    out: list[Transfer] = []
+    start = base + blocked.offset(batch, 0, channels[0])
+    if full:
+        width = block * element
+        dims = ((blocked.rows * width, full), (every * width, repeats))
+        out.append(_run(start + first * width, n_rows * width, dims, 0))
+    if channels[1] > blocked.full * block:
+        width = blocked.tail * element
+        tail = base + batch * blocked.step + blocked.full * block * blocked.rows * element
+        done = full * block * element * n_rows * repeats
+        out.append(_run(tail + first * width, n_rows * width, ((every * width, repeats),), done))
+    return tuple(out)
+
+
+def _run(dram: int, inner: int, dims: Dims, offset: int) -> Transfer:
+    """Make a transfer, merging levels that continue each other."""
+    kept = [(stride, count) for stride, count in dims if count > 1]
+    while kept and kept[-1][0] == inner:
+        inner *= kept.pop()[1]
+    return Transfer(dram, inner, tuple(kept), offset)
+
+
+def split(transfers: tuple[Transfer, ...], parts: int) -> tuple[tuple[Transfer, ...], ...]:
+    """Cut transfers into ``parts`` lists of nearly equal bytes; each piece stays compact at its offset."""
+    pieces = list(transfers)
+    share = sum(t.bytes for t in transfers) // parts
+    while any(_uneven(t, parts, share) for t in pieces):
+        pieces = [cut for t in pieces for cut in (_peel(t) if _uneven(t, parts, share) else (t,))]
+    out: list[list[Transfer]] = [[] for _ in range(parts)]
+    total, done = sum(t.bytes for t in pieces), 0
+    for piece in sorted(pieces, key=lambda t: t.offset):
+        rest: Transfer | None = piece
+        while rest is not None:
+            part = min(parts - 1, done * parts // max(1, total))
+            room = -(-(part + 1) * total // parts) - done
+            head, rest = _cut(rest, room)
+            out[part].append(head)
+            done += head.bytes
+    return tuple(tuple(part) for part in out)
+
+
+def _uneven(transfer: Transfer, parts: int, share: int) -> bool:
+    """Whether whole outer levels would share the transfer out unevenly."""
+    if not transfer.dims or transfer.bytes <= share:
+        return False
+    count = transfer.dims[0][1]
+    return count < 4 * parts and count % parts != 0
+
+
+def _peel(transfer: Transfer) -> tuple[Transfer, ...]:
+    """Write the outermost level out as separate transfers."""
+    (stride, count), *rest = transfer.dims
+    size = transfer.bytes // count
+    return tuple(
+        Transfer(transfer.dram + i * stride, transfer.inner, tuple(rest), transfer.offset + i * size)
+        for i in range(count)
+    )
+
+
+def _cut(transfer: Transfer, room: int) -> tuple[Transfer, Transfer | None]:
+    """Cut off the first ``room`` bytes at a multiple of 256 bytes, or nothing when it fits or is strided."""
+    at = align_up(room, 256)
+    if transfer.bytes <= at or (transfer.dims and transfer.dims[0][1] < 2):
+        return transfer, None
+    if transfer.dims:
+        (stride, count), *rest = transfer.dims
+        size = transfer.bytes // count
+        n = max(1, min(count - 1, -(-room // size)))
+        head = Transfer(transfer.dram, transfer.inner, _keep(stride, n, rest), transfer.offset)
+        tail = Transfer(
+            transfer.dram + n * stride, transfer.inner, _keep(stride, count - n, rest), transfer.offset + n * size
+        )
+        return head, tail
+    head = Transfer(transfer.dram, at, (), transfer.offset)
+    return head, Transfer(transfer.dram + at, transfer.inner - at, (), transfer.offset + at)
+
+
+def _keep(stride: int, count: int, rest: list[tuple[int, int]]) -> Dims:
+    return ((stride, count), *rest) if count > 1 else tuple(rest)
+
+
+def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return the DRAM bytes of a constant in its storage's layout."""
+    values = np.ascontiguousarray(values)
+    if storage.layout == "dense":
+        return values.reshape(-1).view(np.uint8)
+    if storage.layout == "channel":
+        return _channel_bytes(storage, values.reshape(-1))
+    blocked = storage.blocked
+    if storage.layout == "image":
+        moved = values.reshape(blocked.batch, blocked.channels, blocked.rows).swapaxes(1, 2)
+    elif storage.layout == "depthwise":
+        moved = values.reshape(1, blocked.channels, blocked.rows).swapaxes(1, 2)
+    elif storage.layout == "weights":
+        taps = values.reshape(values.shape[0], values.shape[1], -1)
+        moved = taps.transpose(2, 0, 1).reshape(1, blocked.rows, blocked.channels)
+    else:
+        moved = values.reshape(blocked.batch, blocked.rows, blocked.channels)
+    return pack(blocked, moved)
+
+
+def _channel_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    block = storage.blocking.of(storage.dtype.bytes)
+    full = values.size // block * block
+    out = [values[:full]]
+    if values.size > full:
+        width = storage.blocking.tail(values.size, storage.dtype.bytes)
+        tail = np.zeros(width, values.dtype)
+        tail[: values.size - full] = values[full:]
+        out.append(np.tile(tail, block // width))
+    return np.concatenate(out).view(np.uint8)

@@ -1,0 +1,1 @@
+"""What a chip loads: commands, text, binary."""

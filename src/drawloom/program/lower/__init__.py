@@ -1,0 +1,1 @@
+"""One module a kind of piece: from the mapping's decisions to commands."""

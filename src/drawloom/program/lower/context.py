@@ -1,0 +1,43 @@
+"""What every lowering needs: the chip, the streams, and names for where commands come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drawloom.chip.model import Chip
+from drawloom.mapping.storage import Transfer
+from drawloom.program.commands import Read, Write
+from drawloom.program.program import Origin
+from drawloom.program.streams import StreamSet, TileStream
+
+
+@dataclass(slots=True)
+class Context:
+    """State shared by the lowerings of one program."""
+
+    chip: Chip
+    streams: StreamSet
+    layers: Mapping[str, str]  # node -> the layer's name in the user's model
+    origins: list[Origin] = field(default_factory=list[Origin])
+    _known: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+
+    def origin(self, piece: str, node: str) -> int:
+        """Return the number of an origin, new or known."""
+        key = (piece, node)
+        if key not in self._known:
+            self._known[key] = len(self.origins)
+            self.origins.append(Origin(piece, node, self.layers.get(node, "")))
+        return self._known[key]
+
+
+def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
+    """Read transfers into the buffer at ``spm``."""
+    for t in transfers:
+        stream.add(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
+
+
+def write(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
+    """Write the buffer at ``spm`` out along transfers."""
+    for t in transfers:
+        stream.add(Write(spm + t.offset, t.dram, t.inner, t.dims, origin))

@@ -1,0 +1,328 @@
+"""Matrix pieces: products and convolutions over the tile grid, in software pipelined chunks.
+
+All tiles go through the same list of steps (batch, row chunk, channel chunk, depth chunk);
+a tile whose share ends earlier has empty steps, but still takes part in shared loads. The
+operands of step i + 1 are asked for while step i computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.pieces import MatrixPiece, Span
+from drawloom.mapping.storage import Storage, Transfer
+from drawloom.program.commands import Address, Conv, MatMul
+from drawloom.program.extents import psum_format
+from drawloom.program.lower.body import Chunk, emit
+from drawloom.program.lower.context import Context, read, write
+from drawloom.program.lower.operand import Key, Operand, slots_of
+from drawloom.units import align_up, ceil_div
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one tile does in one step; empty spans mean nothing."""
+
+    batch: int
+    m: Span
+    n: Span
+    k: Span
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to compute."""
+        return self.batch < 0 or self.m[0] >= self.m[1] or self.n[0] >= self.n[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Chunk indices of one step."""
+
+    b: int
+    mi: int
+    ni: int
+    ki: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How a piece's ranges are cut: per tile, then in chunks."""
+
+    piece: MatrixPiece
+    per_b: int
+    per_m: int
+    per_n: int
+    chunks: tuple[int, int, int]  # numbers of row, channel and depth chunks
+
+    @staticmethod
+    def of(piece: MatrixPiece) -> Shares:
+        """Cut a piece."""
+        gb, gm, gn = piece.grid
+        mt, nt, kt = piece.chunk
+        per_b, per_m = ceil_div(piece.batch, gb), ceil_div(piece.m, gm)
+        per_n = align_up(ceil_div(piece.n, gn), channel_grain(piece))
+        counts = (ceil_div(per_m, mt), ceil_div(min(per_n, piece.n), nt), ceil_div(piece.k, kt))
+        return Shares(piece, per_b, per_m, per_n, counts)
+
+    def steps(self) -> list[Step]:
+        """All steps in order."""
+        mc, nc, kc = self.chunks
+        outer = [(m, n) for m in range(mc) for n in range(nc)]
+        if self.piece.order == "nm":
+            outer = [(m, n) for n in range(nc) for m in range(mc)]
+        return [Step(b, m, n, k) for b in range(self.per_b) for m, n in outer for k in range(kc)]
+
+    def place(self, tile: int) -> tuple[int, int, int]:
+        """Position of a tile in the grid."""
+        _, gm, gn = self.piece.grid
+        return tile // (gm * gn), tile // gn % gm, tile % gn
+
+    def part(self, tile: int, step: Step) -> Part:
+        """What a tile does in a step."""
+        ib, im, jn = self.place(tile)
+        mt, nt, kt = self.piece.chunk
+        batch = ib * self.per_b + step.b
+        if batch >= self.piece.batch or ib >= self.piece.grid[0]:
+            batch = -1
+        return Part(
+            batch,
+            _cut(im * self.per_m, self.per_m, step.mi * mt, mt, self.piece.m),
+            _cut(jn * self.per_n, self.per_n, step.ni * nt, nt, self.piece.n),
+            (step.ki * kt, min(self.piece.k, (step.ki + 1) * kt)),
+        )
+
+
+def channel_grain(piece: MatrixPiece) -> int:
+    """Channels must be cut at multiples of this: a block of the operands and of the result."""
+    blocking = piece.a.blocking
+    sizes = (FORMAT_BYTES[piece.fmt], FORMAT_BYTES[piece.out_fmt])
+    return max(blocking.of(size) for size in sizes)
+
+
+def _cut(start: int, length: int, offset: int, size: int, total: int) -> Span:
+    first = start + offset
+    return first, max(first, min(first + size, start + length, total))
+
+
+def lower(piece: MatrixPiece, context: Context) -> None:
+    """Write a matrix piece's commands into every tile's stream."""
+    _Lowering(piece, context).run()
+
+
+class _Lowering:
+    def __init__(self, piece: MatrixPiece, context: Context) -> None:
+        self.piece, self.context = piece, context
+        self.shares = Shares.of(piece)
+        self.steps = self.shares.steps()
+        self.origin = context.origin(piece.name, piece.nodes[0])
+        self.origins = {node: context.origin(piece.name, node) for node in piece.nodes}
+        self.tiles = range(piece.grid[0] * piece.grid[1] * piece.grid[2])
+        self.a = self._operand("a", 0, piece.share_a, self._a_group, self._a_box)
+        self.b = self._operand("b", 32, piece.share_b, self._b_group, self._b_box)
+        self.a_slots = slots_of([self._a_key(s) for s in self.steps], self.a.buffer.copies)
+        self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
+        self.outs = 0  # results begun so far: which copy of the body's buffers is in use
+
+    def _operand(self, name: str, flag: int, share: bool, group, box) -> Operand:  # noqa: ANN001
+        return Operand(self.context, self.piece.buffers[name], share, flag, group, box, self.origin)
+
+    # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
+
+    def _a_group(self, tile: int) -> tuple[int, ...]:
+        gn = self.piece.grid[2]
+        first = tile // gn * gn
+        return (tile,) if self.piece.depthwise else tuple(range(first, first + gn))
+
+    def _b_group(self, tile: int) -> tuple[int, ...]:
+        _, gm, gn = self.piece.grid
+        if self.piece.b.blocked.batch == 1:
+            return tuple(range(tile % gn, len(self.tiles), gn))
+        first = tile // (gm * gn) * gm * gn
+        return tuple(range(first + tile % gn, first + gm * gn, gn))
+
+    def _a_key(self, step: Step) -> Key:
+        b = step.b if self.piece.a.blocked.batch > 1 else 0
+        return b, step.mi, step.ni if self.piece.depthwise else step.ki
+
+    def _b_key(self, step: Step) -> Key:
+        b = step.b if self.piece.b.blocked.batch > 1 else 0
+        return b, step.ni, step.ki
+
+    def _a_box(self, tile: int, key: Key) -> tuple[Transfer, ...]:
+        piece = self.piece
+        n, k = (key[2], 0) if piece.depthwise else (0, key[2])
+        part = self.shares.part(tile, Step(key[0], key[1], n, k))
+        if part.batch < 0 or part.m[0] >= part.m[1]:
+            return ()
+        channels = part.n if piece.depthwise else part.k
+        batch = part.batch if piece.a.blocked.batch > 1 else 0
+        if piece.window is not None:
+            rows, _, _ = piece.window.rows_for(part.m)
+            return piece.a.box(batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels)
+        if piece.trans_a:
+            return piece.a.box(batch, part.k, part.m)
+        return piece.a.box(batch, part.m, channels)
+
+    def _b_box(self, tile: int, key: Key) -> tuple[Transfer, ...]:
+        piece = self.piece
+        part = self.shares.part(tile, Step(key[0], 0, key[1], key[2]))
+        batched = piece.b.blocked.batch > 1
+        if part.n[0] >= part.n[1] or (batched and part.batch < 0):
+            return ()
+        if piece.window is not None:
+            taps = piece.window.kernel[0] * piece.window.kernel[1]
+            if piece.depthwise:
+                return piece.b.box(0, (0, taps), part.n)
+            return piece.b.taps(taps, part.n, part.k)
+        batch = part.batch if batched else 0
+        return piece.b.box(batch, part.n, part.k) if piece.trans_b else piece.b.box(batch, part.k, part.n)
+
+    # The pipeline.
+
+    def run(self) -> None:
+        if self.piece.share_a or self.piece.share_b:
+            for tile in self.tiles:
+                self.context.streams.tiles[tile].join_all(self.origin)
+        self._constants()
+        self._begin(0)
+        self._deliver(0)
+        for index, step in enumerate(self.steps):
+            for tile in self.tiles:
+                self._compute(tile, index, self.shares.part(tile, step))
+            if index + 1 < len(self.steps):
+                self._begin(index + 1)
+            if step.ki == self.shares.chunks[2] - 1:
+                for tile in self.tiles:
+                    self._finish(tile, self.shares.part(tile, step))
+                self.outs += 1
+            if index + 1 < len(self.steps):
+                self._deliver(index + 1)
+
+    def _loads(self, index: int) -> list[tuple[Operand, Key, int]]:
+        step = self.steps[index]
+        out: list[tuple[Operand, Key, int]] = []
+        slot, fresh = self.a_slots[index]
+        if fresh:
+            out.append((self.a, self._a_key(step), slot))
+        slot, fresh = self.b_slots[index]
+        if fresh:
+            out.append((self.b, self._b_key(step), slot))
+        return out
+
+    def _begin(self, index: int) -> None:
+        for tile in self.tiles:
+            for operand, key, slot in self._loads(index):
+                operand.begin(tile, key, slot)
+            if self.steps[index].ki == 0:
+                self._body_loads(tile, self.shares.part(tile, self.steps[index]), index)
+
+    def _deliver(self, index: int) -> None:
+        for tile in self.tiles:
+            for operand, key, slot in self._loads(index):
+                operand.deliver(tile, key, slot)
+
+    def _compute(self, tile: int, index: int, part: Part) -> None:
+        for operand, key, slot in self._loads(index):
+            operand.wait(tile, key, slot)
+        a_slot, b_slot = self.a_slots[index][0], self.b_slots[index][0]
+        if not part.empty:
+            self._matrix(tile, index, part, self.a.address(a_slot), self.b.address(b_slot))
+        self.a.use(tile, a_slot)
+        self.b.use(tile, b_slot)
+
+    def _matrix(self, tile: int, index: int, part: Part, a: int, b: int) -> None:
+        piece = self.piece
+        first, last = part.k[0] == 0, part.k[1] == piece.k
+        result = self._slot(piece.result, self.outs)
+        psum = self.piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else None
+        out_fmt = piece.out_fmt if last else psum_format(piece.fmt)
+        target: Address = result if last else _known(psum)
+        source = None if first else psum
+        stream = self.context.streams.tiles[tile]
+        if piece.window is None:
+            stream.add(
+                MatMul(
+                    a, b, target, part.m[1] - part.m[0], part.k[1] - part.k[0], part.n[1] - part.n[0],
+                    piece.fmt, out_fmt, source, piece.trans_a, piece.trans_b, origin=self.origin,
+                )
+            )  # fmt: skip
+            return
+        window = piece.window
+        rows, above, below = window.rows_for(part.m)
+        channels = part.n if piece.depthwise else part.k
+        pads = (above, below, window.pads[2], _right_pad(piece))
+        stream.add(
+            Conv(
+                a, b, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
+                *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
+                piece.depthwise, source, self.origin,
+            )
+        )  # fmt: skip
+
+    # The body on each result.
+
+    def _slot(self, slot: str, copy: int) -> int:
+        return self.piece.buffers[f"slot.{slot}"].at(copy)
+
+    def _rows(self, part: Part) -> Span:
+        width = self.piece.window.ow if self.piece.window is not None else 1
+        return part.m[0] * width, part.m[1] * width
+
+    def _constants(self) -> None:
+        """Load the channel operands of each tile's share once."""
+        body = self.piece.body
+        for tile in self.tiles:
+            _, _, jn = self.shares.place(tile)
+            first = jn * self.shares.per_n
+            for slot, value in body.loads:
+                if body.slot(slot).kind == "channel" and first < self.piece.n:
+                    storage = self.piece.values[value]
+                    size = storage.dtype.bytes
+                    n = align_up(min(self.shares.per_n, self.piece.n - first), storage.blocking.of(size)) * size
+                    part = Transfer(storage.address + first * size, n, (), 0)
+                    read(self.context.streams.tiles[tile], (part,), self._slot(slot, 0), self.origin)
+
+    def _body_loads(self, tile: int, part: Part, index: int) -> None:
+        if part.empty:
+            return
+        copy = index // self.shares.chunks[2]
+        for slot, value in self.piece.body.loads:
+            if self.piece.body.slot(slot).kind != "channel":
+                box = self._box(self.piece.values[value], part)
+                read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
+
+    def _box(self, storage: Storage, part: Part) -> tuple[Transfer, ...]:
+        return storage.box(part.batch, self._rows(part), part.n)
+
+    def _finish(self, tile: int, part: Part) -> None:
+        if part.empty:
+            return
+        stream, body = self.context.streams.tiles[tile], self.piece.body
+        rows = self._rows(part)
+        chunk = Chunk(self.piece.a.blocking, rows[1] - rows[0], part.n[1] - part.n[0])
+        _, _, jn = self.shares.place(tile)
+        inside = part.n[0] - jn * self.shares.per_n
+
+        def address(slot: str) -> int:
+            kind = body.slot(slot)
+            if kind.kind == "channel":
+                return self._slot(slot, 0) + inside * FORMAT_BYTES[kind.fmt]
+            return self._slot(slot, self.outs)
+
+        emit(stream, body, chunk, address, self.origins)
+        for slot, value in body.stores:
+            write(stream, self._box(self.piece.values[value], part), self._slot(slot, self.outs), self.origin)
+
+
+def _right_pad(piece: MatrixPiece) -> int:
+    """Padding on the right that makes exactly the wanted width."""
+    window = piece.window
+    assert window is not None
+    span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
+    return max(0, span - window.w - window.pads[2])
+
+
+def _known(address: int | None) -> int:
+    assert address is not None
+    return address

@@ -1,0 +1,84 @@
+"""Strip pieces: a body over chunks of rows, or of flat elements, shared out over the tiles."""
+
+from __future__ import annotations
+
+from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.pieces import StripPiece
+from drawloom.mapping.storage import Storage, Transfer
+from drawloom.program.lower.body import Chunk, emit
+from drawloom.program.lower.context import Context, read, write
+from drawloom.units import align_up, ceil_div
+
+FLAT_GRAIN = 128  # elements: keeps every tile's share whole in all formats
+
+
+def chunks(piece: StripPiece, n_tiles: int) -> list[list[tuple[int, int, int]]]:
+    """Per tile, the chunks (matrix, first row, rows after) it works on."""
+    total = piece.batch * piece.rows
+    share = ceil_div(total, n_tiles)
+    if piece.geometry == "flat":
+        share = align_up(share, FLAT_GRAIN)
+    out: list[list[tuple[int, int, int]]] = []
+    for tile in range(n_tiles):
+        mine: list[tuple[int, int, int]] = []
+        at, end = tile * share, min(total, (tile + 1) * share)
+        while at < end:
+            batch, row = divmod(at, piece.rows)
+            stop = min(end - batch * piece.rows, piece.rows, row + piece.chunk)
+            mine.append((batch, row, stop))
+            at += stop - row
+        out.append(mine)
+    return out
+
+
+def lower(piece: StripPiece, context: Context) -> None:
+    """Write a strip piece's commands into every tile's stream."""
+    origins = {node: context.origin(piece.name, node) for node in piece.nodes}
+    origin = origins[piece.nodes[0]]
+    for tile, mine in enumerate(chunks(piece, context.chip.n_tiles)):
+        stream = context.streams.tiles[tile]
+        if mine:
+            _constants(piece, context, tile, origin)
+        if mine:
+            _loads(piece, context, tile, mine[0], 0, origin)
+        for copy, place in enumerate(mine):
+            if copy + 1 < len(mine):
+                _loads(piece, context, tile, mine[copy + 1], copy + 1, origin)
+            flat = piece.geometry == "flat"
+            chunk = Chunk(context.chip.blocking, place[2] - place[1], piece.channels, flat)
+
+            def address(slot: str, copy: int = copy) -> int:
+                return piece.buffers[f"slot.{slot}"].at(copy)
+
+            emit(stream, piece.body, chunk, address, origins)
+            for slot, value in piece.body.stores:
+                box = _box(piece, piece.values[value], piece.body.slot(slot).kind, place)
+                write(stream, box, address(slot), origin)
+
+
+def _constants(piece: StripPiece, context: Context, tile: int, origin: int) -> None:
+    for slot, value in piece.body.loads:
+        if piece.body.slot(slot).kind == "channel":
+            storage = piece.values[value]
+            part = Transfer(storage.address, storage.bytes, (), 0)
+            read(context.streams.tiles[tile], (part,), piece.buffers[f"slot.{slot}"].at(0), origin)
+
+
+def _loads(
+    piece: StripPiece, context: Context, tile: int, place: tuple[int, int, int], copy: int, origin: int
+) -> None:
+    for slot, value in piece.body.loads:
+        kind = piece.body.slot(slot).kind
+        if kind != "channel":
+            box = _box(piece, piece.values[value], kind, place)
+            read(context.streams.tiles[tile], box, piece.buffers[f"slot.{slot}"].at(copy), origin)
+
+
+def _box(piece: StripPiece, storage: Storage, kind: str, place: tuple[int, int, int]) -> tuple[Transfer, ...]:
+    batch, row, stop = place
+    if piece.geometry == "flat":
+        size = FORMAT_BYTES[storage.dtype.value]
+        return (Transfer(storage.address + row * size, (stop - row) * size, (), 0),)
+    blocked = storage.blocked
+    matrix = batch % blocked.batch
+    return storage.box(matrix, (row, stop), (0, 1 if kind == "stat" else piece.channels))

@@ -1,0 +1,156 @@
+"""Tile streams while they are written, and the barriers that order tiles.
+
+Pieces are appended one after the other. A barrier goes in before a piece exactly when
+one of its tiles touches DRAM bytes that another tile wrote (or overwrites bytes that
+another tile read) since the last barrier: within a tile the hardware keeps that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.program.commands import (
+    ENGINE_OF,
+    Barrier,
+    Command,
+    Cpu,
+    Engine,
+    Join,
+    Read,
+    Write,
+)
+
+ALL_ENGINES = (Engine.MATRIX, Engine.VECTOR, Engine.READ, Engine.WRITE, Engine.MOVE, Engine.SEND)
+MAX_RUNS = 256  # strided accesses with more runs count as one solid span
+Spans = NDArray[np.int64]  # n x 2, sorted, disjoint
+
+
+class TileStream:
+    """The commands of one tile, with how many each engine has been given."""
+
+    def __init__(self, tile: int) -> None:
+        """Start an empty stream."""
+        self.tile = tile
+        self.commands: list[Command] = []
+        self.issued: dict[Engine, int] = dict.fromkeys(Engine, 0)
+
+    def add(self, command: Command) -> None:
+        """Append a command."""
+        self.commands.append(command)
+        self.issued[ENGINE_OF[type(command)]] += 1
+
+    def join_since(self, engine: Engine, mark: int, depth: int, origin: int) -> None:
+        """Wait until everything ``engine`` was given before ``mark`` is done."""
+        keep = self.issued[engine] - mark
+        if mark and keep <= depth:
+            self.add(Join((engine,), keep, origin))
+
+    def join_all(self, origin: int) -> None:
+        """Wait until every engine is idle."""
+        if self.commands and self.commands[-1] != Join(ALL_ENGINES, 0, origin):
+            self.add(Join(ALL_ENGINES, 0, origin))
+
+
+class StreamSet:
+    """All tiles' streams and what they have touched in DRAM since the last barrier."""
+
+    def __init__(self, n_tiles: int) -> None:
+        """Start empty streams."""
+        self.tiles = [TileStream(tile) for tile in range(n_tiles)]
+        self._start = [0] * n_tiles
+        self._read: list[Spans] = [_EMPTY] * n_tiles
+        self._written: list[Spans] = [_EMPTY] * n_tiles
+
+    def close_piece(self, origin: int) -> None:
+        """End a piece: put a barrier before it where it needs one."""
+        new = [stream.commands[start:] for stream, start in zip(self.tiles, self._start, strict=True)]
+        reads = [_merge(_dram_spans(commands, write=False)) for commands in new]
+        writes = [_merge(_dram_spans(commands, write=True)) for commands in new]
+        if self._conflict(reads, writes):
+            everyone = tuple(range(len(self.tiles)))
+            for stream, start in zip(self.tiles, self._start, strict=True):
+                stream.commands[start:start] = [Join(ALL_ENGINES, 0, origin), Barrier(everyone, origin)]
+            self._read, self._written = reads, writes
+        else:
+            self._read = [_merge_two(a, b) for a, b in zip(self._read, reads, strict=True)]
+            self._written = [_merge_two(a, b) for a, b in zip(self._written, writes, strict=True)]
+        self._start = [len(stream.commands) for stream in self.tiles]
+
+    def _conflict(self, reads: list[Spans], writes: list[Spans]) -> bool:
+        for here in range(len(self.tiles)):
+            if not reads[here].size and not writes[here].size:
+                continue
+            for there in range(len(self.tiles)):
+                if there == here:
+                    continue
+                written = self._written[there]
+                if _overlap(reads[here], written) or _overlap(writes[here], written):
+                    return True
+                if _overlap(writes[here], self._read[there]):
+                    return True
+        return False
+
+
+_EMPTY: Spans = np.zeros((0, 2), np.int64)
+
+
+def _dram_spans(commands: Iterable[Command], *, write: bool) -> list[tuple[int, int]]:
+    out: list[tuple[int, int]] = []
+    for command in commands:
+        if isinstance(command, Write if write else Read):
+            assert isinstance(command.dram, int)
+            out += _runs(command.dram, command.inner, command.dims)
+        elif isinstance(command, Cpu):
+            for operand in command.outs if write else command.ins:
+                if operand is not None and operand.space == "dram":
+                    assert isinstance(operand.address, int)
+                    out.append((operand.address, operand.address + _operand_bytes(operand.fmt, operand.shape)))
+    return out
+
+
+def _operand_bytes(fmt: str, shape: tuple[int, ...]) -> int:
+    return FORMAT_BYTES[fmt] * int(np.prod(shape, dtype=np.int64))
+
+
+def _runs(base: int, inner: int, dims: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    runs = 1
+    for _, count in dims:
+        runs *= count
+    if runs > MAX_RUNS:
+        return [(base, base + inner + sum(s * (n - 1) for s, n in dims))]
+    starts = [base]
+    for stride, count in dims:
+        starts = [start + i * stride for start in starts for i in range(count)]
+    return [(start, start + inner) for start in starts]
+
+
+def _merge(spans: list[tuple[int, int]]) -> Spans:
+    if not spans:
+        return _EMPTY
+    return _join(np.array(spans, np.int64))
+
+
+def _merge_two(a: Spans, b: Spans) -> Spans:
+    if not a.size or not b.size:
+        return b if not a.size else a
+    return _join(np.concatenate([a, b]))
+
+
+def _join(spans: Spans) -> Spans:
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(spans[:, 1])
+    first = np.concatenate([[True], spans[1:, 0] > reach[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return np.stack([spans[first, 0], reach[last]], axis=1)
+
+
+def _overlap(a: Spans, b: Spans) -> bool:
+    if not a.size or not b.size:
+        return False
+    at = np.searchsorted(b[:, 1], a[:, 0], side="right")
+    inside = at < len(b)
+    return bool(np.any(b[at[inside], 0] < a[inside, 1]))
