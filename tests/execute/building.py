@@ -12,8 +12,9 @@ from drawloom.chip.model import Blocking
 from drawloom.execute.machine import Machine
 from drawloom.program.commands import Command, Loop
 from drawloom.program.program import Origin, Program, Region
+from drawloom.units import Bytes
 
-BLOCKING = Blocking(block=64, block_8bit=128, min_tail=4, align=256)
+BLOCKING = Blocking(block=64, block_8bit=128, min_tail=4, align=Bytes(256))
 SPM = 1 << 18
 NUMPY = {
     "f16": np.dtype(np.float16),
@@ -78,8 +79,9 @@ def lies(rows: int, channels: int, fmt: str, batch: int = 1) -> Blocked:
 
 def put_blocked(memory: np.ndarray, address: int, array: np.ndarray, fmt: str) -> Blocked:
     """Store (batch x) rows x channels in the blocked layout; padding is left as it is."""
-    values = array.astype(NUMPY[fmt]).reshape((-1, *array.shape[-2:]))
-    blocked = lies(values.shape[1], values.shape[2], fmt, values.shape[0])
+    values = array.astype(NUMPY[fmt]).reshape(-1, array.shape[-2], array.shape[-1])
+    batch, rows, channels = values.shape
+    blocked = lies(rows, channels, fmt, batch)
     data = pack(blocked, values)
     used = pack(blocked, np.full(values.shape, -1, f"i{NUMPY[fmt].itemsize}")) != 0
     memory[address : address + data.size][used] = data[used]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.execute.building import get, one_tile, program, put
 
 from drawloom.execute.machine import Machine
 from drawloom.program.commands import Arm, Fill, Move, Read, Select, Send, Write
-from tests.execute.building import get, one_tile, program, put
 
 
 def counting(n: int) -> np.ndarray:

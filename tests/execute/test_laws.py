@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.execute.building import one_tile, program
 
 from drawloom.execute.machine import Machine
 from drawloom.program.commands import Affine, Fill, Loop, Move, Read, Vector, Write
 from drawloom.program.extents import moved_bytes
-from tests.execute.building import one_tile, program
 
 Dims = tuple[tuple[int, int], ...]
 

@@ -54,7 +54,8 @@ def move(tile: Tile, command: Move, index: Index) -> None:
     target, source = at(command.dst, index), at(command.src, index)
     runs = _runs(tile.spm, source, command.inner, tuple((s, n) for s, _, n in command.dims))
     spread = _runs(tile.spm, target, command.inner, tuple((t, n) for _, t, n in command.dims))
-    spread[...] = runs
+    # NumPy guards overlapping elements only where they overlap whole.
+    spread[...] = runs.copy()
 
 
 def fill(tile: Tile, command: Fill, index: Index) -> None:

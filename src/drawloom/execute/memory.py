@@ -16,8 +16,8 @@ from drawloom.program.program import Program
 POISON = 0xFF
 """Every byte of memory before it is written: NaN in each float format, -1 in integers."""
 
-POISON_ALL_BYTES = 1 << 28
-"""DRAM up to this size is poisoned whole; larger, as far as regions and data reach."""
+WHOLE_DRAM_BYTES = 1 << 28
+"""DRAM up to this size is held whole; larger, as far as regions and data reach."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,18 +92,18 @@ def scratchpad(tile: int, n: int) -> Memory:
 def dram_image(program: Program) -> Memory:
     """Return DRAM as a program finds it: constants in place, all else poisoned.
 
-    The array is not touched where nothing is to lie, so that a DRAM larger
-    than the host's memory costs only what the program uses of it.
+    Of a large DRAM only what the program's regions and data reach is held: a
+    chip may have more of it than the host has memory. An access behind that is
+    outside, as no region could have asked for it.
     """
-    image = np.empty(program.dram_bytes, np.uint8)
     ends = [region.address + region.bytes for region in program.regions]
     ends += [address + raw.size for address, raw in program.data]
-    small = program.dram_bytes <= POISON_ALL_BYTES
-    used = program.dram_bytes if small else max(ends, default=0)
+    whole = program.dram_bytes <= WHOLE_DRAM_BYTES
+    image = np.empty(program.dram_bytes if whole else max(ends, default=0), np.uint8)
     start = 0
     for address, raw in sorted(program.data, key=lambda item: item[0]):
         image[start:address] = POISON
         image[address : address + raw.size] = raw
         start = max(start, address + raw.size)
-    image[start:used] = POISON
-    return Memory("DRAM", image)
+    image[start:] = POISON
+    return Memory("DRAM" if whole else "the part of DRAM that the program uses", image)

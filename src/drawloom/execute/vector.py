@@ -47,14 +47,16 @@ def vector(tile: Tile, command: Vector, index: Index) -> None:
         dst[:] = _binary(op, a, _scalar(command.scalar, fmt), fmt, out_fmt)
     else:
         b = tile.spm.array(at(command.b, index), command.unit or command.count, stored(fmt))
-        dst[:] = _binary(op, a, _repeated(b, command.count), fmt, out_fmt)
+        dst[:] = _binary(op, *_paired(a, b), fmt, out_fmt).reshape(-1)
 
 
-def _repeated(b: Values, count: int) -> Values:
-    """Return ``b`` used over and over until there are ``count`` elements."""
-    if b.size == count:
-        return b
-    return np.tile(b, -(-count // b.size))[:count]
+def _paired(a: Values, b: Values) -> tuple[Values, Values]:
+    """Return ``a`` with ``b`` used over and over, to be broadcast."""
+    if a.size == b.size:
+        return a, b
+    if a.size % b.size == 0:
+        return a.reshape(-1, b.size), b
+    return a, np.resize(b, a.size)
 
 
 @lru_cache(maxsize=4096)
