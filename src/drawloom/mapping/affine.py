@@ -42,7 +42,11 @@ def _lay_out(storage: Storage, numbers: Index) -> Index:
     split = blocked.full * blocked.block
     for index in range(blocked.batch):
         base = index * step
-        head = numbers[index, :, :split].reshape(blocked.rows, blocked.full, blocked.block).swapaxes(0, 1)
+        head = (
+            numbers[index, :, :split]
+            .reshape(blocked.rows, blocked.full, blocked.block)
+            .swapaxes(0, 1)
+        )
         out[base : base + head.size] = head.reshape(-1)
         if blocked.tail:
             rest = np.zeros((blocked.rows, blocked.tail), np.int64)
@@ -98,7 +102,9 @@ def fold(src: Index, dst: Index) -> list[tuple[int, int, tuple[Atom, ...]]]:
         else:
             groups += folded
     return [
-        (int(s), int(d), group.atoms) for group in reversed(done) for s, d in zip(group.src, group.dst, strict=True)
+        (int(s), int(d), group.atoms)
+        for group in reversed(done)
+        for s, d in zip(group.src, group.dst, strict=True)
     ]
 
 
@@ -133,5 +139,3 @@ def _segments(count: int, changes: Index) -> tuple[list[int], list[int]]:
         lengths.append(stop - at + 1)
         at = stop + 1
     return starts, lengths
-
-

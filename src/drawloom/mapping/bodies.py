@@ -14,7 +14,12 @@ from drawloom.mapping.rules import ROW_OPS, RULES, Operand
 
 
 def build_body(
-    graph: Graph, nodes: list[Node], shape: tuple[int, ...], layout: str, stored: set[str], given: str = ""
+    graph: Graph,
+    nodes: list[Node],
+    shape: tuple[int, ...],
+    layout: str,
+    stored: set[str],
+    given: str = "",
 ) -> tuple[Body, str]:
     """Return the body of ``nodes`` and the slot of ``given`` (the value a matrix engine makes).
 
@@ -57,7 +62,7 @@ class _Building:
             return self.body.load(value, "channel", fmt)
         if have == full:
             return self.body.load(value, self._kind(full), fmt)
-        kind = broadcast_kind(have, full, value in constants, node.op)
+        kind = broadcast_kind(have, full, value in constants, flat=False)
         if kind == "scalar":
             return _scalar(constants, value)
         if kind in ("last", "image"):

@@ -82,7 +82,9 @@ def slot_elements(blocking: Blocking, slot: Slot, rows: int, channels: int, *, f
             return rows * blocking.min_tail
         case "wide":
             narrow = shape.tail if shape.tail != shape.block else 0
-            return rows * ((shape.block if shape.full else shape.tail) + (narrow if shape.full else 0))
+            return rows * (
+                (shape.block if shape.full else shape.tail) + (narrow if shape.full else 0)
+            )
         case _:
             return (shape.full + (1 if shape.tail else 0)) * shape.block
 
@@ -113,7 +115,9 @@ class BodyBuilder:
             self.loads[slot] = value
         return self.at[key]
 
-    def op(self, op: str, a: str, b: str = "", *, scalar: float | None = None, fmt: str = "") -> str:
+    def op(
+        self, op: str, a: str, b: str = "", *, scalar: float | None = None, fmt: str = ""
+    ) -> str:
         """Add a vector step and return its result slot."""
         first = self.slots[a]
         kinds = [first.kind] + ([self.slots[b].kind] if b else [])
@@ -145,7 +149,9 @@ class BodyBuilder:
 
     def finish(self, stores: tuple[tuple[str, str], ...]) -> Body:
         """Return the body, with only the slots that are used."""
-        used = {s for step in self.steps for s in (step.dst, step.a, step.b)} | {s for s, _ in stores}
+        used = {s for step in self.steps for s in (step.dst, step.a, step.b)} | {
+            s for s, _ in stores
+        }
         slots = tuple(slot for slot in self.slots.values() if slot.name in used)
         loads = tuple((slot, value) for slot, value in self.loads.items() if slot in used)
         return Body(slots, tuple(self.steps), loads, stores)

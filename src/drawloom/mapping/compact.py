@@ -26,7 +26,11 @@ def compact(body: Body, given: tuple[str, ...] = ()) -> Body:
     steps: list[Step] = []
     for index, step in enumerate(body.steps):
         a, b = place[step.a], place.get(step.b, "")
-        dying = [place[n] for n in (step.a, step.b) if n and last[n] == index and kinds[n].kind != "channel"]
+        dying = [
+            place[n]
+            for n in (step.a, step.b)
+            if n and last[n] == index and kinds[n].kind != "channel"
+        ]
         if step.dst not in place:
             place[step.dst] = _choose(step, kinds, free, dying, place)
         dst = place[step.dst]
@@ -36,14 +40,18 @@ def compact(body: Body, given: tuple[str, ...] = ()) -> Body:
                 free.append(kinds[name])
         if last[step.dst] == index:
             free.append(kinds[dst])
-    used = {n for step in steps for n in (step.dst, step.a, step.b) if n} | {place[s] for s, _ in body.stores}
+    used = {n for step in steps for n in (step.dst, step.a, step.b) if n} | {
+        place[s] for s, _ in body.stores
+    }
     used |= set(given)
     slots = tuple(slot for slot in body.slots if slot.name in used)
     stores = tuple((place[slot], value) for slot, value in body.stores)
     return Body(slots, tuple(steps), tuple((s, v) for s, v in body.loads if s in used), stores)
 
 
-def _choose(step: Step, kinds: dict[str, Slot], free: list[Slot], dying: list[str], place: dict[str, str]) -> str:
+def _choose(
+    step: Step, kinds: dict[str, Slot], free: list[Slot], dying: list[str], place: dict[str, str]
+) -> str:
     wanted = kinds[step.dst]
     if not step.op.startswith("reduce.") and step.op not in ("spread", "select"):
         for name in dying:

@@ -50,7 +50,11 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
                 needs=f"{top:,} bytes   weights, inputs and outputs {fixed:,} + the rest by lifetime",
                 has=f"{chip.dram.bytes:,} bytes",
                 short=f"{top - chip.dram.bytes:,} bytes",
-                ways_out=("a narrower format (--precision f16)", "a smaller batch", "a chip with more memory"),
+                ways_out=(
+                    "a narrower format (--precision f16)",
+                    "a smaller batch",
+                    "a chip with more memory",
+                ),
             ),
         )
     return out, top

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.kinds import Kinds
-from drawloom.mapping.legalise import broadcast_kind
+from drawloom.mapping.legalise import broadcast_kind, is_flat
 from drawloom.mapping.rules import ROW_OPS
 
 MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
-BYTE_TYPES = (DType.I8, DType.U8, DType.BOOL)
 
 
 @dataclass(slots=True)
@@ -104,7 +102,9 @@ class _Grouping:
             return "dense"
         return layout if kind.dtype.bytes in (1, 2, 4) and layout else "dense"
 
-    def _open(self, node: Node, kind: str, layout: str, shape: tuple[int, ...] | None = None) -> None:
+    def _open(
+        self, node: Node, kind: str, layout: str, shape: tuple[int, ...] | None = None
+    ) -> None:
         out = self.types[node.outputs[0]].shape if shape is None else shape
         self.groups.append(Group(kind, [], layout, out))
         self._add(node, len(self.groups) - 1)
@@ -123,15 +123,14 @@ class _Grouping:
     def _needed(self, node: Node) -> str:
         """The layout a body node cannot do without, or nothing."""
         shape = self._full_shape(node)
-        dtypes = {self.types[v].dtype for v in (*node.inputs, *node.outputs) if v}
-        if dtypes & set(BYTE_TYPES) or len(shape) < 2:
+        if is_flat(node, self.types) or len(shape) < 2:
             return "dense"
         if node.op in ROW_OPS:
             return "rows"
         for value in node.inputs:
             have = self.types[value].shape
             if have != shape:
-                kind = broadcast_kind(have, shape, value in self.constants, node.op)
+                kind = broadcast_kind(have, shape, value in self.constants, flat=False)
                 if kind in ("last", "stat"):
                     return "rows"
                 if kind == "image":
@@ -162,20 +161,27 @@ class _Grouping:
         if shape != group.shape:
             # Work on one value a row stays with the rows it was reduced from.
             rows = (*group.shape[:-1], 1)
-            return group.kind == "strip" and group.layout == "rows" and shape == rows and self._stats_only(node, rows)
+            return (
+                group.kind == "strip"
+                and group.layout == "rows"
+                and shape == rows
+                and self._stats_only(node, rows)
+            )
         if group.kind == "matrix":
             return node.op not in ROW_OPS and not self._has_stat(node, shape)
         return True
 
     def _stats_only(self, node: Node, rows: tuple[int, ...]) -> bool:
         return node.op not in ROW_OPS and all(
-            self.types[v].shape == rows or v in self.constants and self.types[v].size == 1 for v in node.inputs
+            self.types[v].shape == rows or v in self.constants and self.types[v].size == 1
+            for v in node.inputs
         )
 
     def _has_stat(self, node: Node, shape: tuple[int, ...]) -> bool:
         return any(
             self.types[v].shape != shape
-            and broadcast_kind(self.types[v].shape, shape, v in self.constants, node.op) == "stat"
+            and broadcast_kind(self.types[v].shape, shape, v in self.constants, flat=False)
+            == "stat"
             for v in node.inputs
         )
 

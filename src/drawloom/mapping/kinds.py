@@ -8,7 +8,7 @@ from math import prod
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
 from drawloom.graph.window import Window
-from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind
+from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind, is_flat
 from drawloom.mapping.rules import ROW_OPS, RULES
 
 MATRIX_FLOATS = (DType.F16, DType.BF16, DType.F32)
@@ -18,7 +18,9 @@ INT_OPS = frozenset(
     "Add Sub Mul Min Max Neg Abs Relu Equal Greater GreaterOrEqual Less LessOrEqual Where Cast Clip".split()
 )
 BOOL_OPS = frozenset("And Or Xor Not Where Cast Equal".split())
-MOVES = frozenset("Reshape Transpose Slice Concat Expand Pad Tile DepthToSpace SpaceToDepth Gather".split())
+MOVES = frozenset(
+    "Reshape Transpose Slice Concat Expand Pad Tile DepthToSpace SpaceToDepth Gather".split()
+)
 WIDE_MOVES = 1 << 26  # elements: above this, moves are not found by looking
 
 
@@ -73,13 +75,18 @@ class Kinds:
             return node.inputs[1] in self.constants
         if node.op == "Pad":
             value = node.inputs[1] if len(node.inputs) > 1 else ""
-            return node.str("mode", "constant") != "constant" or not value or value in self.constants
+            return (
+                node.str("mode", "constant") != "constant" or not value or value in self.constants
+            )
         return True
 
     def _body(self, node: Node) -> bool:
         if node.op not in RULES or len(node.outputs) != 1:
             return False
-        if any(v in self.constants and prod(self.types[v].shape) > 1 and node.op == "Cast" for v in node.inputs):
+        if any(
+            v in self.constants and prod(self.types[v].shape) > 1 and node.op == "Cast"
+            for v in node.inputs
+        ):
             return False
         dtypes = {self.types[v].dtype for v in (*node.inputs, *node.outputs) if v}
         if not self._dtypes_fit(node, dtypes):
@@ -93,7 +100,9 @@ class Kinds:
         return all(self._operand_fits(v, out, node) for v in node.inputs)
 
     def _dtypes_fit(self, node: Node, dtypes: set[DType]) -> bool:
-        if dtypes <= set(VECTOR_FLOATS) or (dtypes <= {*VECTOR_FLOATS, DType.BOOL} and node.op not in ("Not",)):
+        if dtypes <= set(VECTOR_FLOATS) or (
+            dtypes <= {*VECTOR_FLOATS, DType.BOOL} and node.op not in ("Not",)
+        ):
             return True
         if dtypes <= {DType.BOOL}:
             return node.op in BOOL_OPS
@@ -108,11 +117,16 @@ class Kinds:
             return axes == [len(shape) - 1] and node.int("keepdims", 1) == 1
         if node.int("axis", -1) % len(shape) != len(shape) - 1:
             return False
-        return all(v in self.constants and self.types[v].size == shape[-1] for v in node.inputs[1:] if v)
+        return all(
+            v in self.constants and self.types[v].size == shape[-1] for v in node.inputs[1:] if v
+        )
 
     def _operand_fits(self, value: str, out: tuple[int, ...], node: Node) -> bool:
         have = self.types[value].shape
-        return have == out or broadcast_kind(have, out, value in self.constants, node.op) != ""
+        if have == out:
+            return True
+        kind = broadcast_kind(have, out, value in self.constants, flat=is_flat(node, self.types))
+        return kind != "" and (kind != "scalar" or node.op != "Where")
 
 
 def window_of(node: Node, types: Mapping[str, TensorType]) -> Window:

@@ -8,13 +8,13 @@ expanded. What is left over is the tile processor's work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
 
 from drawloom.graph.build import GraphBuilder, rebuild
-from drawloom.graph.ir import Attr, Graph, Node
+from drawloom.graph.ir import Attr, Graph, Node, TensorType
 
 Rule = Callable[[GraphBuilder, Node, Sequence[str]], Sequence[str] | None]
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
@@ -23,7 +23,9 @@ BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on t
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
     for rules in (STRUCTURE, OPERANDS):
-        graph = rebuild(graph, lambda builder, node, inputs, rules=rules: _apply(rules, builder, node, inputs))
+        graph = rebuild(
+            graph, lambda builder, node, inputs, rules=rules: _apply(rules, builder, node, inputs)
+        )
     return graph
 
 
@@ -41,13 +43,19 @@ class _Emit:
         self.builder, self.node = builder, node
 
     def __call__(self, op: str, *inputs: str, **attrs: Attr) -> str:
-        return self.builder.add(op, inputs, attrs, name=self.node.name, layer=self.node.layer or self.node.name)
+        return self.builder.add(
+            op, inputs, attrs, name=self.node.name, layer=self.node.layer or self.node.name
+        )
 
     def shape(self, value: str) -> tuple[int, ...]:
         return self.builder.types[value].shape
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
-        return value if self.shape(value) == tuple(shape) else self("Reshape", value, shape=tuple(shape))
+        return (
+            value
+            if self.shape(value) == tuple(shape)
+            else self("Reshape", value, shape=tuple(shape))
+        )
 
 
 # Convolutions and pools.
@@ -118,7 +126,9 @@ def _pool(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
     if len(shape) != 3 or len(node.outputs) > 1:
         return None
     x = emit.reshape(inputs[0], (*shape[:2], 1, shape[2]))
-    y = builder.add(node.op, (x,), _flat_window(node), name=node.name, layer=node.layer or node.name)
+    y = builder.add(
+        node.op, (x,), _flat_window(node), name=node.name, layer=node.layer or node.name
+    )
     out = emit.shape(y)
     return (emit.reshape(y, (out[0], out[1], out[3])),)
 
@@ -203,9 +213,11 @@ def _reduce(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequenc
         return None
     if not axes or 0 in shape:
         return None
-    kept = [1 if i in axes else n for i, n in enumerate(shape)] if keep else [
-        n for i, n in enumerate(shape) if i not in axes
-    ]
+    kept = (
+        [1 if i in axes else n for i, n in enumerate(shape)]
+        if keep
+        else [n for i, n in enumerate(shape) if i not in axes]
+    )
     if images or last:
         y = emit(node.op, inputs[0], axes=tuple(axes), keepdims=1)
         return (emit.reshape(y, kept),)
@@ -230,7 +242,9 @@ def _broadcast(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequ
 
 def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     have = emit.shape(value)
-    if have == shape or broadcast_kind(have, shape, value in emit.builder.constants, node.op):
+    flat = is_flat(node, emit.builder.types)
+    kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
+    if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
         spread = np.broadcast_to(emit.builder.constants[value], shape)
@@ -238,12 +252,37 @@ def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     return emit("Expand", value, shape=shape)
 
 
-def broadcast_kind(have: tuple[int, ...], shape: tuple[int, ...], constant: bool, op: str) -> str:
+FLAT_OPS = frozenset(
+    (
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "And",
+        "Or",
+        "Xor",
+        "Not",
+        "Where",
+    )
+)
+
+
+def is_flat(node: Node, types: Mapping[str, TensorType]) -> bool:
+    """Whether a node's data must be flat: one-byte elements have blocks of another width."""
+    return node.op in FLAT_OPS or any(
+        v in types and types[v].dtype.bytes == 1 for v in (*node.inputs, *node.outputs)
+    )
+
+
+def broadcast_kind(
+    have: tuple[int, ...], shape: tuple[int, ...], constant: bool, *, flat: bool
+) -> str:
     """Return how a smaller operand can be used as it is: scalar, last, image, stat or not ("")."""
-    if op == "Where":
-        return ""
     if constant and prod(have) == 1 and prod(shape) != 1:
         return "scalar"
+    if flat:
+        return ""
     rank = len(shape)
     padded = (1,) * (rank - len(have)) + have
     if constant and rank >= 2 and shape[-1] > 1 and padded == (*(1,) * (rank - 1), shape[-1]):

@@ -79,7 +79,18 @@ def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, 
             (win.dilations[0], win.dilations[1]), out.shape[2], out.shape[3],
         )  # fmt: skip
         work = Work(
-            x[0], out.shape[2], x[1], out.shape[1], fmt, out_fmt, False, False, False, window, depthwise, *rest
+            x[0],
+            out.shape[2],
+            x[1],
+            out.shape[1],
+            fmt,
+            out_fmt,
+            False,
+            False,
+            False,
+            window,
+            depthwise,
+            *rest,
         )
         return a, b, work
     trans_a, trans_b = bool(node.int("trans_a")), bool(node.int("trans_b"))
@@ -88,7 +99,18 @@ def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, 
     m, k = (a.shape[-1], a.shape[-2]) if trans_a else (shape[-2], shape[-1])
     batched = b.blocked.batch > 1
     work = Work(
-        prod(out.shape[:-2]), m, k, out.shape[-1], fmt, out_fmt, trans_a, trans_b, batched, None, False, *rest
+        prod(out.shape[:-2]),
+        m,
+        k,
+        out.shape[-1],
+        fmt,
+        out_fmt,
+        trans_a,
+        trans_b,
+        batched,
+        None,
+        False,
+        *rest,
     )
     return a, b, work
 
@@ -107,5 +129,9 @@ def _buffers(planner: _Planner, work: Work, chosen: Cut, body: Body) -> dict[str
     if bool(sized.sums):
         scratch.add("psum", int(sized.psum_bytes), 2)
     for slot in body.slots:
-        scratch.add(f"slot.{slot.name}", int(sized.slot_bytes(slot.kind, slot.fmt)), 1 if slot.kind == "channel" else 2)
+        scratch.add(
+            f"slot.{slot.name}",
+            int(sized.slot_bytes(slot.kind, slot.fmt)),
+            1 if slot.kind == "channel" else 2,
+        )
     return scratch.buffers

@@ -48,7 +48,12 @@ class Window:
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below."""
         first = outs[0] * self.strides[0] - self.pads[0]
-        last = (outs[1] - 1) * self.strides[0] - self.pads[0] + (self.kernel[0] - 1) * self.dilations[0] + 1
+        last = (
+            (outs[1] - 1) * self.strides[0]
+            - self.pads[0]
+            + (self.kernel[0] - 1) * self.dilations[0]
+            + 1
+        )
         return (max(0, first), min(self.h, last)), max(0, -first), max(0, last - self.h)
 
 

@@ -68,7 +68,9 @@ class _Planner:
             self._cpu(node)
         elif group.kind == "pool":
             src = self.need(node.inputs[0], "image")
-            self._add(pool.plan(node, self.graph, self.chip, src, self.made(node.outputs[0], "image")))
+            self._add(
+                pool.plan(node, self.graph, self.chip, src, self.made(node.outputs[0], "image"))
+            )
         else:
             build = matrix.plan if group.kind == "matrix" else strip.plan
             stored = self._stored(group)
@@ -81,7 +83,8 @@ class _Planner:
         return {
             value
             for value in group.made
-            if value in self.graph.outputs or any(name not in inside for name in readers.get(value, ()))
+            if value in self.graph.outputs
+            or any(name not in inside for name in readers.get(value, ()))
         }
 
     def _readers(self) -> dict[str, list[str]]:
@@ -101,7 +104,11 @@ class _Planner:
         home = self.home[value]
         if layout == home or (value, layout) in self.store.made:
             return self.store.value(value, layout)
-        if layout == "rows" and home == "dense" and (there := self.store.value(value, "dense")).boxable:
+        if (
+            layout == "rows"
+            and home == "dense"
+            and (there := self.store.value(value, "dense")).boxable
+        ):
             return there
         source, target = self.store.value(value, home), self.store.value(value, layout)
         count = int(np.prod(self.graph.types[value].shape, dtype=np.int64))
@@ -148,8 +155,12 @@ class _Planner:
         if value in self.graph.constants or out in self.graph.outputs:
             return False
         before, after = self.graph.types[value].shape, self.graph.types[out].shape
-        if self.home[value] == layout and same_geometry(before, after, layout) or (
-            _geometry(before, self.home[value]) == _geometry(after, layout) != None  # noqa: E711
+        if (
+            self.home[value] == layout
+            and same_geometry(before, after, layout)
+            or (
+                _geometry(before, self.home[value]) == _geometry(after, layout) != None  # noqa: E711
+            )
         ):
             self.store.value(value, self.home[value])
             self.store.same_bytes((out, layout), (value, self.home[value]))
@@ -191,7 +202,9 @@ class _Planner:
         parts: list[tuple[Storage, Storage, np.ndarray]],
         fill: tuple[tuple[Storage, float], ...] = (),
     ) -> None:
-        runs = tuple(run for source, target, taken in parts for run in copy_runs(source, target, taken))
+        runs = tuple(
+            run for source, target, taken in parts for run in copy_runs(source, target, taken)
+        )
         low = self.chip.scratchpad.reserve_low
         buffers = {"copy": Buffer("copy", low, COPY_BUFFER, 2)}
         self._add(CopyPiece(name, (node,), parts[0][1].dtype.bytes, runs, buffers, fill))
@@ -220,10 +233,20 @@ class _Planner:
         key = (f"{name}#out{position}", "dense")
         kind = self.graph.types[value]
         self.store.made[key] = Storage(
-            name, kind.dtype, kind.shape, "dense", self.chip.blocking, len(self.store.made), "output"
+            name,
+            kind.dtype,
+            kind.shape,
+            "dense",
+            self.chip.blocking,
+            len(self.store.made),
+            "output",
         )
         self.store.used[key] = [FOREVER]
-        self._copy(f"{name}.out", self._maker(value), [(source, self.store.made[key], np.arange(kind.size))])
+        self._copy(
+            f"{name}.out",
+            self._maker(value),
+            [(source, self.store.made[key], np.arange(kind.size))],
+        )
 
     def _add(self, piece: Piece) -> None:
         for storage in _storages(piece):
@@ -247,10 +270,17 @@ class _Planner:
         table = self.store.by_number(addresses)
         pieces = tuple(_relocate(piece, table) for piece in self.pieces)
         constants = {
-            table[self.store.made[key].address].address: array for key, array in self.store.constants.items()
+            table[self.store.made[key].address].address: array
+            for key, array in self.store.constants.items()
         }
         return Mapping(
-            self.graph, self.chip, pieces, tuple(table.values()), constants, total, {"chip": self.chip.name}
+            self.graph,
+            self.chip,
+            pieces,
+            tuple(table.values()),
+            constants,
+            total,
+            {"chip": self.chip.name},
         )
 
 

@@ -48,7 +48,16 @@ def plan(node: Node, graph: Graph, chip: Chip, src: Storage, dst: Storage) -> Po
         scratch.add("sum", chip.blocking.width(width, 4) * 4)
     count_pad = bool(node.int("count_include_pad"))
     return PoolPiece(
-        node.name, (node.name,), OPS[node.op], src, dst, window, count_pad, (rows, width), scratch.buffers, scale
+        node.name,
+        (node.name,),
+        OPS[node.op],
+        src,
+        dst,
+        window,
+        count_pad,
+        (rows, width),
+        scratch.buffers,
+        scale,
     )
 
 
@@ -66,7 +75,9 @@ def _sizes(src: Storage, window: Window | None, rows: int, channels: int) -> tup
     width = src.blocking.width(channels, src.dtype.bytes) * src.dtype.bytes
     if window is None:
         return src.blocked.rows * width, width
-    high = min(window.h, (rows - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1)
+    high = min(
+        window.h, (rows - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
+    )
     return high * window.w * width, rows * window.ow * width
 
 

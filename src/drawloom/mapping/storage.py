@@ -68,7 +68,9 @@ class Storage:
             return align_up(prod(self.shape), block) * self.dtype.bytes
         return self.blocked.bytes
 
-    def box(self, batch: int, rows: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+    def box(
+        self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
         """Transfers that gather rows x channels of one matrix into a compact blocked buffer.
 
         ``channels`` starts at a block and ends at a block or at the last channel. A dense
@@ -76,7 +78,9 @@ class Storage:
         """
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
-        return blocked_box(self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels)
+        return blocked_box(
+            self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
+        )
 
     @property
     def boxable(self) -> bool:
@@ -88,7 +92,9 @@ class Storage:
         rest = self.shape[-1] % self.blocking.of(self.dtype.bytes)
         return rest == self.blocking.tail(self.shape[-1], self.dtype.bytes)
 
-    def _dense_box(self, batch: int, rows: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+    def _dense_box(
+        self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
         blocked, size = self.blocked, self.dtype.bytes
         line, width, n_rows = blocked.channels * size, blocked.block * size, rows[1] - rows[0]
         start = self.address + (batch * blocked.rows + rows[0]) * line
@@ -101,11 +107,18 @@ class Storage:
             out.append(_run(at, blocked.rest * size, ((line, n_rows),), full * width * n_rows))
         return tuple(out)
 
-    def taps(self, n_taps: int, outs: tuple[int, int], channels: tuple[int, int]) -> tuple[Transfer, ...]:
+    def taps(
+        self, n_taps: int, outs: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
         """Transfers that gather output channels ``outs`` of every tap of ``weights``."""
         per_tap = self.blocked.rows // n_taps
         return blocked_box(
-            self.blocked, self.address, 0, ((outs[0], n_taps), (per_tap, 0)), outs[1] - outs[0], channels
+            self.blocked,
+            self.address,
+            0,
+            ((outs[0], n_taps), (per_tap, 0)),
+            outs[1] - outs[0],
+            channels,
         )
 
 
@@ -190,7 +203,9 @@ def _peel(transfer: Transfer) -> tuple[Transfer, ...]:
     (stride, count), *rest = transfer.dims
     size = transfer.bytes // count
     return tuple(
-        Transfer(transfer.dram + i * stride, transfer.inner, tuple(rest), transfer.offset + i * size)
+        Transfer(
+            transfer.dram + i * stride, transfer.inner, tuple(rest), transfer.offset + i * size
+        )
         for i in range(count)
     )
 
@@ -206,7 +221,10 @@ def _cut(transfer: Transfer, room: int) -> tuple[Transfer, Transfer | None]:
         n = max(1, min(count - 1, -(-room // size)))
         head = Transfer(transfer.dram, transfer.inner, _keep(stride, n, rest), transfer.offset)
         tail = Transfer(
-            transfer.dram + n * stride, transfer.inner, _keep(stride, count - n, rest), transfer.offset + n * size
+            transfer.dram + n * stride,
+            transfer.inner,
+            _keep(stride, count - n, rest),
+            transfer.offset + n * size,
         )
         return head, tail
     head = Transfer(transfer.dram, at, (), transfer.offset)

@@ -26,13 +26,21 @@ class Store:
     constants: dict[Key, Array] = field(default_factory=dict[Key, Array])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
 
-    def value(self, name: str, layout: str, *, kind: str = "temporary", known_as: str = "") -> Storage:
+    def value(
+        self, name: str, layout: str, *, kind: str = "temporary", known_as: str = ""
+    ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
         key = (name, layout)
         if key not in self.made:
             kind_of = self.graph.types[name]
             self.made[key] = Storage(
-                known_as or name, kind_of.dtype, kind_of.shape, layout, self.blocking, _number(self.made), kind
+                known_as or name,
+                kind_of.dtype,
+                kind_of.shape,
+                layout,
+                self.blocking,
+                _number(self.made),
+                kind,
             )
         return self.made[key]
 
@@ -44,7 +52,9 @@ class Store:
             if array.dtype != fmt.numpy:
                 array = array.astype(fmt.numpy)
             shape = (array.size,) if layout == "channel" else array.shape
-            self.made[key] = Storage(name, fmt, shape, layout, self.blocking, _number(self.made), "constant")
+            self.made[key] = Storage(
+                name, fmt, shape, layout, self.blocking, _number(self.made), "constant"
+            )
             self.constants[key] = array.reshape(shape)
         return self.made[key]
 

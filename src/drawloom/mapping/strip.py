@@ -29,7 +29,9 @@ def plan(group: Group, stored: set[str], planner: _Planner) -> StripPiece:
     body, _ = build_body(graph, group.nodes, group.shape, group.layout, stored)
     body = compact(body)
     flat = group.layout == "dense"
-    batch, rows, channels = (1, prod(group.shape), 1) if flat else matrix_view(group.shape, group.layout)
+    batch, rows, channels = (
+        (1, prod(group.shape), 1) if flat else matrix_view(group.shape, group.layout)
+    )
     values: dict[str, Storage] = {}
     for slot, value in body.loads:
         if body.slot(slot).kind == "channel":
@@ -41,7 +43,9 @@ def plan(group: Group, stored: set[str], planner: _Planner) -> StripPiece:
     scratch = Scratch(chip)
     for slot in body.slots:
         copies = 1 if slot.kind == "channel" else 2
-        scratch.add(f"slot.{slot.name}", _bytes(chip, body, slot.name, chunk, channels, flat=flat), copies)
+        scratch.add(
+            f"slot.{slot.name}", _bytes(chip, body, slot.name, chunk, channels, flat=flat), copies
+        )
     return StripPiece(
         group.nodes[0].name, tuple(n.name for n in group.nodes), "flat" if flat else "rows",
         batch, rows, channels, chunk, body, scratch.buffers, values,
@@ -61,7 +65,9 @@ def _total(chip: Chip, body: Body, rows: int, channels: int, *, flat: bool) -> i
     )
 
 
-def _chunk(chip: Chip, body: Body, total: int, rows: int, channels: int, *, flat: bool, name: str) -> int:
+def _chunk(
+    chip: Chip, body: Body, total: int, rows: int, channels: int, *, flat: bool, name: str
+) -> int:
     """Rows (or elements) at a time: a tile's share in at least two parts, as far as they are not tiny."""
     step = FLAT_STEP if flat else 1
     share = align_up(ceil_div(total, chip.n_tiles), step)
@@ -79,7 +85,10 @@ def _chunk(chip: Chip, body: Body, total: int, rows: int, channels: int, *, flat
                 f"{need:,} bytes   {len(body.slots)} buffers of one row of {channels:,} channels, twice",
                 f"{chip.scratchpad.usable:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
                 f"{need - chip.scratchpad.usable:,} bytes",
-                ("a narrower format (--precision f16)", "a chip with a larger scratchpad (extends: ...)"),
+                (
+                    "a narrower format (--precision f16)",
+                    "a chip with a larger scratchpad (extends: ...)",
+                ),
             ),
         )
     return best

@@ -83,11 +83,19 @@ class Sizes:
         return _up(_ceil(self.work.n, self.gn), grain(self.work, self.chip))
 
     @property
+    def per_m(self) -> Ints:
+        """Rows of a tile; a transposed operand is cut at blocks."""
+        size = FORMAT_BYTES[self.work.fmt]
+        return _up(
+            _ceil(self.work.m, self.gm), self.chip.blocking.of(size) if self.work.trans_a else 1
+        )
+
+    @property
     def counts(self) -> tuple[Ints, Ints, Ints, Ints]:
         """Batches, row chunks, channel chunks and depth chunks of a tile."""
         return (
             _ceil(self.work.batch, self.gb),
-            _ceil(_ceil(self.work.m, self.gm), self.mt),
+            _ceil(np.minimum(self.per_m, self.work.m), self.mt),
             _ceil(np.minimum(self.per_n, self.work.n), self.nt),
             _ceil(self.work.k, self.kt),
         )
@@ -104,7 +112,9 @@ class Sizes:
         channels = self.nt if work.depthwise else self.kt
         if work.window:
             window = work.window
-            high = (self.mt - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
+            high = (
+                (self.mt - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
+            )
             return self._operand(np.minimum(high, window.h) * window.w, channels)
         return self._operand(self.kt, self.mt) if work.trans_a else self._operand(self.mt, channels)
 
@@ -184,7 +194,9 @@ def _width(chip: Chip, channels: Ints, size: int) -> Ints:
 
 def grain(work: Work, chip: Chip) -> int:
     """Channels of the result are cut at multiples of this."""
-    return max(chip.blocking.of(FORMAT_BYTES[work.fmt]), chip.blocking.of(FORMAT_BYTES[work.out_fmt]))
+    return max(
+        chip.blocking.of(FORMAT_BYTES[work.fmt]), chip.blocking.of(FORMAT_BYTES[work.out_fmt])
+    )
 
 
 def sizes_of(work: Work, chip: Chip, cut: Cut) -> Sizes:
@@ -265,9 +277,15 @@ def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
         per_m = ceil_div(work.m, grid[1])
         per_n = align_up(ceil_div(work.n, grid[2]), step)
         m_grain = k_step if work.trans_a else 1
-        rows = {_chunk(per_m, j, m_grain) for j in (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128, 256)}
+        rows = {
+            _chunk(per_m, j, m_grain) for j in (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128, 256)
+        }
         outs = {_chunk(per_n, j, step) for j in (1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64)}
-        deep = {work.k} if work.depthwise else {_chunk(work.k, j, k_step) for j in (1, 2, 3, 4, 6, 8, 12, 16, 32)}
+        deep = (
+            {work.k}
+            if work.depthwise
+            else {_chunk(work.k, j, k_step) for j in (1, 2, 3, 4, 6, 8, 12, 16, 32)}
+        )
         for mt, nt, kt in product(sorted(rows), sorted(outs), sorted(deep)):
             if mt * wide <= limit and kt <= max(chip.limits.channels, k_step):
                 out.append((*grid, mt, nt, kt))
@@ -375,12 +393,24 @@ def _price(
     rate = chip.noc.bytes_per_cycle * chip.send.efficiency
     message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
     noc = np.zeros(len(t.mt))
-    for shared, loads, size in ((share_a, kept.loads_a, t.bytes_a), (share_b, kept.loads_b, t.bytes_b)):
+    for shared, loads, size in (
+        (share_a, kept.loads_a, t.bytes_a),
+        (share_b, kept.loads_b, t.bytes_b),
+    ):
         if shared:
             noc = noc + loads * (size / rate + message + 100) * ns
     first = tiles * (t.bytes_a / by_a + t.bytes_b / by_b)
-    start = first / chip.dram.read * 1e9 + chip.dram_read.latency * ns + (500 if share_a or share_b else 0)
+    start = (
+        first / chip.dram.read * 1e9
+        + chip.dram_read.latency * ns
+        + (500 if share_a or share_b else 0)
+    )
     end = tiles * out_bytes / chip.dram.write * 1e9 + chip.dram_write.latency * ns
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
-    total = np.maximum.reduce([matrix, vector, dram, noc]) + start + end + np.where(matrix >= dram, 0, chunk)
+    total = (
+        np.maximum.reduce([matrix, vector, dram, noc])
+        + start
+        + end
+        + np.where(matrix >= dram, 0, chunk)
+    )
     return np.where(allowed, total, np.inf)

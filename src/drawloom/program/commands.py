@@ -163,8 +163,12 @@ class Conv:
     def out_hw(self) -> tuple[int, int]:
         """Height and width of the result."""
         top, bottom, left, right = self.pads
-        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[0] + 1
-        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[1] + 1
+        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[
+            0
+        ] + 1
+        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[
+            1
+        ] + 1
         return high, wide
 
 
@@ -236,8 +240,12 @@ class Pool:
     def out_hw(self) -> tuple[int, int]:
         """Height and width of the result."""
         top, bottom, left, right = self.pads
-        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[0] + 1
-        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[1] + 1
+        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[
+            0
+        ] + 1
+        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[
+            1
+        ] + 1
         return high, wide
 
 
@@ -330,8 +338,23 @@ class Cpu:
 
 
 Command = (
-    Read | Write | Move | Fill | Select | MatMul | Conv | Vector | Reduce | Pool
-    | Send | Arm | Signal | Wait | Join | Barrier | Cpu
+    Read
+    | Write
+    | Move
+    | Fill
+    | Select
+    | MatMul
+    | Conv
+    | Vector
+    | Reduce
+    | Pool
+    | Send
+    | Arm
+    | Signal
+    | Wait
+    | Join
+    | Barrier
+    | Cpu
 )
 
 
@@ -366,12 +389,49 @@ ENGINE_OF: dict[type, Engine] = {
 }
 
 UNARY_OPS = (
-    "copy", "convert", "abs", "neg", "sqrt", "rsqrt", "reciprocal", "square",
-    "exp", "exp2", "log", "log2", "sin", "cos", "tanh", "sigmoid", "relu", "softplus",
-    "floor", "ceil", "round", "trunc", "sign", "isnan", "not",
+    "copy",
+    "convert",
+    "abs",
+    "neg",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "square",
+    "exp",
+    "exp2",
+    "log",
+    "log2",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "softplus",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "sign",
+    "isnan",
+    "not",
 )
 BINARY_OPS = (
-    "add", "sub", "rsub", "mul", "div", "rdiv", "max", "min",
-    "eq", "ne", "gt", "ge", "lt", "le", "and", "or", "xor",
+    "add",
+    "sub",
+    "rsub",
+    "mul",
+    "div",
+    "rdiv",
+    "max",
+    "min",
+    "eq",
+    "ne",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "and",
+    "or",
+    "xor",
 )
 VECTOR_OPS = frozenset(UNARY_OPS + BINARY_OPS)

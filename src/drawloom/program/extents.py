@@ -90,7 +90,9 @@ def _move(command: Move | Fill | Select) -> tuple[list[Span], list[Span]]:
         return [], [("spm", command.dst, command.count * FORMAT_BYTES[command.fmt])]
     if isinstance(command, Select):
         n = command.count * command.element
-        return [("spm", command.mask, command.count), ("spm", command.src, n)], [("spm", command.dst, n)]
+        return [("spm", command.mask, command.count), ("spm", command.src, n)], [
+            ("spm", command.dst, n)
+        ]
     source = strided_bytes(command.inner, tuple((s, n) for s, _, n in command.dims))
     target = strided_bytes(command.inner, tuple((t, n) for _, t, n in command.dims))
     return [("spm", command.src, source)], [("spm", command.dst, target)]
@@ -101,7 +103,11 @@ def _matrix(command: MatMul | Conv, blocking: Blocking) -> tuple[list[Span], lis
         oh, ow = command.out_hw
         rows = command.kh * command.kw * (1 if command.depthwise else command.oc)
         reads: list[Span] = [
-            ("spm", command.src, matrix_bytes(blocking, command.h * command.w, command.c, command.fmt)),
+            (
+                "spm",
+                command.src,
+                matrix_bytes(blocking, command.h * command.w, command.c, command.fmt),
+            ),
             ("spm", command.weights, matrix_bytes(blocking, rows, command.c, command.fmt)),
         ]
         out = (oh * ow, command.oc)

@@ -67,13 +67,18 @@ class StreamSet:
 
     def close_piece(self, origin: int) -> None:
         """End a piece: put a barrier before it where it needs one."""
-        new = [stream.commands[start:] for stream, start in zip(self.tiles, self._start, strict=True)]
+        new = [
+            stream.commands[start:] for stream, start in zip(self.tiles, self._start, strict=True)
+        ]
         reads = [_merge(_dram_spans(commands, write=False)) for commands in new]
         writes = [_merge(_dram_spans(commands, write=True)) for commands in new]
         if self._conflict(reads, writes):
             everyone = tuple(range(len(self.tiles)))
             for stream, start in zip(self.tiles, self._start, strict=True):
-                stream.commands[start:start] = [Join(ALL_ENGINES, 0, origin), Barrier(everyone, origin)]
+                stream.commands[start:start] = [
+                    Join(ALL_ENGINES, 0, origin),
+                    Barrier(everyone, origin),
+                ]
             self._read, self._written = reads, writes
         else:
             self._read = [_merge_two(a, b) for a, b in zip(self._read, reads, strict=True)]
@@ -108,7 +113,12 @@ def _dram_spans(commands: Iterable[Command], *, write: bool) -> list[tuple[int, 
             for operand in command.outs if write else command.ins:
                 if operand is not None and operand.space == "dram":
                     assert isinstance(operand.address, int)
-                    out.append((operand.address, operand.address + _operand_bytes(operand.fmt, operand.shape)))
+                    out.append(
+                        (
+                            operand.address,
+                            operand.address + _operand_bytes(operand.fmt, operand.shape),
+                        )
+                    )
     return out
 
 

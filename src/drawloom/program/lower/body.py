@@ -53,13 +53,20 @@ def emit(
         elif step.op == "select":
             size = FORMAT_BYTES[slots[step.a].fmt]
             count = chunk.count(slots[step.dst])
-            stream.add(Select(address(step.b), address(step.a), address(step.dst), size, count, origin))
+            stream.add(
+                Select(address(step.b), address(step.a), address(step.dst), size, count, origin)
+            )
         else:
             _vector(stream, step, slots, chunk, address, origin)
 
 
 def _reduce(
-    stream: TileStream, step: Step, slots: Mapping[str, Slot], chunk: Chunk, address: Callable[[str], int], origin: int
+    stream: TileStream,
+    step: Step,
+    slots: Mapping[str, Slot],
+    chunk: Chunk,
+    address: Callable[[str], int],
+    origin: int,
 ) -> None:
     a, dst = slots[step.a], slots[step.dst]
     stream.add(
@@ -71,7 +78,12 @@ def _reduce(
 
 
 def _spread(
-    stream: TileStream, step: Step, slots: Mapping[str, Slot], chunk: Chunk, address: Callable[[str], int], origin: int
+    stream: TileStream,
+    step: Step,
+    slots: Mapping[str, Slot],
+    chunk: Chunk,
+    address: Callable[[str], int],
+    origin: int,
 ) -> None:
     """Copy each row's value to one lane, then double the lanes until the block is full."""
     element = FORMAT_BYTES[slots[step.a].fmt]
@@ -92,7 +104,12 @@ def _spread(
 
 
 def _vector(
-    stream: TileStream, step: Step, slots: Mapping[str, Slot], chunk: Chunk, address: Callable[[str], int], origin: int
+    stream: TileStream,
+    step: Step,
+    slots: Mapping[str, Slot],
+    chunk: Chunk,
+    address: Callable[[str], int],
+    origin: int,
 ) -> None:
     a, dst = slots[step.a], slots[step.dst]
     b = slots[step.b] if step.b else None
@@ -134,4 +151,3 @@ def _vector_by_block(
                 chunk.rows * width, a.fmt, dst.fmt, address(step.b) + offset * size, None, unit, origin,
             )
         )  # fmt: skip
-

@@ -56,10 +56,14 @@ def _parts(run: CopyRun, element: int, room: int, n_tiles: int) -> list[CopyRun]
             return parts
         if not parts[0].atoms:
             return parts
-        parts = [cut for part in parts for cut in _cut(part, element, room, n_tiles, len(parts), deep)]
+        parts = [
+            cut for part in parts for cut in _cut(part, element, room, n_tiles, len(parts), deep)
+        ]
 
 
-def _cut(run: CopyRun, element: int, room: int, n_tiles: int, have: int, deep: bool) -> list[CopyRun]:
+def _cut(
+    run: CopyRun, element: int, room: int, n_tiles: int, have: int, deep: bool
+) -> list[CopyRun]:
     """Cut the outermost level: one by one when the run has too many levels, else into a few."""
     atom, rest = run.atoms[0], run.atoms[1:]
     pieces = atom.count
@@ -71,7 +75,11 @@ def _cut(run: CopyRun, element: int, room: int, n_tiles: int, have: int, deep: b
     for start in range(0, atom.count, size):
         count = min(size, atom.count - start)
         atoms = (Atom(count, atom.src, atom.dst), *rest) if count > 1 else rest
-        out.append(replace(run, src=run.src + start * atom.src, dst=run.dst + start * atom.dst, atoms=atoms))
+        out.append(
+            replace(
+                run, src=run.src + start * atom.src, dst=run.dst + start * atom.dst, atoms=atoms
+            )
+        )
     return out
 
 

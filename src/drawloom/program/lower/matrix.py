@@ -1,23 +1,27 @@
 """Matrix pieces: products and convolutions over the tile grid, in software pipelined chunks.
 
 All tiles go through the same list of steps (batch, row chunk, channel chunk, depth chunk);
-a tile whose share ends earlier has empty steps, but still takes part in shared loads. The
-operands of step i + 1 are asked for while step i computes.
+a tile whose share ends earlier has empty steps, but still takes part in shared loads. Operands
+are asked for some steps ahead of their use, as far as their slots are free.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
-from drawloom.program.commands import Address, Conv, MatMul
+from drawloom.program.commands import Conv, MatMul, Vector
 from drawloom.program.extents import psum_format
 from drawloom.program.lower.body import Chunk, emit
 from drawloom.program.lower.context import Context, read, write
 from drawloom.program.lower.operand import Key, Operand, slots_of
 from drawloom.units import align_up, ceil_div
+
+
+LOOKAHEAD = 3  # steps between asking for an operand and using it, where buffers allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,15 @@ class Shares:
         """Cut a piece."""
         gb, gm, gn = piece.grid
         mt, nt, kt = piece.chunk
-        per_b, per_m = ceil_div(piece.batch, gb), ceil_div(piece.m, gm)
+        per_b = ceil_div(piece.batch, gb)
+        # A transposed operand's rows are its channels, and are cut at blocks.
+        per_m = align_up(ceil_div(piece.m, gm), piece.a.blocked.block if piece.trans_a else 1)
         per_n = align_up(ceil_div(piece.n, gn), channel_grain(piece))
-        counts = (ceil_div(per_m, mt), ceil_div(min(per_n, piece.n), nt), ceil_div(piece.k, kt))
+        counts = (
+            ceil_div(min(per_m, piece.m), mt),
+            ceil_div(min(per_n, piece.n), nt),
+            ceil_div(piece.k, kt),
+        )
         return Shares(piece, per_b, per_m, per_n, counts)
 
     def steps(self) -> list[Step]:
@@ -91,6 +101,9 @@ class Shares:
             _cut(jn * self.per_n, self.per_n, step.ni * nt, nt, self.piece.n),
             (step.ki * kt, min(self.piece.k, (step.ki + 1) * kt)),
         )
+
+
+Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
 def channel_grain(piece: MatrixPiece) -> int:
@@ -124,7 +137,14 @@ class _Lowering:
         self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
         self.outs = 0  # results begun so far: which copy of the body's buffers is in use
 
-    def _operand(self, name: str, flag: int, share: bool, group, box) -> Operand:  # noqa: ANN001
+    def _operand(
+        self,
+        name: str,
+        flag: int,
+        share: bool,
+        group: Callable[[int], tuple[int, ...]],
+        box: Callable[[int, Key], tuple[Transfer, ...]],
+    ) -> Operand:
         return Operand(self.context, self.piece.buffers[name], share, flag, group, box, self.origin)
 
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
@@ -159,7 +179,9 @@ class _Lowering:
         batch = part.batch if piece.a.blocked.batch > 1 else 0
         if piece.window is not None:
             rows, _, _ = piece.window.rows_for(part.m)
-            return piece.a.box(batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels)
+            return piece.a.box(
+                batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
+            )
         if piece.trans_a:
             return piece.a.box(batch, part.k, part.m)
         return piece.a.box(batch, part.m, channels)
@@ -176,7 +198,11 @@ class _Lowering:
                 return piece.b.box(0, (0, taps), part.n)
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
-        return piece.b.box(batch, part.n, part.k) if piece.trans_b else piece.b.box(batch, part.k, part.n)
+        return (
+            piece.b.box(batch, part.n, part.k)
+            if piece.trans_b
+            else piece.b.box(batch, part.k, part.n)
+        )
 
     # The pipeline.
 
@@ -185,19 +211,49 @@ class _Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        self._begin(0)
-        self._deliver(0)
+        begins, delivers = self._schedule()
+        self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
                 self._compute(tile, index, self.shares.part(tile, step))
-            if index + 1 < len(self.steps):
-                self._begin(index + 1)
+            self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
-                for tile in self.tiles:
-                    self._finish(tile, self.shares.part(tile, step))
                 self.outs += 1
-            if index + 1 < len(self.steps):
-                self._deliver(index + 1)
+
+    def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
+        """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
+        for operand, key, slot in begins.get(index, ()):
+            for tile in self.tiles:
+                operand.begin(tile, key, slot)
+        if index + 1 < len(self.steps) and self.steps[index + 1].ki == 0:
+            for tile in self.tiles:
+                self._body_loads(tile, self.shares.part(tile, self.steps[index + 1]), index + 1)
+        if index >= 0 and self.steps[index].ki == self.shares.chunks[2] - 1:
+            for tile in self.tiles:
+                self._finish(tile, self.shares.part(tile, self.steps[index]))
+        for operand, key, slot in delivers.get(index, ()):
+            for tile in self.tiles:
+                operand.deliver(tile, key, slot)
+
+    def _schedule(self) -> tuple[Timetable, Timetable]:
+        """After which step each load begins and is handed on: ahead of its use, after its slot's last use."""
+        begins: Timetable = {}
+        delivers: Timetable = {}
+        last: dict[tuple[int, int], int] = {}
+        for index in range(len(self.steps)):
+            for which, (operand, slots, key) in enumerate(
+                ((self.a, self.a_slots, self._a_key), (self.b, self.b_slots, self._b_key))
+            ):
+                slot, fresh = slots[index]
+                if fresh:
+                    # One step after the last use: by then the engine has the next step to work on.
+                    free = last.get((which, slot), -LOOKAHEAD) + 1
+                    begin = min(index - 1, max(index - LOOKAHEAD, free, -1))
+                    load = (operand, key(self.steps[index]), slot)
+                    begins.setdefault(begin, []).append(load)
+                    delivers.setdefault(min(index - 1, begin + 1), []).append(load)
+                last[which, slot] = index
+        return begins, delivers
 
     def _loads(self, index: int) -> list[tuple[Operand, Key, int]]:
         step = self.steps[index]
@@ -210,40 +266,71 @@ class _Lowering:
             out.append((self.b, self._b_key(step), slot))
         return out
 
-    def _begin(self, index: int) -> None:
-        for tile in self.tiles:
-            for operand, key, slot in self._loads(index):
-                operand.begin(tile, key, slot)
-            if self.steps[index].ki == 0:
-                self._body_loads(tile, self.shares.part(tile, self.steps[index]), index)
-
-    def _deliver(self, index: int) -> None:
-        for tile in self.tiles:
-            for operand, key, slot in self._loads(index):
-                operand.deliver(tile, key, slot)
-
     def _compute(self, tile: int, index: int, part: Part) -> None:
+        a_slot, b_slot = self.a_slots[index][0], self.b_slots[index][0]
         for operand, key, slot in self._loads(index):
             operand.wait(tile, key, slot)
-        a_slot, b_slot = self.a_slots[index][0], self.b_slots[index][0]
+            if self.piece.products > 1:
+                self._halve(tile, operand, key, slot)
         if not part.empty:
-            self._matrix(tile, index, part, self.a.address(a_slot), self.b.address(b_slot))
+            self._products(tile, part, a_slot, b_slot)
         self.a.use(tile, a_slot)
         self.b.use(tile, b_slot)
 
-    def _matrix(self, tile: int, index: int, part: Part, a: int, b: int) -> None:
+    def _halve(self, tile: int, operand: Operand, key: Key, slot: int) -> None:
+        """Split an f32 chunk into two tf32 numbers that sum to it (to 22 bits)."""
+        count = sum(t.bytes for t in operand.transfers(tile, key)) // 4
+        if not count:
+            return
+        whole, name = operand.address(slot), operand.buffer.name
+        high, low = (self.piece.buffers[f"{name}.{part}"].at(slot) for part in ("high", "low"))
+        stream = self.context.streams.tiles[tile]
+        stream.add(Vector("convert", whole, high, count, "f32", "tf32", origin=self.origin))
+        stream.add(Vector("sub", whole, low, count, "f32", "f32", high, origin=self.origin))
+
+    def _products(self, tile: int, part: Part, a_slot: int, b_slot: int) -> None:
+        """The product of one step: one command, or three that make f32 of tf32 halves."""
         piece = self.piece
         first, last = part.k[0] == 0, part.k[1] == piece.k
         result = self._slot(piece.result, self.outs)
-        psum = self.piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else None
-        out_fmt = piece.out_fmt if last else psum_format(piece.fmt)
-        target: Address = result if last else _known(psum)
-        source = None if first else psum
+        if piece.products == 1:
+            psum = piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else result
+            source = None if first else psum
+            self._matrix(
+                tile,
+                part,
+                (self.a.address(a_slot), self.b.address(b_slot)),
+                source,
+                psum,
+                result,
+                last,
+            )
+            return
+        psum = piece.buffers["psum"].at(self.outs)
+        a_high, a_low = (piece.buffers[f"a.{half}"].at(a_slot) for half in ("high", "low"))
+        b_high, b_low = (piece.buffers[f"b.{half}"].at(b_slot) for half in ("high", "low"))
+        # The small products first: they are not lost beside the large one.
+        self._matrix(tile, part, (a_low, b_high), None if first else psum, psum, psum, False)
+        self._matrix(tile, part, (a_high, b_low), psum, psum, psum, False)
+        self._matrix(tile, part, (a_high, b_high), psum, psum, result, last)
+
+    def _matrix(
+        self,
+        tile: int,
+        part: Part,
+        operands: tuple[int, int],
+        source: int | None,
+        psum: int,
+        result: int,
+        last: bool,
+    ) -> None:
+        piece = self.piece
+        out_fmt, target = (piece.out_fmt, result) if last else (psum_format(piece.fmt), psum)
         stream = self.context.streams.tiles[tile]
         if piece.window is None:
             stream.add(
                 MatMul(
-                    a, b, target, part.m[1] - part.m[0], part.k[1] - part.k[0], part.n[1] - part.n[0],
+                    *operands, target, part.m[1] - part.m[0], part.k[1] - part.k[0], part.n[1] - part.n[0],
                     piece.fmt, out_fmt, source, piece.trans_a, piece.trans_b, origin=self.origin,
                 )
             )  # fmt: skip
@@ -254,7 +341,7 @@ class _Lowering:
         pads = (above, below, window.pads[2], _right_pad(piece))
         stream.add(
             Conv(
-                a, b, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
+                *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
                 *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
                 piece.depthwise, source, self.origin,
             )
@@ -279,9 +366,16 @@ class _Lowering:
                 if body.slot(slot).kind == "channel" and first < self.piece.n:
                     storage = self.piece.values[value]
                     size = storage.dtype.bytes
-                    n = align_up(min(self.shares.per_n, self.piece.n - first), storage.blocking.of(size)) * size
+                    n = (
+                        align_up(
+                            min(self.shares.per_n, self.piece.n - first), storage.blocking.of(size)
+                        )
+                        * size
+                    )
                     part = Transfer(storage.address + first * size, n, (), 0)
-                    read(self.context.streams.tiles[tile], (part,), self._slot(slot, 0), self.origin)
+                    read(
+                        self.context.streams.tiles[tile], (part,), self._slot(slot, 0), self.origin
+                    )
 
     def _body_loads(self, tile: int, part: Part, index: int) -> None:
         if part.empty:
@@ -312,7 +406,12 @@ class _Lowering:
 
         emit(stream, body, chunk, address, self.origins)
         for slot, value in body.stores:
-            write(stream, self._box(self.piece.values[value], part), self._slot(slot, self.outs), self.origin)
+            write(
+                stream,
+                self._box(self.piece.values[value], part),
+                self._slot(slot, self.outs),
+                self.origin,
+            )
 
 
 def _right_pad(piece: MatrixPiece) -> int:
@@ -321,8 +420,3 @@ def _right_pad(piece: MatrixPiece) -> int:
     assert window is not None
     span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
     return max(0, span - window.w - window.pads[2])
-
-
-def _known(address: int | None) -> int:
-    assert address is not None
-    return address

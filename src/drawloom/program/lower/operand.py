@@ -39,7 +39,9 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[int, int] = field(default_factory=dict[int, int])
-    parts: dict[tuple[tuple[int, ...], Key], tuple[tuple[Transfer, ...], ...]] = field(default_factory=dict)
+    parts: dict[tuple[tuple[int, ...], Key], tuple[tuple[Transfer, ...], ...]] = field(
+        default_factory=dict
+    )
 
     def address(self, slot: int) -> int:
         """Scratchpad address of a slot."""
@@ -69,7 +71,9 @@ class Operand:
             read(stream, self.transfers(tile, key), address, self.origin)
             return
         chip = self.context.chip
-        stream.join_since(Engine.MATRIX, self.used.get((tile, slot), 0), chip.matrix.depth, self.origin)
+        stream.join_since(
+            Engine.MATRIX, self.used.get((tile, slot), 0), chip.matrix.depth, self.origin
+        )
         stream.join_since(Engine.SEND, self.sent.get((tile, slot), 0), chip.send.depth, self.origin)
         group, parts = self.group(tile), self._parts(tile, key)
         for _ in range(self._incoming(tile, key)):
@@ -100,14 +104,24 @@ class Operand:
         for t in own:
             place = self.address(slot) + t.offset
             stream.add(
-                Send(place, place, t.bytes, self._targets(tile), self.first_flag + 2 * slot, (), self.origin)
+                Send(
+                    place,
+                    place,
+                    t.bytes,
+                    self._targets(tile),
+                    self.first_flag + 2 * slot,
+                    (),
+                    self.origin,
+                )
             )
         self.sent[tile, slot] = stream.issued[Engine.SEND]
 
     def wait(self, tile: int, key: Key, slot: int) -> None:
         """Step 5."""
         if self.shared(tile) and (count := self._incoming(tile, key)):
-            self.context.streams.tiles[tile].add(Wait(self.first_flag + 2 * slot, count, self.origin))
+            self.context.streams.tiles[tile].add(
+                Wait(self.first_flag + 2 * slot, count, self.origin)
+            )
 
     def use(self, tile: int, slot: int) -> None:
         """Note that all matrix commands given so far may use the slot."""

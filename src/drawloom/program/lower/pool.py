@@ -38,11 +38,18 @@ def lower(piece: PoolPiece, context: Context) -> None:
                 _whole(piece, stream, place, src, dst, origin)
 
 
-def _window(piece: PoolPiece, stream: TileStream, place: Place, src: int, dst: int, origin: int) -> None:
+def _window(
+    piece: PoolPiece, stream: TileStream, place: Place, src: int, dst: int, origin: int
+) -> None:
     window, (image, channels, outs) = piece.window, place
     assert window is not None
     rows, above, below = window.rows_for(outs)
-    read(stream, piece.src.box(image, (rows[0] * window.w, rows[1] * window.w), channels), src, origin)
+    read(
+        stream,
+        piece.src.box(image, (rows[0] * window.w, rows[1] * window.w), channels),
+        src,
+        origin,
+    )
     span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
     right = max(0, span - window.w - window.pads[2])
     stream.add(
@@ -56,7 +63,9 @@ def _window(piece: PoolPiece, stream: TileStream, place: Place, src: int, dst: i
     write(stream, box, dst, origin)
 
 
-def _whole(piece: PoolPiece, stream: TileStream, place: Place, src: int, dst: int, origin: int) -> None:
+def _whole(
+    piece: PoolPiece, stream: TileStream, place: Place, src: int, dst: int, origin: int
+) -> None:
     image, channels, _ = place
     rows, fmt = piece.src.blocked.rows, piece.src.dtype.value
     read(stream, piece.src.box(image, (0, rows), channels), src, origin)

@@ -65,7 +65,12 @@ def _constants(piece: StripPiece, context: Context, tile: int, origin: int) -> N
 
 
 def _loads(
-    piece: StripPiece, context: Context, tile: int, place: tuple[int, int, int], copy: int, origin: int
+    piece: StripPiece,
+    context: Context,
+    tile: int,
+    place: tuple[int, int, int],
+    copy: int,
+    origin: int,
 ) -> None:
     for slot, value in piece.body.loads:
         kind = piece.body.slot(slot).kind
@@ -74,7 +79,9 @@ def _loads(
             read(context.streams.tiles[tile], box, piece.buffers[f"slot.{slot}"].at(copy), origin)
 
 
-def _box(piece: StripPiece, storage: Storage, kind: str, place: tuple[int, int, int]) -> tuple[Transfer, ...]:
+def _box(
+    piece: StripPiece, storage: Storage, kind: str, place: tuple[int, int, int]
+) -> tuple[Transfer, ...]:
     batch, row, stop = place
     if piece.geometry == "flat":
         size = FORMAT_BYTES[storage.dtype.value]

@@ -1,0 +1,299 @@
+"""Mapped programs compute what the graph computes: one small graph an operator form."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from drawloom.chip.files import load_chip
+from drawloom.execute.machine import execute
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.dtypes import DType
+from drawloom.graph.evaluate import evaluate
+from drawloom.graph.ir import Graph, TensorType
+from drawloom.mapping.options import MapOptions
+from drawloom.mapping.plan import map_graph
+from drawloom.program.assemble import assemble
+
+TX81 = load_chip("tx81")
+F16, F32, BF16, I32, I8, BOOL = DType.F16, DType.F32, DType.BF16, DType.I32, DType.I8, DType.BOOL
+# Steps of one rounding unit between two evaluations that round in different places.
+UNITS = {F16: 2.0**-10, BF16: 2.0**-7, F32: 2.0**-19}
+
+
+def draw(seed: int, kind: TensorType, positive: bool = False) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if kind.dtype is BOOL:
+        return rng.integers(0, 2, kind.shape).astype(bool)
+    if not kind.dtype.is_float:
+        return rng.integers(-50, 50, kind.shape).astype(kind.dtype.numpy)
+    values = rng.standard_normal(kind.shape)
+    return (np.abs(values) + 0.1 if positive else values).astype(kind.dtype.numpy)
+
+
+def check(
+    graph: Graph,
+    inputs: dict[str, np.ndarray],
+    slack: float = 4.0,
+    options: MapOptions | None = None,
+) -> None:
+    program = assemble(map_graph(graph, TX81, options))
+    found, wanted = execute(program, inputs), evaluate(graph, inputs)
+    assert list(found) == list(graph.outputs)
+    for name, want in wanted.items():
+        got = found[name]
+        assert got.dtype == want.dtype and got.shape == want.shape, name
+        kind = graph.types[name].dtype
+        if kind.is_float:
+            want64 = want.astype(np.float64)
+            scale = np.maximum(np.abs(want64), np.sqrt(np.mean(want64**2)) + 1e-30)
+            worst = np.max(np.abs(got.astype(np.float64) - want64) / scale, initial=0.0)
+            assert worst <= slack * UNITS[kind], (name, worst / UNITS[kind])
+        else:
+            np.testing.assert_array_equal(got, want)
+
+
+def one(
+    op: str,
+    types: list[TensorType],
+    attrs: dict | None = None,
+    constants: tuple[int, ...] = (),
+    positive: bool = False,
+    slack: float = 4.0,
+) -> None:
+    builder = GraphBuilder(op)
+    names, inputs = [], {}
+    for i, kind in enumerate(types):
+        array = draw(i, kind, positive)
+        if i in constants:
+            names.append(builder.constant(f"c{i}", array))
+        else:
+            names.append(builder.input(f"x{i}", kind))
+            inputs[f"x{i}"] = array
+    out = builder.add(op, names, attrs, output="y")
+    check(builder.finish([out]), inputs, slack)
+
+
+def t(dtype: DType, *shape: int) -> TensorType:
+    return TensorType(dtype, shape)
+
+
+@pytest.mark.parametrize("dtype", [F16, BF16, F32])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((5, 7), (7, 9)),
+        ((1, 64), (64, 64)),
+        ((100, 130), (130, 70)),
+        ((3, 20, 40), (40, 50)),
+        ((2, 3, 33, 65), (2, 3, 65, 17)),
+        ((70,), (70, 5)),
+        ((2, 3, 8, 16), (16,)),
+        ((2, 3, 8, 16), (1, 1, 16, 4)),
+        ((2, 1, 8, 16), (3, 16, 4)),
+    ],
+)
+def test_matmul(dtype: DType, shapes: tuple) -> None:
+    one("MatMul", [t(dtype, *shapes[0]), t(dtype, *shapes[1])])
+
+
+@pytest.mark.parametrize("flags", [(0, 1), (1, 0), (1, 1)])
+def test_matmul_transposed(flags: tuple[int, int]) -> None:
+    a = (150, 90) if flags[0] else (90, 150)
+    b = (70, 150) if flags[1] else (150, 70)
+    one("MatMul", [t(F16, 2, *a), t(F16, 2, *b)], {"trans_a": flags[0], "trans_b": flags[1]})
+
+
+def test_integer_product_is_exact() -> None:
+    one("MatMulInteger", [t(I8, 37, 300), t(I8, 300, 130)])
+
+
+@pytest.mark.parametrize("case", [
+    ((1, 3, 17, 19), (8, 3, 3, 3), {"pads": (1, 1, 1, 1)}),
+    ((2, 70, 9, 9), (130, 70, 1, 1), {}),
+    ((1, 64, 30, 30), (64, 64, 3, 3), {"strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    ((1, 5, 30, 20), (7, 5, 7, 5), {"strides": (2, 3), "pads": (3, 2, 1, 0), "dilations": (1, 2)}),
+    ((1, 48, 14, 14), (48, 1, 3, 3), {"group": 48, "pads": (1, 1, 1, 1)}),
+    ((1, 12, 14, 14), (24, 4, 3, 3), {"group": 3}),
+    ((2, 6, 40), (9, 6, 5), {"pads": (2, 2)}),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [F16, F32])
+def test_convolution(dtype: DType, case: tuple) -> None:
+    x, w, attrs = case
+    attrs = {"kernel_shape": w[2:], **attrs}
+    one("Conv", [t(dtype, *x), t(dtype, *w), t(dtype, w[0])], attrs, constants=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "Exp",
+        "Neg",
+        "Abs",
+        "Erf",
+        "Gelu",
+        "Silu",
+        "Softplus",
+        "HardSwish",
+        "HardSigmoid",
+        "Elu",
+        "LeakyRelu",
+        "Floor",
+        "Sign",
+        "Sin",
+    ],
+)
+@pytest.mark.parametrize("shape", [(7,), (3, 70), (2, 3, 5, 5)])
+def test_unary(op: str, shape: tuple[int, ...]) -> None:
+    one(op, [t(F16, *shape)])
+
+
+@pytest.mark.parametrize(
+    "op", ["Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Less", "GreaterOrEqual"]
+)
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3, 70), (3, 70)),
+        ((3, 70), (70,)),
+        ((2, 70, 5, 5), (70, 1, 1)),
+        ((5, 6, 70), (5, 6, 1)),
+        ((4, 5), (1, 1)),
+        ((4, 1, 5), (3, 1)),
+        ((), (4,)),
+    ],
+)
+@pytest.mark.parametrize("constant", [False, True])
+def test_binary(op: str, shapes: tuple, constant: bool) -> None:
+    one(
+        op,
+        [t(F16, *shapes[0]), t(F16, *shapes[1])],
+        constants=(1,) if constant else (),
+        positive=op == "Div",
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 10), (3, 4, 70), (2, 3, 5, 130)])
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_softmax(op: str, shape: tuple, axis: int) -> None:
+    one(op, [t(F16, *shape)], {"axis": axis})
+
+
+@pytest.mark.parametrize("dtype", [F16, F32])
+@pytest.mark.parametrize("shape", [(5, 10), (1, 20, 192), (3, 4, 65)])
+def test_norms(dtype: DType, shape: tuple) -> None:
+    c = t(dtype, shape[-1])
+    one(
+        "LayerNormalization",
+        [t(dtype, *shape), c, c],
+        {"axis": -1, "epsilon": 1e-5},
+        constants=(1, 2),
+    )
+    one("RMSNormalization", [t(dtype, *shape), c], {"axis": -1, "epsilon": 1e-5}, constants=(1,))
+
+
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceSum", "ReduceMax"])
+@pytest.mark.parametrize("axes", [(1,), (2, 3), (0, 2), (3,), (0, 1, 2, 3)])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_reductions(op: str, axes: tuple, keep: int) -> None:
+    one(op, [t(F16, 2, 70, 5, 6)], {"axes": axes, "keepdims": keep})
+
+
+@pytest.mark.parametrize("case", [
+    ("MaxPool", {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    ("MaxPool", {"kernel_shape": (2, 3), "strides": (2, 1), "ceil_mode": 1}),
+    ("AveragePool", {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1)}),
+    ("AveragePool", {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1, 0, 1, 1), "count_include_pad": 1}),
+])  # fmt: skip
+def test_pools(case: tuple) -> None:
+    one(case[0], [t(F16, 2, 70, 13, 11)], case[1])
+
+
+@pytest.mark.parametrize("case", [
+    ("Reshape", {"shape": (6, 350)}, (2, 3, 70, 5)),
+    ("Reshape", {"shape": (1, 4, 5)}, (4, 5)),
+    ("Transpose", {"perm": (0, 2, 1, 3)}, (2, 5, 12, 64)),
+    ("Transpose", {"perm": (1, 0)}, (70, 130)),
+    ("Slice", {"starts": (1, 60), "ends": (4, 3), "axes": (0, 1), "steps": (1, -2)}, (5, 70)),
+    ("Expand", {"shape": (3, 4, 70)}, (4, 1)),
+    ("Pad", {"pads": (1, 0, 2, 3), "mode": "constant"}, (4, 70)),
+    ("Pad", {"pads": (1, 0, 2, 3), "mode": "reflect"}, (4, 70)),
+    ("Tile", {"repeats": (2, 3)}, (4, 7)),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [F16, DType.I64])
+def test_moves(case: tuple, dtype: DType) -> None:
+    one(case[0], [t(dtype, *case[2])], case[1])
+
+
+def test_concat() -> None:
+    one("Concat", [t(F16, 2, 70, 3), t(F16, 2, 5, 3), t(F16, 2, 64, 3)], {"axis": 1})
+
+
+def test_gather_of_inputs_runs_on_the_tile_processor() -> None:
+    builder = GraphBuilder("embed")
+    table = builder.constant("table", draw(0, t(F16, 50, 70)))
+    ids = builder.input("ids", t(DType.I64, 1, 9))
+    out = builder.add("Gather", [table, ids], {"axis": 0}, output="y")
+    check(builder.finish([out]), {"ids": np.arange(9, dtype=np.int64)[None] * 5})
+
+
+def test_where_and_bool() -> None:
+    one("Where", [t(BOOL, 3, 70), t(F16, 3, 70), t(F16, 1, 70)])
+    one("And", [t(BOOL, 3, 70), t(BOOL, 3, 70)])
+    one("Not", [t(BOOL, 33)])
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Min"])
+def test_int32_is_exact(op: str) -> None:
+    one(op, [t(I32, 3, 70), t(I32, 3, 70)])
+
+
+def block(dtype: DType) -> tuple[Graph, dict[str, np.ndarray]]:
+    """A small attention block with everything fused around it."""
+    b = GraphBuilder("block")
+    s, d, heads = 20, 96, 3
+    x = b.input("x", t(dtype, 1, s, d))
+
+    def weight(i: int, *shape: int) -> str:
+        return b.constant(
+            f"w{i}", (draw(i, t(F32, *shape)) / np.sqrt(shape[0])).astype(dtype.numpy)
+        )
+
+    n = b.add("LayerNormalization", [x, weight(1, d), weight(2, d)], {"axis": -1, "epsilon": 1e-5})
+    parts = []
+    for i in range(3):
+        y = b.add("Add", [b.add("MatMul", [n, weight(10 + i, d, d)]), weight(20 + i, d)])
+        y = b.add("Reshape", [y], {"shape": (1, s, heads, d // heads)})
+        parts.append(b.add("Transpose", [y], {"perm": (0, 2, 1, 3)}))
+    scores = b.add("MatMul", [parts[0], parts[1]], {"trans_b": 1})
+    scores = b.add("Mul", [scores, b.constant("scale", np.array(0.17, dtype.numpy))])
+    mask = np.where(np.tril(np.ones((s, s))) > 0, 0.0, -1e4).astype(dtype.numpy)
+    scores = b.add("Add", [scores, b.constant("mask", mask)])
+    mixed = b.add("MatMul", [b.add("Softmax", [scores], {"axis": -1}), parts[2]])
+    mixed = b.add(
+        "Reshape", [b.add("Transpose", [mixed], {"perm": (0, 2, 1, 3)})], {"shape": (1, s, d)}
+    )
+    h = b.add("Add", [b.add("MatMul", [mixed, weight(30, d, d)]), x])
+    gate = b.add("MatMul", [h, weight(31, d, 2 * d)])
+    up = b.add("MatMul", [h, weight(32, d, 2 * d)])
+    down = b.add("MatMul", [b.add("Mul", [b.add("Silu", [gate]), up]), weight(33, 2 * d, d)])
+    out = b.add("Add", [down, h], output="y")
+    return b.finish([out]), {"x": draw(99, t(dtype, 1, s, d))}
+
+
+@pytest.mark.parametrize("dtype", [F16, F32, BF16])
+@pytest.mark.parametrize(
+    "options", [MapOptions(), MapOptions(fuse=False), MapOptions(multicast=False)]
+)
+def test_attention_block(dtype: DType, options: MapOptions) -> None:
+    graph, inputs = block(dtype)
+    check(graph, inputs, slack=16.0, options=options)
+
+
+def test_bfloat_is_what_ml_dtypes_says() -> None:
+    assert BF16.numpy == np.dtype(ml_dtypes.bfloat16)
