@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto
 
-from drawloom.frontends.onnx.draft import Draft
+from drawloom.frontends.draft import Draft
 from drawloom.frontends.onnx.tensors import BadTensor, sparse_array, to_array
 from drawloom.graph.ir import Array, Attr, TensorType
 
@@ -177,5 +177,7 @@ def _tensor(proto: AttributeProto, folder: Path | None) -> Array:
         raise Refused(bad.found, bad.allowed) from None
 
 
-def _shown(value: Any) -> str:
-    return repr(list(value)) if isinstance(value, tuple) else repr(value)
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return repr(list(cast("tuple[object, ...]", value)))
+    return repr(value)

@@ -75,7 +75,9 @@ def _parse(data: bytes, place: str) -> ModelProto:
 
 def _like(data: bytes) -> str:
     size = f"{len(data):,} bytes"
-    return f"text of {size}" if data[:512].isascii() and data[:16].isprintable() else size
+    start = data[:256]
+    is_text = start.isascii() and start.decode("ascii").replace("\n", " ").isprintable()
+    return f"a text of {size}" if is_text else f"a file of {size}"
 
 
 def _not_onnx(place: str, found: str) -> InputError:

@@ -8,12 +8,12 @@ from pathlib import Path
 from onnx import ModelProto
 
 from drawloom.errors import InputError, Unsupported
+from drawloom.frontends.draft import Draft, renamed
 from drawloom.frontends.onnx.dims import bind_inputs
-from drawloom.frontends.onnx.draft import Draft
 from drawloom.frontends.onnx.file import load_model, opset_of
 from drawloom.frontends.onnx.walk import Scope, Walk, live_nodes
 from drawloom.graph.build import GraphBuilder
-from drawloom.graph.ir import Graph, Node
+from drawloom.graph.ir import Graph
 
 
 def read_onnx(
@@ -84,36 +84,4 @@ def _finish(builder: GraphBuilder, names: Mapping[str, str], outputs: list[str])
     for original, value in names.items():
         wanted.setdefault(value, original)
     ends = {output: value for value, output in wanted.items() if output in outputs}
-    return _renamed(builder.finish([ends[o] for o in outputs], prune=True), wanted)
-
-
-def _renamed(graph: Graph, wanted: Mapping[str, str]) -> Graph:
-    names = {value: wanted[value] for value in graph.types if value in wanted}
-    taken = set(names.values())
-    for value in graph.types:
-        if value not in names:
-            name = value
-            while name in taken:
-                name += "_"
-            names[value] = name
-            taken.add(name)
-    names[""] = ""
-    nodes = tuple(
-        Node(
-            node.name,
-            node.op,
-            tuple(names[v] for v in node.inputs),
-            tuple(names[v] for v in node.outputs),
-            node.attrs,
-            node.layer,
-        )
-        for node in graph.nodes
-    )
-    return Graph(
-        graph.name,
-        tuple(names[v] for v in graph.inputs),
-        tuple(names[v] for v in graph.outputs),
-        nodes,
-        {names[v]: kind for v, kind in graph.types.items()},
-        {names[v]: array for v, array in graph.constants.items()},
-    )
+    return renamed(builder.finish([ends[o] for o in outputs], prune=True), wanted)

@@ -11,8 +11,8 @@ from pathlib import Path
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 from drawloom.errors import Fault, InputError
+from drawloom.frontends.draft import Draft
 from drawloom.frontends.onnx.call import Call, Expand, Refused
-from drawloom.frontends.onnx.draft import Draft
 from drawloom.frontends.onnx.file import opset_of
 from drawloom.frontends.onnx.functions import bound_attributes, called_attributes, standard_body
 from drawloom.frontends.onnx.rules import ADVICE, RULES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.graph.build import GraphBuilder, infer_node
 from drawloom.graph.evaluate import evaluate_node
-from drawloom.graph.ir import Array, Attr, Node, TensorType
+from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 
 LARGE_BYTES = 64 << 20
 """A constant beyond this is not computed unless that makes it smaller than its operands."""
@@ -75,3 +76,36 @@ class Draft:
             return tuple(self.constant(name, a) for a in arrays[:count])
         outputs = ("",) * count
         return self.builder.add_many(op, inputs, attrs, name=name, layer=layer, outputs=outputs)
+
+
+def renamed(graph: Graph, wanted: Mapping[str, str]) -> Graph:
+    """Return the graph with some values under other names; what stands in the way moves.
+
+    ``wanted`` gives no two values one name.
+    """
+    names = {value: wanted[value] for value in graph.types if value in wanted}
+    taken = set(names.values())
+    for value in graph.types:
+        if value not in names:
+            name = value
+            while name in taken:
+                name += "_"
+            names[value] = name
+            taken.add(name)
+    names[""] = ""
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(names[v] for v in node.inputs),
+            outputs=tuple(names[v] for v in node.outputs),
+        )
+        for node in graph.nodes
+    )
+    return Graph(
+        graph.name,
+        tuple(names[v] for v in graph.inputs),
+        tuple(names[v] for v in graph.outputs),
+        nodes,
+        {names[v]: kind for v, kind in graph.types.items()},
+        {names[v]: array for v, array in graph.constants.items()},
+    )
