@@ -173,7 +173,7 @@ class _Grouping:
 
     def _stats_only(self, node: Node, rows: tuple[int, ...]) -> bool:
         return node.op not in ROW_OPS and all(
-            self.types[v].shape == rows or v in self.constants and self.types[v].size == 1
+            self.types[v].shape == rows or (v in self.constants and self.types[v].size == 1)
             for v in node.inputs
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from drawloom.graph.ir import Node
 from drawloom.mapping.bodies import build_body
@@ -13,26 +12,24 @@ from drawloom.mapping.groups import Group
 from drawloom.mapping.kinds import window_of
 from drawloom.mapping.pieces import Buffer, MatrixPiece, Window
 from drawloom.mapping.scratch import Scratch
+from drawloom.mapping.site import Site
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.tiler import Cut, Work, cut, sizes_of
 
-if TYPE_CHECKING:
-    from drawloom.mapping.plan import _Planner
 
-
-def plan(group: Group, stored: set[str], planner: _Planner) -> MatrixPiece:
+def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
-    node, graph, chip = group.nodes[0], planner.graph, planner.chip
+    node, graph, chip = group.nodes[0], site.graph, site.chip
     out = node.outputs[0]
     body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
     if not group.nodes[1:]:
         body, result = _plain(graph.types[out].dtype.value, out)
     body = compact(body, (result,))
-    values = {v: _loaded(planner, body, slot, v, group.layout) for slot, v in body.loads}
-    values |= {v: planner.made(v, group.layout) for _, v in body.stores}
-    a, b, work = _work(node, planner, body)
-    chosen = cut(work, chip, node.name, multicast=planner.options.multicast)
-    buffers = _buffers(planner, work, chosen, body)
+    values = {v: _loaded(site, body, slot, v, group.layout) for slot, v in body.loads}
+    values |= {v: site.made(v, group.layout) for _, v in body.stores}
+    a, b, work = _work(node, site, body)
+    chosen = cut(work, chip, node.name, multicast=site.options.multicast)
+    buffers = _buffers(site, work, chosen, body)
     return MatrixPiece(
         name=node.name,
         nodes=tuple(n.name for n in group.nodes),
@@ -50,14 +47,14 @@ def _plain(fmt: str, out: str) -> tuple[Body, str]:
     return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
 
 
-def _loaded(planner: _Planner, body: Body, slot: str, value: str, layout: str) -> Storage:
+def _loaded(site: Site, body: Body, slot: str, value: str, layout: str) -> Storage:
     if body.slot(slot).kind == "channel":
-        return planner.store.constant(value, "channel", planner.graph.types[value].dtype)
-    return planner.need(value, layout)
+        return site.store.constant(value, "channel", site.graph.types[value].dtype)
+    return site.need(value, layout)
 
 
-def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, Work]:
-    graph = planner.graph
+def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
+    graph = site.graph
     types = graph.types
     out = types[node.outputs[0]]
     fmt, out_fmt = types[node.inputs[0]].dtype.value, out.dtype.value
@@ -70,8 +67,8 @@ def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, 
     if node.op == "Conv":
         x, w = types[node.inputs[0]].shape, types[node.inputs[1]].shape
         depthwise = node.int("group", 1) > 1
-        a = planner.need(node.inputs[0], "image")
-        b = planner.need(node.inputs[1], "depthwise" if depthwise else "weights")
+        a = site.need(node.inputs[0], "image")
+        b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
         win = window_of(node, types)
         window = Window(
             x[2], x[3], (w[2], w[3]), (win.strides[0], win.strides[1]),
@@ -94,7 +91,7 @@ def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, 
         )
         return a, b, work
     trans_a, trans_b = bool(node.int("trans_a")), bool(node.int("trans_b"))
-    a, b = planner.need(node.inputs[0], "rows"), planner.need(node.inputs[1], "rows")
+    a, b = site.need(node.inputs[0], "rows"), site.need(node.inputs[1], "rows")
     shape = a.shape[::-1] if trans_a and len(a.shape) == 2 else a.shape
     m, k = (a.shape[-1], a.shape[-2]) if trans_a else (shape[-2], shape[-1])
     batched = b.blocked.batch > 1
@@ -115,10 +112,10 @@ def _work(node: Node, planner: _Planner, body: Body) -> tuple[Storage, Storage, 
     return a, b, work
 
 
-def _buffers(planner: _Planner, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
-    sized = sizes_of(work, planner.chip, chosen)
+def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
+    sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
-    scratch = Scratch(planner.chip)
+    scratch = Scratch(site.chip)
     scratch.add("a", size_a, chosen.a_copies)
     scratch.add("b", size_b, chosen.b_copies)
     if work.products > 1:

@@ -37,9 +37,9 @@ _ORDER = ("full", "wide", "stat", "channel")
 
 def combine(body: BodyBuilder, op: str, a: Operand, b: Operand, fmt: str = "") -> str:
     """Apply a two-operand step, with whichever operand is larger on the left."""
-    if isinstance(a, float):
+    if not isinstance(a, str):
         return body.op(FLIPPED[op], _slot(b), scalar=a, fmt=fmt)
-    if isinstance(b, float):
+    if not isinstance(b, str):
         return body.op(op, a, scalar=b, fmt=fmt)
     kinds = body.slots[a].kind, body.slots[b].kind
     if _ORDER.index(kinds[0]) > _ORDER.index(kinds[1]):
@@ -187,7 +187,7 @@ def _norm(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
 
 def _wide_channel(body: BodyBuilder, operand: Operand) -> Operand:
     """Return a channel operand in f32 (a conversion of the whole, loaded once per chunk)."""
-    return operand if isinstance(operand, float) else body.convert(operand, "f32")
+    return body.convert(operand, "f32") if isinstance(operand, str) else operand
 
 
 def _reduce(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:

@@ -1,14 +1,15 @@
-"""The storages of a mapping while it is planned: which copies of which values exist, and when they are used."""
+"""The storages of a mapping while it is planned: which copies of which values exist, and when they are used.
+
+Until addresses are given out, a storage's address is its number.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Array, Graph
+from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.mapping.storage import Storage, matrix_view
 
 FOREVER = 1 << 30
@@ -25,37 +26,34 @@ class Store:
     alias: dict[Key, Key] = field(default_factory=dict[Key, Key])
     constants: dict[Key, Array] = field(default_factory=dict[Key, Array])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
+    keys: list[Key] = field(default_factory=list[Key])  # by number
 
-    def value(
-        self, name: str, layout: str, *, kind: str = "temporary", known_as: str = ""
-    ) -> Storage:
+    def value(self, name: str, layout: str, *, kind: str = "temporary") -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        key = (name, layout)
-        if key not in self.made:
-            kind_of = self.graph.types[name]
-            self.made[key] = Storage(
-                known_as or name,
-                kind_of.dtype,
-                kind_of.shape,
-                layout,
-                self.blocking,
-                _number(self.made),
-                kind,
-            )
-        return self.made[key]
+        return self._make((name, layout), name, self.graph.types[name], kind)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
         """Return a constant's storage in a layout and format."""
         key = (f"{name}@{fmt.value}", layout)
-        if key not in self.made:
+        if key not in self.constants:
             array = self.graph.constants[name]
-            if array.dtype != fmt.numpy:
-                array = array.astype(fmt.numpy)
-            shape = (array.size,) if layout == "channel" else array.shape
+            array = array if array.dtype == fmt.numpy else array.astype(fmt.numpy)
+            self.constants[key] = array.reshape(-1) if layout == "channel" else array
+        return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
+
+    def output(self, name: str, position: int, kind: TensorType) -> Storage:
+        """Return a new dense storage for an output that is a copy of a value."""
+        key = (f"{name}#out{position}", "dense")
+        self.used[key] = [FOREVER]
+        return self._make(key, name, kind, "output")
+
+    def _make(self, key: Key, name: str, kind: TensorType, what: str) -> Storage:
+        if key not in self.made:
+            number = len(self.keys)
+            self.keys.append(key)
             self.made[key] = Storage(
-                name, fmt, shape, layout, self.blocking, _number(self.made), "constant"
+                name, kind.dtype, kind.shape, key[1], self.blocking, number, what
             )
-            self.constants[key] = array.reshape(shape)
         return self.made[key]
 
     def same_bytes(self, new: Key, old: Key) -> None:
@@ -69,34 +67,13 @@ class Store:
 
     def note(self, storage: Storage, piece: int) -> None:
         """Remember that a piece uses a storage."""
-        self.used.setdefault(self.root(self.key_of(storage)), []).append(piece)
-
-    def key_of(self, storage: Storage) -> Key:
-        """Return the key of a storage made here."""
-        return self._keys()[storage.address]
-
-    def _keys(self) -> list[Key]:
-        return list(self.made)
-
-    def by_number(self, addresses: dict[Key, int]) -> dict[int, Storage]:
-        """Return the placed storages by the number they had while planning."""
-        return {
-            storage.address: replace(storage, address=addresses[self.root(key)])
-            for key, storage in self.made.items()
-        }
-
-    def array(self, key: Key) -> Array:
-        """Return the initial contents of a constant storage."""
-        return np.asarray(self.constants[key])
+        self.used.setdefault(self.root(self.keys[storage.address]), []).append(piece)
 
 
-def _number(made: dict[Key, Storage]) -> int:
-    """While a mapping is planned, a storage's address is its number."""
-    return len(made)
-
-
-def same_geometry(a: tuple[int, ...], b: tuple[int, ...], layout: str) -> bool:
-    """Whether two shapes have the same bytes in a layout."""
-    if layout == "dense":
-        return True
-    return matrix_view(a, layout) == matrix_view(b, layout)
+def same_geometry(
+    before: tuple[int, ...], layout: str, after: tuple[int, ...], new_layout: str
+) -> bool:
+    """Whether the elements of two shapes lie at the same bytes in their layouts."""
+    if layout == "dense" or new_layout == "dense":
+        return layout == new_layout
+    return matrix_view(before, layout) == matrix_view(after, new_layout)

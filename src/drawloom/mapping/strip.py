@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
@@ -14,18 +13,16 @@ from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
 from drawloom.mapping.pieces import StripPiece
 from drawloom.mapping.scratch import Scratch
+from drawloom.mapping.site import Site
 from drawloom.mapping.storage import Storage, matrix_view
 from drawloom.units import align_up, ceil_div
-
-if TYPE_CHECKING:
-    from drawloom.mapping.plan import _Planner
 
 FLAT_STEP = 128  # elements
 
 
-def plan(group: Group, stored: set[str], planner: _Planner) -> StripPiece:
+def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     """Return the piece of a strip group."""
-    graph, chip = planner.graph, planner.chip
+    graph, chip = site.graph, site.chip
     body, _ = build_body(graph, group.nodes, group.shape, group.layout, stored)
     body = compact(body)
     flat = group.layout == "dense"
@@ -35,10 +32,10 @@ def plan(group: Group, stored: set[str], planner: _Planner) -> StripPiece:
     values: dict[str, Storage] = {}
     for slot, value in body.loads:
         if body.slot(slot).kind == "channel":
-            values[value] = planner.store.constant(value, "channel", graph.types[value].dtype)
+            values[value] = site.store.constant(value, "channel", graph.types[value].dtype)
         else:
-            values[value] = planner.need(value, group.layout)
-    values |= {value: planner.made(value, group.layout) for _, value in body.stores}
+            values[value] = site.need(value, group.layout)
+    values |= {value: site.made(value, group.layout) for _, value in body.stores}
     chunk = _chunk(chip, body, batch * rows, rows, channels, flat=flat, name=group.nodes[0].name)
     scratch = Scratch(chip)
     for slot in body.slots:

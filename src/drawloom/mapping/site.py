@@ -1,0 +1,106 @@
+"""Where a mapping is put together: the pieces so far, and each value in the layouts it exists in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as Table
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawloom.chip.model import Chip
+from drawloom.graph.ir import Graph
+from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.options import MapOptions
+from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
+from drawloom.mapping.storage import Storage
+from drawloom.mapping.store import Store
+
+COPY_BUFFER = 512 * 1024  # bytes of each of the two buffers of a copy
+Index = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Site:
+    """The state of one mapping in the making."""
+
+    graph: Graph
+    chip: Chip
+    options: MapOptions
+    store: Store
+    home: dict[str, str]  # value -> the layout it is first stored in
+    pieces: list[Piece] = field(default_factory=list[Piece])
+
+    def need(self, value: str, layout: str) -> Storage:
+        """Return a value's storage in a layout, with a copy made first where there is none."""
+        if value in self.graph.constants:
+            return self.store.constant(value, layout, self.graph.types[value].dtype)
+        home = self.home[value]
+        if layout == home or (value, layout) in self.store.made:
+            return self.store.value(value, layout)
+        source = self.store.value(value, home)
+        if layout == "rows" and home == "dense" and source.boxable:
+            return source
+        target = self.store.value(value, layout)
+        count = math.prod(self.graph.types[value].shape)
+        self.copy(f"{value}.{layout}", self._about(value), [(source, target, np.arange(count))])
+        return target
+
+    def as_stored(self, value: str) -> Storage:
+        """Return a value's storage in whichever layout it was first stored."""
+        return self.need(value, "dense" if value in self.graph.constants else self.home[value])
+
+    def made(self, value: str, layout: str) -> Storage:
+        """Return the storage a piece writes a value to.
+
+        Results for the host are written dense where that can be done on the way.
+        """
+        if layout == "rows" and value in self.graph.outputs:
+            there = self.store.value(value, "dense")
+            if there.boxable:
+                self.home[value] = "dense"
+                return there
+        return self.store.value(value, layout)
+
+    def copy(
+        self,
+        name: str,
+        node: str,
+        parts: list[tuple[Storage, Storage, Index]],
+        fill: tuple[tuple[Storage, float], ...] = (),
+    ) -> None:
+        """Add a copy: each part fills a storage from another, by the elements taken."""
+        runs = tuple(
+            run for source, target, taken in parts for run in copy_runs(source, target, taken)
+        )
+        buffers = {"copy": Buffer("copy", self.chip.scratchpad.reserve_low, COPY_BUFFER, 2)}
+        self.add(CopyPiece(name, (node,), parts[0][1].dtype.bytes, runs, buffers, fill))
+
+    def add(self, piece: Piece) -> None:
+        """Append a piece, and note which storages it uses."""
+        for storage in storages_in(piece):
+            self.store.note(storage, len(self.pieces))
+        self.pieces.append(piece)
+
+    def _about(self, value: str) -> str:
+        """Return a node that has to do with a value: where a copy of it is said to come from."""
+        for node in self.graph.nodes:
+            if value in node.outputs or value in node.inputs:
+                return node.name
+        return value
+
+
+def storages_in(item: object) -> list[Storage]:
+    """Return every storage inside a piece, once for each mention."""
+    if isinstance(item, Storage):
+        return [item]
+    parts: list[object] = []
+    if isinstance(item, Table):
+        parts = list(cast("Table[str, object]", item).values())
+    elif isinstance(item, tuple):
+        parts = list(cast("tuple[object, ...]", item))
+    elif is_dataclass(item) and not isinstance(item, type):
+        parts = [getattr(item, f.name) for f in fields(item)]
+    return [storage for part in parts for storage in storages_in(part)]
