@@ -13,7 +13,12 @@ from typing import ClassVar, Protocol
 from drawloom.frontends.rewrite.activations import FuseActivations
 from drawloom.frontends.rewrite.decompose import DecomposeLRN, DecomposeNorms
 from drawloom.frontends.rewrite.fold import FoldBatchNorm, FoldPad, FoldScale
-from drawloom.frontends.rewrite.moves import MergeReshapes, MergeTransposes, TransposeIntoMatMul
+from drawloom.frontends.rewrite.moves import (
+    GatherToSlice,
+    MergeReshapes,
+    MergeTransposes,
+    TransposeIntoMatMul,
+)
 from drawloom.frontends.rewrite.norms import FuseLayerNorm, FuseRMSNorm
 from drawloom.frontends.rewrite.tidy import DropCopies, DropDead, FoldConstants, MergeDuplicates
 from drawloom.graph.ir import Graph
@@ -46,6 +51,7 @@ _ORDER: tuple[Pass, ...] = (
     FoldPad(),
     FoldScale(),
     TransposeIntoMatMul(),
+    GatherToSlice(),
 )
 
 PASSES: dict[str, Pass] = {step.name: step for step in _ORDER}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from drawloom.frontends.rewrite.edit import Edit, rewrite
 from drawloom.graph.ir import Graph, Node
 
@@ -160,3 +162,30 @@ class TransposeIntoMatMul:
             return None
         kept = {k: v for k, v in attrs.items() if v}
         return [edit.emit("MatMul", inputs, node, **kept)]
+
+
+@dataclass(frozen=True, slots=True)
+class GatherToSlice:
+    """Make a Gather of one index, or of indices in a row, a Slice."""
+
+    name: ClassVar[str] = "gather-to-slice"
+
+    def __call__(self, graph: Graph) -> Graph:
+        """Return the graph with fewer Gathers."""
+        return rewrite(graph, self._rule)
+
+    def _rule(self, edit: Edit, node: Node) -> Sequence[str] | None:
+        indices = edit.array(node.inputs[1]) if node.op == "Gather" else None
+        if indices is None or indices.ndim > 1 or not indices.size:
+            return None
+        shape = edit.shape(node.inputs[0])
+        axis = node.int("axis") % len(shape)
+        rows = indices.reshape(-1).astype(np.int64)
+        rows = np.where(rows < 0, rows + shape[axis], rows)
+        if np.any(np.diff(rows) != 1) or rows[0] < 0 or rows[-1] >= shape[axis]:
+            return None
+        start, end = int(rows[0]), int(rows[-1]) + 1
+        cut = edit.emit("Slice", node.inputs[:1], node, starts=(start,), ends=(end,), axes=(axis,))
+        if indices.ndim == 1:
+            return [cut]
+        return [_reshaped(edit, cut, (*shape[:axis], *shape[axis + 1 :]), node)]
