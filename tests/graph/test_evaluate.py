@@ -61,7 +61,7 @@ def test_keep_returns_further_values() -> None:
 def bf16_by_definition(x: float) -> float:
     """Nearest bf16 by comparing the two neighbours in exact float64 arithmetic."""
     near = float(np.float64(x).astype(ml_dtypes.bfloat16))
-    step = np.spacing(np.array(near, ml_dtypes.bfloat16)).astype(np.float64)
+    step = float(np.spacing(np.array(near, ml_dtypes.bfloat16)))
     ways = [near + k * step for k in (-1.0, -0.5, 0.0, 0.5, 1.0)]
     legal = [w for w in ways if float(np.float64(w).astype(ml_dtypes.bfloat16)) == w]
     best = min(abs(w - x) for w in legal)

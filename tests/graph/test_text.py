@@ -27,7 +27,7 @@ node pad Pad(clip, -) mode="edge" pads=[0, 0, 1, 0, 0, 0, 0, 0] -> pad f32[1,2,3
 output pad
 output at
 output w
-"""  # noqa: E501
+"""
 
 
 def small() -> Graph:

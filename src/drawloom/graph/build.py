@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.graph.dtypes import DType
@@ -47,7 +47,7 @@ class GraphBuilder:
         self.inputs.append(name)
         return name
 
-    def constant(self, name: str, array: NDArray[np.generic] | float | Sequence[float]) -> str:
+    def constant(self, name: str, array: ArrayLike) -> str:
         """Add a constant under ``name``, or the next free name like it; returns the name."""
         value = np.asarray(array)
         unique = self.fresh(name)
