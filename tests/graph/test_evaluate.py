@@ -33,11 +33,22 @@ def chain() -> Graph:
 def test_inputs_that_do_not_fit_are_named_all_at_once() -> None:
     with pytest.raises(InputError) as error:
         evaluate(chain(), {"x": np.zeros((2, 4), np.float32), "masc": np.zeros(3)})
+    assert error.value.kind == "run.inputs"
     assert error.value.text() == (
         "error[run.inputs]: graph 'chain' cannot run on these inputs\n"
-        "  x: float32[2,4] (needs f16[2,3])\n"
+        "  x: f32[2,4] (needs f16[2,3])\n"
         "  mask: missing (needs bool[3])\n"
         "  masc: not an input (did you mean 'mask'?)"
+    )
+
+
+def test_an_input_of_a_dtype_no_graph_holds_is_named_as_numpy_does() -> None:
+    inputs = {"x": np.zeros((2, 3), np.complex64), "mask": np.ones(3, np.bool_)}
+    with pytest.raises(InputError) as error:
+        evaluate(chain(), inputs)
+    assert error.value.text() == (
+        "error[run.inputs]: graph 'chain' cannot run on these inputs\n"
+        "  x: complex64[2,3] (needs f16[2,3])"
     )
 
 

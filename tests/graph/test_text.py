@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -44,8 +45,9 @@ def small() -> Graph:
     return builder.finish([pad, at, w])
 
 
-def test_text_is_one_line_a_value_and_one_a_node() -> None:
+def test_text_is_one_line_a_value_and_one_a_node(golden: Callable[[str, str], None]) -> None:
     assert small().text() == TEXT
+    golden("small.graph.txt", small().text())
     assert parse(TEXT, small().constants).text() == TEXT
 
 

@@ -96,13 +96,20 @@ def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> None:
         if name not in inputs:
             faults.append(Fault(name, "missing", f"needs {kind.text()}"))
         elif not _is_of(kind, inputs[name]):
-            found = f"{inputs[name].dtype}[{','.join(map(str, inputs[name].shape))}]"
-            faults.append(Fault(name, found, f"needs {kind.text()}"))
+            faults.append(Fault(name, _shown(inputs[name]), f"needs {kind.text()}"))
     for name in inputs:
         if name not in graph.inputs:
             faults.append(Fault(name, "not an input", nearest(name, graph.inputs)))
     if faults:
         raise InputError("run.inputs", f"graph '{graph.name}' cannot run on these inputs", faults)
+
+
+def _shown(array: Array) -> str:
+    """Return an array's type; a dtype no graph may hold keeps NumPy's name."""
+    try:
+        return TensorType(DType.of(array.dtype), array.shape).text()
+    except KeyError:
+        return f"{array.dtype}[{','.join(map(str, array.shape))}]"
 
 
 def _is_of(kind: TensorType, array: Array) -> bool:

@@ -70,7 +70,7 @@ def convolve(node: Node, x: Array, w: Array) -> Array:
     """Return the convolution summed in float64 (exact for integers that fit, see gemm)."""
     group = node.int("group", 1)
     window = Window.of(node, x.shape[2:], w.shape[2:])
-    windows = window.view(window.pad(x, 0.0))
+    windows = window.view(window.pad(wide(x), 0.0))
     out = np.empty((x.shape[0], w.shape[0], *window.out), np.float64)
     weights = wide(w).reshape(group, w.shape[0] // group, -1)
     per_row = windows[0, :, :1].size * 8
@@ -88,7 +88,7 @@ def _columns_product(weights: Array, windows: Array, rank: int) -> Array:
     dims = windows.shape[1 : 1 + rank]
     kernel = tuple(range(1 + rank, 1 + 2 * rank))
     order = (0, *kernel, *range(1, 1 + rank))
-    columns = wide(windows.transpose(order)).reshape(group, weights.shape[2], -1)
+    columns = windows.transpose(order).reshape(group, weights.shape[2], -1)
     return np.matmul(weights, columns).reshape(-1, *dims)
 
 
