@@ -129,7 +129,7 @@ def _segments(count: int, changes: Index) -> tuple[list[int], list[int]]:
     starts: list[int] = []
     lengths: list[int] = []
     at = 0
-    marks = changes.tolist() + [count - 1]
+    marks = [*changes.tolist(), count - 1]
     next_mark = 0
     while at < count:
         while next_mark < len(marks) and marks[next_mark] <= at:

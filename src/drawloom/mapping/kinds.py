@@ -15,11 +15,39 @@ MATRIX_FLOATS = (DType.F16, DType.BF16, DType.F32)
 VECTOR_FLOATS = (DType.F16, DType.BF16, DType.F32)
 VECTOR_INTS = (DType.I32, DType.I8, DType.U8, DType.BOOL)
 INT_OPS = frozenset(
-    ["Add", "Sub", "Mul", "Min", "Max", "Neg", "Abs", "Relu", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where", "Cast", "Clip"]
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Min",
+        "Max",
+        "Neg",
+        "Abs",
+        "Relu",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Where",
+        "Cast",
+        "Clip",
+    ]
 )
 BOOL_OPS = frozenset(["And", "Or", "Xor", "Not", "Where", "Cast", "Equal"])
 MOVES = frozenset(
-    ["Reshape", "Transpose", "Slice", "Concat", "Expand", "Pad", "Tile", "DepthToSpace", "SpaceToDepth", "Gather"]
+    [
+        "Reshape",
+        "Transpose",
+        "Slice",
+        "Concat",
+        "Expand",
+        "Pad",
+        "Tile",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Gather",
+    ]
 )
 WIDE_MOVES = 1 << 26  # elements: above this, moves are not found by looking
 

@@ -68,6 +68,8 @@ def _cast(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     a = _slot(args[0])
     if fmt == "bool" and body.slots[a].fmt != "bool":
         return body.op("ne", a, scalar=0.0, fmt="bool")
+    if body.slots[a].fmt in ("f16", "bf16", "f32") and fmt in ("i32", "i8", "u8"):
+        a = body.op("trunc", a)  # the engine's conversion rounds to nearest
     return body.convert(a, fmt)
 
 

@@ -21,7 +21,7 @@ from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.pieces import Window
 from drawloom.units import align_up, ceil_div
 
-MAX_COPIES = 12  # two flags a slot, 32 flags an operand
+MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,15 @@ class Sizes:
     def bytes_a(self) -> Ints:
         """Bytes of a chunk of the first operand."""
         work = self.work
-        channels = self.nt if work.depthwise else self.kt
+        channels = self.outs if work.depthwise else self.depth
         if work.window:
             window = work.window
             high = (
                 (self.mt - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
             )
             return self._operand(np.minimum(high, window.h) * window.w, channels)
-        return self._operand(self.kt, self.mt) if work.trans_a else self._operand(self.mt, channels)
+        rows = np.minimum(self.mt, work.m)
+        return self._operand(self.depth, rows) if work.trans_a else self._operand(rows, channels)
 
     @property
     def bytes_b(self) -> Ints:
@@ -125,9 +126,21 @@ class Sizes:
         if work.window:
             taps = work.window.kernel[0] * work.window.kernel[1]
             if work.depthwise:
-                return self._operand(taps + 0 * self.nt, self.nt)
-            return self._operand(taps * self.nt, self.kt)
-        return self._operand(self.nt, self.kt) if work.trans_b else self._operand(self.kt, self.nt)
+                return self._operand(taps + 0 * self.nt, self.outs)
+            return self._operand(taps * self.outs, self.depth)
+        if work.trans_b:
+            return self._operand(self.outs, self.depth)
+        return self._operand(self.depth, self.outs)
+
+    @property
+    def outs(self) -> Ints:
+        """Channels of a result chunk, as far as there are so many."""
+        return np.minimum(self.nt, self.work.n)
+
+    @property
+    def depth(self) -> Ints:
+        """Depth of a chunk, as far as there is so much."""
+        return np.minimum(self.kt, self.work.k)
 
     def _operand(self, rows: Ints, channels: Ints) -> Ints:
         size = FORMAT_BYTES[self.work.fmt]
@@ -136,7 +149,7 @@ class Sizes:
     @property
     def psum_bytes(self) -> Ints:
         """Bytes of one copy of the partial sums, which may not be needed."""
-        return _up(self.rows * _width(self.chip, self.nt, 4) * 4, self.chip.blocking.align)
+        return _up(self.rows * _width(self.chip, self.outs, 4) * 4, self.chip.blocking.align)
 
     @property
     def sums(self) -> NDArray[np.bool_]:
@@ -149,7 +162,7 @@ class Sizes:
         if kind == "channel":
             total = _up(self.per_n, self.chip.blocking.of(size)) * size
         else:
-            total = self.rows * _width(self.chip, self.nt, size) * size
+            total = self.rows * _width(self.chip, self.outs, size) * size
         return _up(total, self.chip.blocking.align)
 
     @property
@@ -341,10 +354,8 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
         a, room = _keep(a, mc * kc, total_a, size_a, room)
     reuse_a = (a >= (kc if order == _MN else mc * kc)) | (nc == 1)
     reuse_b = (b >= (nc * kc if order == _MN else kc)) | (mc == 1)
-    if work.depthwise:
-        loads_a = batches * mc * nc
-    else:
-        loads_a = batches * mc * kc * np.where(reuse_a, 1, nc)
+    each_a = nc if work.depthwise else kc * np.where(reuse_a, 1, nc)
+    loads_a = batches * mc * each_a
     stays = b >= nc * kc
     repeat = np.where(stays, batches if work.b_batched else 1, batches)
     return _Kept(a, b, loads_a, nc * kc * np.where(reuse_b, 1, mc) * repeat, fits)
@@ -406,11 +417,31 @@ def _price(
         + (500 if share_a or share_b else 0)
     )
     end = tiles * out_bytes / chip.dram.write * 1e9 + chip.dram_write.latency * ns
+    cpu = _issue(t, kept, by_a, by_b) * ns
+    # A tile's read engine handles one command at a time, its latency included.
+    reader = (
+        per_tile / chip.dram.port * 1e9
+        + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
+    )
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
-        np.maximum.reduce([matrix, vector, dram, noc])
+        np.maximum.reduce([matrix, vector, dram, noc, cpu, reader])
         + start
         + end
         + np.where(matrix >= dram, 0, chunk)
     )
     return np.where(allowed, total, np.inf)
+
+
+def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray[np.float64]:
+    """Cycles a tile's processor spends on handing out commands, roughly, in the leanest profile."""
+    profile = min(t.chip.profiles.values(), key=lambda p: p.issue)
+    batches, mc, nc, kc = t.counts
+    blocks = _ceil(t.nt, t.chip.blocking.block)
+    result = (t.work.passes * blocks + t.work.loads + t.work.stores + 1) * profile.issue
+    step = t.work.products * profile.issue + 2 * profile.wait
+    total = batches * mc * nc * (result + kc * step)
+    for loads, group in ((kept.loads_a, by_a), (kept.loads_b, by_b)):
+        shared = (2 * group + 4) * profile.wait + profile.barrier + 2 * profile.issue
+        total = total + loads * (profile.issue + np.where(np.asarray(group) > 1, shared, 0))
+    return total.astype(np.float64)

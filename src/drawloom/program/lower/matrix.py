@@ -7,7 +7,6 @@ are asked for some steps ahead of their use, as far as their slots are free.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from drawloom.chip.formats import FORMAT_BYTES
@@ -17,9 +16,8 @@ from drawloom.program.commands import Conv, MatMul, Vector
 from drawloom.program.extents import psum_format
 from drawloom.program.lower.body import Chunk, emit
 from drawloom.program.lower.context import Context, read, write
-from drawloom.program.lower.operand import Key, Operand, slots_of
+from drawloom.program.lower.operand import Group, Key, Operand, slots_of
 from drawloom.units import align_up, ceil_div
-
 
 LOOKAHEAD = 3  # steps between asking for an operand and using it, where buffers allow
 
@@ -131,30 +129,23 @@ class _Lowering:
         self.origin = context.origin(piece.name, piece.nodes[0])
         self.origins = {node: context.origin(piece.name, node) for node in piece.nodes}
         self.tiles = range(piece.grid[0] * piece.grid[1] * piece.grid[2])
-        self.a = self._operand("a", 0, piece.share_a, self._a_group, self._a_box)
-        self.b = self._operand("b", 32, piece.share_b, self._b_group, self._b_box)
+        alone: list[Group] = [(tile,) for tile in self.tiles]
+        a_groups = [self._a_group(tile) for tile in self.tiles] if piece.share_a else alone
+        b_groups = [self._b_group(tile) for tile in self.tiles] if piece.share_b else alone
+        self.a = Operand(context, piece.buffers["a"], 0, a_groups, self._a_box, self.origin)
+        self.b = Operand(context, piece.buffers["b"], 32, b_groups, self._b_box, self.origin)
         self.a_slots = slots_of([self._a_key(s) for s in self.steps], self.a.buffer.copies)
         self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
         self.outs = 0  # results begun so far: which copy of the body's buffers is in use
 
-    def _operand(
-        self,
-        name: str,
-        flag: int,
-        share: bool,
-        group: Callable[[int], tuple[int, ...]],
-        box: Callable[[int, Key], tuple[Transfer, ...]],
-    ) -> Operand:
-        return Operand(self.context, self.piece.buffers[name], share, flag, group, box, self.origin)
-
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
 
-    def _a_group(self, tile: int) -> tuple[int, ...]:
+    def _a_group(self, tile: int) -> Group:
         gn = self.piece.grid[2]
         first = tile // gn * gn
         return (tile,) if self.piece.depthwise else tuple(range(first, first + gn))
 
-    def _b_group(self, tile: int) -> tuple[int, ...]:
+    def _b_group(self, tile: int) -> Group:
         _, gm, gn = self.piece.grid
         if self.piece.b.blocked.batch == 1:
             return tuple(range(tile % gn, len(self.tiles), gn))

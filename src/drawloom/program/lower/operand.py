@@ -3,9 +3,9 @@
 Shared loading of one chunk, for every tile of a group:
 
     1. its slot is free (the command that last used it is done, and so are sends from it)
-    2. arm for what the others will send, tell each of them that this tile is ready
+    2. arm for what the others will send
     3. read the tile's own part from DRAM
-    4. when that part is there and the others are ready, multicast it
+    4. when that part is there, meet the group at a barrier (all are armed), then multicast it
     5. before use, wait for the others' parts
 
 The hardware orders a tile's own reads and uses; 1, 4 and 5 are explicit because sends are
@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 
 from drawloom.mapping.pieces import Buffer
 from drawloom.mapping.storage import Transfer, split
-from drawloom.program.commands import Arm, Engine, Send, Signal, Wait
+from drawloom.program.commands import Arm, Barrier, Engine, Send, Wait
 from drawloom.program.lower.context import Context, read
 
 Key = tuple[int, int, int]
+Group = tuple[int, ...]
+Parts = tuple[tuple[Transfer, ...], ...]
 
 
 @dataclass(slots=True)
@@ -31,76 +33,70 @@ class Operand:
 
     context: Context
     buffer: Buffer
-    share: bool
     first_flag: int
-    group: Callable[[int], tuple[int, ...]]  # tile -> the tiles that need the same chunk
+    groups: list[Group]  # by tile: the tiles that load the same chunks together, itself included
     transfers: Callable[[int, Key], tuple[Transfer, ...]]  # tile, key -> what the chunk is made of
     origin: int
+    targets: list[Group] = field(init=False)
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
-    read_mark: dict[int, int] = field(default_factory=dict[int, int])
-    parts: dict[tuple[tuple[int, ...], Key], tuple[tuple[Transfer, ...], ...]] = field(
-        default_factory=dict
-    )
+    read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
+
+    def __post_init__(self) -> None:
+        """Settle whom each tile sends to: the others, and itself where the fan-out must be made up."""
+        fanout = self.context.chip.send.fanout
+        others = [tuple(t for t in group if t != tile) for tile, group in enumerate(self.groups)]
+        self.targets = [
+            rest if len(rest) in fanout else group
+            for rest, group in zip(others, self.groups, strict=True)
+        ]
 
     def address(self, slot: int) -> int:
         """Scratchpad address of a slot."""
         return self.buffer.at(slot)
 
-    def shared(self, tile: int) -> bool:
-        """Whether this tile loads together with others."""
-        return self.share and len(self.group(tile)) > 1
-
-    def _parts(self, tile: int, key: Key) -> tuple[tuple[Transfer, ...], ...]:
-        group = self.group(tile)
+    def _parts(self, tile: int, key: Key) -> Parts:
+        group = self.groups[tile]
         if (group, key) not in self.parts:
             self.parts[group, key] = split(self.transfers(tile, key), len(group))
         return self.parts[group, key]
 
-    def _targets(self, tile: int) -> tuple[int, ...]:
-        """Tiles a send goes to: the others, and the sender where the fan-out must be made up."""
-        group = self.group(tile)
-        others = tuple(t for t in group if t != tile)
-        return others if len(others) in self.context.chip.send.fanout else group
-
     def begin(self, tile: int, key: Key, slot: int) -> None:
         """Steps 1 to 3."""
         stream = self.context.streams.tiles[tile]
-        address = self.address(slot)
-        if not self.shared(tile):
+        address, group = self.address(slot), self.groups[tile]
+        if len(group) == 1:
             read(stream, self.transfers(tile, key), address, self.origin)
             return
         chip = self.context.chip
-        stream.join_since(
-            Engine.MATRIX, self.used.get((tile, slot), 0), chip.matrix.depth, self.origin
-        )
-        stream.join_since(Engine.SEND, self.sent.get((tile, slot), 0), chip.send.depth, self.origin)
-        group, parts = self.group(tile), self._parts(tile, key)
+        used, sent = self.used.get((tile, slot), 0), self.sent.get((tile, slot), 0)
+        stream.join_since(Engine.MATRIX, used, chip.matrix.depth, self.origin)
+        stream.join_since(Engine.SEND, sent, chip.send.depth, self.origin)
         for _ in range(self._incoming(tile, key)):
-            stream.add(Arm(self.first_flag + 2 * slot, self.origin))
-        for other in group:
-            if other != tile:
-                stream.add(Signal(other, self.first_flag + 2 * slot + 1, self.origin))
-        read(stream, parts[group.index(tile)], address, self.origin)
-        self.read_mark[tile] = stream.issued[Engine.READ]
+            stream.add(Arm(self.first_flag + slot, self.origin))
+        read(stream, self._parts(tile, key)[group.index(tile)], address, self.origin)
+        self.read_mark[tile, slot] = stream.issued[Engine.READ]
 
     def _incoming(self, tile: int, key: Key) -> int:
-        group, parts = self.group(tile), self._parts(tile, key)
-        senders = (other for other in group if tile in self._targets(other))
-        return sum(len(parts[group.index(other)]) for other in senders)
+        parts = self._parts(tile, key)
+        return sum(
+            len(part)
+            for other, part in zip(self.groups[tile], parts, strict=True)
+            if tile in self.targets[other]
+        )
 
     def deliver(self, tile: int, key: Key, slot: int) -> None:
         """Step 4."""
-        if not self.shared(tile):
+        group = self.groups[tile]
+        if len(group) == 1:
             return
         stream = self.context.streams.tiles[tile]
-        group, parts = self.group(tile), self._parts(tile, key)
-        own = parts[group.index(tile)]
+        own = self._parts(tile, key)[group.index(tile)]
         if own:
-            depth = self.context.chip.dram_read.depth
-            stream.join_since(Engine.READ, self.read_mark[tile], depth, self.origin)
-        # Every member tells every other; the count is taken even by one that has nothing to send.
-        stream.add(Wait(self.first_flag + 2 * slot + 1, len(group) - 1, self.origin))
+            mark, depth = self.read_mark[tile, slot], self.context.chip.dram_read.depth
+            stream.join_since(Engine.READ, mark, depth, self.origin)
+        stream.add(Barrier(group, self.origin))
         for t in own:
             place = self.address(slot) + t.offset
             stream.add(
@@ -108,8 +104,8 @@ class Operand:
                     place,
                     place,
                     t.bytes,
-                    self._targets(tile),
-                    self.first_flag + 2 * slot,
+                    self.targets[tile],
+                    self.first_flag + slot,
                     (),
                     self.origin,
                 )
@@ -118,10 +114,8 @@ class Operand:
 
     def wait(self, tile: int, key: Key, slot: int) -> None:
         """Step 5."""
-        if self.shared(tile) and (count := self._incoming(tile, key)):
-            self.context.streams.tiles[tile].add(
-                Wait(self.first_flag + 2 * slot, count, self.origin)
-            )
+        if len(self.groups[tile]) > 1 and (count := self._incoming(tile, key)):
+            self.context.streams.tiles[tile].add(Wait(self.first_flag + slot, count, self.origin))
 
     def use(self, tile: int, slot: int) -> None:
         """Note that all matrix commands given so far may use the slot."""
@@ -137,10 +131,7 @@ def slots_of(keys: list[Key], copies: int) -> list[tuple[int, bool]]:
             held[key] = held.pop(key)
             out.append((held[key], False))
             continue
-        if len(held) < copies:
-            slot = len(held)
-        else:
-            slot = held.pop(next(iter(held)))
+        slot = len(held) if len(held) < copies else held.pop(next(iter(held)))
         held[key] = slot
         out.append((slot, True))
     return out
