@@ -1,4 +1,4 @@
-"""Program -> Machine: streams as rows of integers, ready to run.
+"""Program -> machine: streams as rows of integers, ready to run.
 
 A tile's rows are its commands in order, with a row at the head and at the end of each loop.
 Loops that never run a command are left out.
@@ -29,12 +29,13 @@ from drawloom.program.extents import touched
 from drawloom.program.program import Program
 from drawloom.timing import state
 from drawloom.timing.routes import N_RESOURCES
-from drawloom.timing.state import Machine
+from drawloom.timing.state import Ints
 from drawloom.timing.table import ENGINES, CommandTable
 
 NB_PER_BYTE = 10**9
 DRAM_SPACE = 1 << 60  # added to DRAM addresses: one number line for both memories
-OUT_ROWS = 1 << 16
+OUT_ROOM = 1 << 16
+EVENT_ROOM = 32  # per tile, at first
 OPS: dict[type, int] = {
     Send: state.SEND,
     Arm: state.ARM,
@@ -60,15 +61,24 @@ class _Rows:
     barriers: dict[tuple[int, ...], int] = field(default_factory=dict[tuple[int, ...], int])
     next_command: int = 0
 
+    @property
+    def here(self) -> int:
+        """Place of the next row in the machine's state."""
+        return state.CODE + len(self.code) * state.N_CODE
+
+    def row(self, op: int, a: int = 0) -> None:
+        """Write a row that is no command."""
+        self.code.append([op, 0, 0, 0, a, 0, 0, 0, -1])
+
     def stream(self, stream: Stream) -> None:
         for item in stream:
             if not isinstance(item, Loop):
                 self.command(item)
             elif item.count > 0 and _n_commands(item.body) > 0:
-                head = len(self.code)
-                self.code.append([state.LOOP, 0, 0, 0, item.count, 0, 0, 0, -1])
+                head = self.here
+                self.row(state.LOOP, a=item.count)
                 self.stream(item.body)
-                self.code.append([state.END, 0, 0, 0, head, 0, 0, 0, -1])
+                self.row(state.END, a=head)
             else:
                 self.next_command += _n_commands(item.body)
 
@@ -136,71 +146,96 @@ class _Rows:
                 self.spans.append([low, n, written, *strides, *rest])
 
 
-def machine(program: Program, chip: Chip, profile: Profile, table: CommandTable) -> Machine:
-    """Return the machine at time zero.
+def machine(program: Program, chip: Chip, profile: Profile, table: CommandTable) -> Ints:
+    """Return the machine (``state.py``) at time zero.
 
     Raises:
         InputError: a DRAM rate of the chip is too small for the clock of one picosecond.
     """
-    n_tiles = max(1, len(program.streams))
+    n_tiles = len(program.streams)
     levels = max((_levels(stream) for stream in program.streams), default=0)
     rows = _Rows(program, chip, table, levels, flag_numbers(table))
-    proc = np.zeros((n_tiles, state.N_PROC), np.int64)
-    proc[:, state.FIRST] = 1
+    tiles = np.zeros((n_tiles, state.INDEX + levels), np.int64)
+    tiles[:, state.FIRST] = 1
+    tiles[:, state.LEFT : state.LEFT + 2] = state.NEVER
     for tile, stream in enumerate(program.streams):
-        proc[tile, state.PC] = len(rows.code)
+        tiles[tile, state.PC] = rows.here
         rows.stream(stream)
-        rows.code.append([state.HALT, 0, 0, 0, 0, 0, 0, 0, -1])
+        rows.row(state.HALT)
     depths = _depths(chip)
-    queue = np.zeros((n_tiles, state.N_ENGINES, state.N_QUEUE), np.int64)
-    queue[:, :, state.CAPACITY] = [1 + depth for depth in depths]
-    most = max((row[state.SPAN_END] - row[state.SPAN] for row in rows.code), default=0)
-    place = (n_tiles, state.N_ENGINES, 1 + max(depths), state.PLACES + 3 * most)
-    n_flags = max(1, len(rows.flags))
-    return Machine(
-        code=_array(rows.code, state.COMMAND + 1),
-        spans=_array(rows.spans, state.STRIDES + levels),
-        lists=np.array(rows.lists or [0], np.int64),
-        proc=proc,
-        index=np.zeros((n_tiles, levels + 1), np.int64),
-        spent=np.zeros((n_tiles, state.N_SPENT), np.int64),
-        queue=queue,
-        place=np.zeros(place, np.int64),
-        armed=np.zeros((n_tiles, n_flags), np.int64),
-        count=np.zeros((n_tiles, n_flags), np.int64),
-        left=np.full((2, n_tiles), state.NEVER, np.int64),
-        held=np.zeros(chip.n_tiles * N_RESOURCES, np.int64),
-        claims=np.zeros(n_tiles, np.int64),
-        stood=np.zeros(len(rows.lists) + 1, np.int64),
-        heap=_first_events(n_tiles),
-        out=np.zeros((OUT_ROWS + 2 * n_tiles, 3), np.int64),
-        g=_scalars(chip, profile, n_tiles),
-    )
+    queues = np.zeros((n_tiles, state.N_ENGINES, state.N_QUEUE), np.int64)
+    queues[:, :, state.CAPACITY] = [1 + depth for depth in depths]
+    ranges = max(row[state.SPAN_END] - row[state.SPAN] for row in rows.code) if rows.code else 0
+    place_size = state.RANGES + 3 * ranges
+    parts = {
+        state.SPANS: np.array(rows.spans, np.int64),
+        state.LISTS: np.array(rows.lists, np.int64),
+        state.TILES: tiles,
+        state.QUEUES: queues,
+        state.PLACES: np.zeros(
+            n_tiles * state.N_ENGINES * (1 + max(depths)) * place_size, np.int64
+        ),
+        state.FLAGS: np.zeros(n_tiles * len(rows.flags) * state.N_FLAG, np.int64),
+        state.HELD: np.zeros(chip.n_tiles * N_RESOURCES, np.int64),
+        state.CLAIMS: np.zeros(n_tiles, np.int64),
+        state.STOOD: np.zeros(len(rows.lists), np.int64),
+        state.OUT: np.zeros(3 * (OUT_ROOM + 2 * n_tiles), np.int64),
+        state.HEAP: _first_events(n_tiles),
+    }
+    head = _scalars(chip, profile)
+    head[state.N_TILES] = head[state.N_HEAP] = head[state.SERIAL] = n_tiles
+    head[state.TILE_SIZE] = tiles.shape[1]
+    head[state.N_FLAGS] = len(rows.flags)
+    head[state.PLACE_SIZE] = place_size
+    head[state.N_PLACES] = 1 + max(depths)
+    head[state.SPAN_SIZE] = state.STRIDES + levels
+    head[state.HEAP_ROOM] = len(parts[state.HEAP])
+    head[state.OUT_ROOM] = OUT_ROOM + 2 * n_tiles
+    at = rows.here
+    for where, part in parts.items():
+        head[where] = at
+        at += part.size
+    code = np.array(rows.code, np.int64)
+    return np.concatenate([head, code.ravel(), *(part.ravel() for part in parts.values())])
 
 
-def _first_events(n_tiles: int) -> state.Ints:
+def with_more_heap(s: Ints) -> Ints:
+    """Return the machine with room for twice as many events."""
+    more = 3 * int(s[state.HEAP_ROOM])
+    s[state.HEAP_ROOM] *= 2
+    return np.concatenate([s, np.zeros(more, np.int64)])
+
+
+def _first_events(n_tiles: int) -> Ints:
     """All processors begin at time zero, in order."""
-    heap = np.zeros((16 * n_tiles + 64, 3), np.int64)
+    heap = np.zeros((EVENT_ROOM * n_tiles, 3), np.int64)
     tiles = np.arange(n_tiles)
-    heap[:n_tiles, 1] = (state.PROCESSOR << 56) | tiles
+    heap[:n_tiles, 1] = (state.PROCESSOR << state.KIND_SHIFT) | tiles
     heap[:n_tiles, 2] = tiles
     return heap
 
 
-def _scalars(chip: Chip, profile: Profile, n_tiles: int) -> state.Ints:
-    g = np.zeros(state.N_SCALARS, np.int64)
-    g[state.HEAP] = g[state.SERIAL] = n_tiles
-    g[state.HUNG_TILE] = -1
-    g[state.FLOW_NEXT] = state.NEVER
-    g[state.ISSUE_PS] = profile.issue * chip.period
-    g[state.FIRST_PS] = profile.first_message * chip.period
-    for word in ("read", "write", "combined", "port"):
-        per_ps = int(getattr(chip.dram, word)) // 1000  # billionths of a byte per picosecond
-        if per_ps < 2 * n_tiles:
-            fault = Fault(f"dram.{word}", str(getattr(chip.dram, word)), "at least 1 MB/s")
-            raise InputError("timing.chip", f"chip '{chip.name}' has too slow a DRAM", [fault])
-        g[getattr(state, f"{word.upper()}_LIMIT")] = per_ps
-    return g
+def _scalars(chip: Chip, profile: Profile) -> Ints:
+    head = np.zeros(state.CODE, np.int64)
+    head[state.HUNG_TILE] = -1
+    head[state.FLOW_NEXT] = state.NEVER
+    head[state.ISSUE_PS] = profile.issue * chip.period
+    head[state.FIRST_PS] = profile.first_message * chip.period
+    limits = {
+        "read": state.READ_LIMIT,
+        "write": state.WRITE_LIMIT,
+        "combined": state.COMBINED_LIMIT,
+        "port": state.PORT_LIMIT,
+    }
+    faults: list[Fault] = []
+    for word, at in limits.items():
+        rate = int(getattr(chip.dram, word))
+        head[at] = rate // 1000  # billionths of a byte per picosecond
+        if head[at] < 2 * chip.n_tiles:
+            faults.append(Fault(f"dram.{word}", f"{rate} B/s", "at least 1 MB/s"))
+    if faults:
+        raise InputError("timing.chip", f"the DRAM of chip '{chip.name}' is too slow", faults)
+    return head
 
 
 def _depths(chip: Chip) -> list[int]:
@@ -221,7 +256,3 @@ def _levels(stream: Stream) -> int:
 
 def _n_commands(stream: Stream) -> int:
     return sum(_n_commands(item.body) if isinstance(item, Loop) else 1 for item in stream)
-
-
-def _array(rows: list[list[int]], width: int) -> state.Ints:
-    return np.array(rows, np.int64).reshape(len(rows), width)

@@ -94,7 +94,13 @@ def vector_cycles(command: Vector | Reduce | Pool, chip: Chip) -> int:
     out = command.fmt if isinstance(command, Pool) else command.out_fmt
     width = max(FORMAT_BYTES[command.fmt], FORMAT_BYTES[out])
     lanes = chip.vector.lanes_16 if width <= 2 else max(1, chip.vector.lanes_32 * 4 // width)
-    op = {Reduce: "reduce", Pool: "pool"}.get(type(command), command.op)
+    match command:
+        case Reduce():
+            op = "reduce"
+        case Pool():
+            op = "pool"
+        case Vector():
+            op = command.op
     passes = chip.vector.rates.get(op, 1)
     return chip.vector.fixed + ceil_div(elements(command), lanes) * passes
 

@@ -6,60 +6,55 @@ Amounts are billionths of a byte and rates billionths of a byte per picosecond (
 / 1000), whole and rounded down, and a transfer ends at the first whole picosecond at which its
 bytes are through. So times are exact, do not depend on the order in which transfers are
 visited, and are never shorter than the rates allow; they are longer by less than one part in a
-million for any rate above 1 GB/s, plus one picosecond.
+million for any share above 1 GB/s, plus one picosecond.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUntypedFunctionDecorator=false, reportUnknownMemberType=false
 from __future__ import annotations
 
-from numba import njit
-
+from drawloom.timing.records import head_row, part, tile_at
 from drawloom.timing.state import (
     AMOUNT,
-    CAPACITY,
     COMBINED_LIMIT,
     DIRTY,
-    FINISHED,
     FLOW_LAST,
     FLOW_NEXT,
+    LEFT,
     N_ENGINES,
     N_READS,
+    N_TILES,
     N_WRITES,
     NEVER,
     PORT_LIMIT,
     READ_LIMIT,
     READ_RATE,
     READS,
-    ROW,
     WRITE_LIMIT,
     WRITE_RATE,
-    Machine,
+    Cells,
 )
 
 
-@njit
-def flow_to(m: Machine, now: int) -> None:
-    """Let the bytes of the active DRAM transfers flow up to now."""
-    g = m.g
+@part
+def flow_to(s: Cells, now: int) -> None:
+    """Let the bytes of the active transfers flow up to now."""
     for way in range(2):
-        if g[N_READS + way]:
-            gone = g[READ_RATE + way] * (now - g[FLOW_LAST])
-            for tile in range(m.left.shape[1]):
-                if m.left[way, tile] != NEVER:
-                    m.left[way, tile] -= gone
-    g[FLOW_LAST] = now
+        if s[N_READS + way]:
+            gone = s[READ_RATE + way] * (now - s[FLOW_LAST])
+            for tile in range(s[N_TILES]):
+                left = tile_at(s, tile) + LEFT + way
+                if s[left] != NEVER:
+                    s[left] -= gone
+    s[FLOW_LAST] = now
 
 
-@njit
-def flow_plan(m: Machine) -> None:
-    """Share the DRAM rates anew, and find when the next transfer ends."""
-    g = m.g
-    reads = g[N_READS]
-    writes = g[N_WRITES]
-    read = min(g[READ_LIMIT] // reads, g[PORT_LIMIT]) if reads else 0
-    write = min(g[WRITE_LIMIT] // writes, g[PORT_LIMIT]) if writes else 0
-    limit = g[COMBINED_LIMIT]
+@part
+def flow_plan(s: Cells) -> None:
+    """Share the rates anew, and find when the next transfer ends."""
+    reads = s[N_READS]
+    writes = s[N_WRITES]
+    read = min(s[READ_LIMIT] // reads, s[PORT_LIMIT]) if reads else 0
+    write = min(s[WRITE_LIMIT] // writes, s[PORT_LIMIT]) if writes else 0
+    limit = s[COMBINED_LIMIT]
     if reads * read + writes * write > limit:
         # The way that asks for less than an equal share keeps its rate; the other gets the rest.
         equal = limit // (reads + writes)
@@ -70,24 +65,25 @@ def flow_plan(m: Machine) -> None:
         else:
             read = equal
             write = equal
-    g[READ_RATE] = read
-    g[WRITE_RATE] = write
-    g[FLOW_NEXT] = NEVER
-    if reads:
-        g[FLOW_NEXT] = g[FLOW_LAST] - (-m.left[0].min() // read)
-    if writes:
-        g[FLOW_NEXT] = min(g[FLOW_NEXT], g[FLOW_LAST] - (-m.left[1].min() // write))
-    g[DIRTY] = 0
+    s[READ_RATE] = read
+    s[WRITE_RATE] = write
+    s[FLOW_NEXT] = NEVER
+    for way in range(2):
+        if s[N_READS + way]:
+            least = NEVER
+            for tile in range(s[N_TILES]):
+                least = min(least, s[tile_at(s, tile) + LEFT + way])
+            ends = s[FLOW_LAST] - (-least // s[READ_RATE + way])
+            s[FLOW_NEXT] = min(s[FLOW_NEXT], ends)
+    s[DIRTY] = 0
 
 
-@njit
-def flow_begin(m: Machine, what: int, now: int) -> None:
-    """Let a DRAM transfer begin to flow."""
+@part
+def flow_begin(s: Cells, what: int, now: int) -> None:
+    """Let a transfer begin to flow."""
     tile = what // N_ENGINES
     engine = what % N_ENGINES
-    queue = m.queue[tile, engine]
-    row = m.place[tile, engine, queue[FINISHED] % queue[CAPACITY], ROW]
-    flow_to(m, now)
-    m.left[engine - READS, tile] = m.code[row, AMOUNT]
-    m.g[N_READS + engine - READS] += 1
-    m.g[DIRTY] = 1
+    flow_to(s, now)
+    s[tile_at(s, tile) + LEFT + engine - READS] = s[head_row(s, tile, engine) + AMOUNT]
+    s[N_READS + engine - READS] += 1
+    s[DIRTY] = 1

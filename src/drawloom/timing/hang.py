@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from drawloom.errors import DrawloomError
-from drawloom.program.commands import Barrier, Command, Engine, Join, Send, Wait
+from drawloom.program.commands import Barrier, Command, Join, Send, Wait
 from drawloom.program.program import Program
 from drawloom.timing import state
 from drawloom.timing.compile import flag_numbers
-from drawloom.timing.state import Machine
-from drawloom.timing.table import ENGINES, CommandTable
-
-HOLDS = (state.ON_WAIT, state.ON_JOIN, state.ON_BARRIER, state.ON_QUEUE)
+from drawloom.timing.state import Ints
+from drawloom.timing.table import CommandTable
 
 
 class Hang(DrawloomError):
@@ -29,74 +27,69 @@ class Hang(DrawloomError):
         return "\n".join(rows + [f"  try    {way}" for way in self.ways_out])
 
 
-def unarmed(program: Program, table: CommandTable, m: Machine) -> Hang:
+def unarmed(program: Program, table: CommandTable, s: Ints) -> Hang:
     """Return the error for a send that starts towards a tile that is not ready to receive."""
-    tile = int(m.g[state.HUNG_TILE])
-    command = _running(table, m, tile, ENGINES.index(Engine.SEND))
+    tile = int(s[state.HUNG_TILE])
+    queue = state.queues_of(s)[tile, state.SENDS]
+    head = queue[state.FINISHED] % queue[state.CAPACITY]
+    row = state.places_of(s)[tile, state.SENDS, head, state.ROW]
+    command = table.commands[s[row + state.COMMAND]]
     assert isinstance(command, Send)
-    flag = _flags(table).index(command.flag)
-    missing = [target for target in command.targets if m.armed[target, flag] == 0]
-    summary = f"at {_time(m)} tile {tile} sends to {_tiles(missing)}, where flag {command.flag} is not armed"
-    lines = (f"send    {_name(program, command)}", *_stands(program, table, m))
+    flag = flag_numbers(table)[command.flag]
+    armed = state.flags_of(s)[:, flag, state.ARMED]
+    missing = _tiles([target for target in command.targets if armed[target] == 0])
     return Hang(
-        summary,
-        lines,
-        (f"arm flag {command.flag} on {_tiles(missing)} and tell tile {tile} before it sends",),
+        f"at {_time(s)} tile {tile} sends to {missing}, where flag {command.flag} is not armed",
+        (f"send    {_name(program, command)}", *_stands(program, table, s)),
+        (f"arm flag {command.flag} on {missing} and tell tile {tile} before it sends",),
     )
 
 
-def deadlock(program: Program, table: CommandTable, m: Machine) -> Hang:
+def deadlock(program: Program, table: CommandTable, s: Ints) -> Hang:
     """Return the error for a program in which nothing can proceed."""
-    stuck = [tile for tile in range(len(m.proc)) if m.proc[tile, state.PHASE] in HOLDS]
+    phases = state.tiles_of(s)[:, state.PHASE]
+    stuck = [tile for tile, phase in enumerate(phases) if phase != state.HALTED]
     return Hang(
-        f"at {_time(m)} nothing can proceed; {_tiles(stuck)} wait for ever",
-        tuple(_stands(program, table, m)),
-        (
-            "match every wait with a send or signal to that flag, and every barrier on all its tiles",
-        ),
+        f"at {_time(s)} nothing can proceed; {_tiles(stuck)} would wait for ever",
+        tuple(_stands(program, table, s)),
+        ("match waits with sends and signals to their flags, barriers with all their tiles",),
     )
 
 
-def halted(m: Machine) -> bool:
+def halted(s: Ints) -> bool:
     """Whether every tile came to the end of its stream."""
-    return bool((m.proc[:, state.PHASE] == state.HALTED).all())
+    return bool((state.tiles_of(s)[:, state.PHASE] == state.HALTED).all())
 
 
-def _stands(program: Program, table: CommandTable, m: Machine) -> list[str]:
+def _stands(program: Program, table: CommandTable, s: Ints) -> list[str]:
+    """Say where each tile stands."""
     lines: list[str] = []
-    for tile, proc in enumerate(m.proc):
-        if proc[state.PHASE] == state.HALTED:
-            lines.append(f"tile {tile:<3}is at the end of its stream")
+    for tile, record in enumerate(state.tiles_of(s)):
+        if record[state.PHASE] == state.HALTED:
+            lines.append(f"tile {tile:<3} is at the end of its stream")
             continue
-        row = int(m.code[proc[state.PC], state.COMMAND])
+        row = int(s[record[state.PC] + state.COMMAND])
         command = table.commands[row]
         place = f"command {row - table.starts[tile]}, {_name(program, command)}"
-        lines.append(f"tile {tile:<3}at {place}: {_waits(command, table, m, tile)}")
+        waits = _waits(command, int(record[state.PHASE]), table, state.flags_of(s)[tile], tile)
+        lines.append(f"tile {tile:<3} at {place}: {waits}")
     return lines
 
 
-def _waits(command: Command, table: CommandTable, m: Machine, tile: int) -> str:
-    phase = int(m.proc[tile, state.PHASE])
-    if phase == state.ON_WAIT and isinstance(command, Wait):
-        have = int(m.count[tile, _flags(table).index(command.flag)])
-        return f"waits for flag {command.flag} to reach {command.count}, it is {have}"
-    if phase == state.ON_BARRIER and isinstance(command, Barrier):
-        return f"waits for {_tiles(sorted(set(command.tiles) - {tile}))} at the barrier"
-    if phase == state.ON_JOIN and isinstance(command, Join):
-        return f"waits for the engines {', '.join(each.value for each in command.engines)}"
-    if phase == state.ON_QUEUE:
-        return "waits for room in the engine's queue"
-    return "is busy with it"
-
-
-def _running(table: CommandTable, m: Machine, tile: int, engine: int) -> Command:
-    queue = m.queue[tile, engine]
-    at = queue[state.FINISHED] % queue[state.CAPACITY]
-    return table.commands[m.code[m.place[tile, engine, at, state.ROW], state.COMMAND]]
-
-
-def _flags(table: CommandTable) -> list[int]:
-    return list(flag_numbers(table))
+def _waits(command: Command, phase: int, table: CommandTable, flags: Ints, tile: int) -> str:
+    """Say what a tile waits for."""
+    match command:
+        case Wait() if phase == state.ON_WAIT:
+            have = int(flags[flag_numbers(table)[command.flag], state.COUNT])
+            return f"waits for flag {command.flag} to reach {command.count}, it is {have}"
+        case Barrier() if phase == state.ON_BARRIER:
+            return f"waits for {_tiles(sorted(set(command.tiles) - {tile}))} at the barrier"
+        case Join() if phase == state.ON_JOIN:
+            return f"waits for {', '.join(each.value for each in command.engines)}"
+        case _ if phase == state.ON_QUEUE:
+            return "waits for room in the queue"
+        case _:
+            return "is at work on it"
 
 
 def _name(program: Program, command: Command) -> str:
@@ -110,5 +103,5 @@ def _tiles(tiles: list[int]) -> str:
     return ("tile " if len(tiles) == 1 else "tiles ") + ", ".join(map(str, tiles))
 
 
-def _time(m: Machine) -> str:
-    return f"{int(m.g[state.NOW]) / 1e6:,.3f} us"
+def _time(s: Ints) -> str:
+    return f"{int(s[state.NOW]) / 1e6:,.3f} us"

@@ -1,77 +1,75 @@
-"""Events that wait for their time, in the order (time, priority, serial); spans that are over."""
+"""Events that wait for their time, in the order (time, priority, serial); spans that are over.
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUntypedFunctionDecorator=false, reportUnknownMemberType=false
+An event is three integers: its time, its priority and serial in one, and what it is about.
+"""
+
 from __future__ import annotations
 
-from numba import njit
-
+from drawloom.timing.records import part
 from drawloom.timing.state import (
     COMMAND,
     HEAP,
+    KIND_SHIFT,
+    N_HEAP,
+    N_OUT,
     OUT,
     SERIAL,
-    Machine,
+    Cells,
 )
 
 
-@njit
-def push(m: Machine, time: int, kind: int, what: int) -> None:
+@part
+def push(s: Cells, time: int, kind: int, what: int) -> None:
     """Put an event into the heap."""
-    heap = m.heap
-    serial = m.g[SERIAL]
-    m.g[SERIAL] = serial + 1
-    order = (kind << 56) | serial
-    at = m.g[HEAP]
-    m.g[HEAP] = at + 1
+    serial = s[SERIAL]
+    s[SERIAL] = serial + 1
+    order = (kind << KIND_SHIFT) | serial
+    heap = s[HEAP]
+    at = s[N_HEAP]
+    s[N_HEAP] = at + 1
     while at > 0:
         up = (at - 1) >> 1
-        if heap[up, 0] < time or (heap[up, 0] == time and heap[up, 1] < order):
+        e = heap + 3 * up
+        if s[e] < time or (s[e] == time and s[e + 1] < order):
             break
-        heap[at, 0] = heap[up, 0]
-        heap[at, 1] = heap[up, 1]
-        heap[at, 2] = heap[up, 2]
+        put(s, heap + 3 * at, s[e], s[e + 1], s[e + 2])
         at = up
-    heap[at, 0] = time
-    heap[at, 1] = order
-    heap[at, 2] = what
+    put(s, heap + 3 * at, time, order, what)
 
 
-@njit
-def drop(m: Machine) -> None:
+@part
+def drop(s: Cells) -> None:
     """Take the first event off the heap."""
-    heap = m.heap
-    n = m.g[HEAP] - 1
-    m.g[HEAP] = n
-    time = heap[n, 0]
-    order = heap[n, 1]
+    heap = s[HEAP]
+    n = s[N_HEAP] - 1
+    s[N_HEAP] = n
+    last = heap + 3 * n
+    time = s[last]
+    order = s[last + 1]
     at = 0
-    while True:
+    while 2 * at + 1 < n:
         down = 2 * at + 1
-        if down >= n:
+        e = heap + 3 * down
+        if down + 1 < n and (s[e + 3] < s[e] or (s[e + 3] == s[e] and s[e + 4] < s[e + 1])):
+            down += 1
+            e += 3
+        if time < s[e] or (time == s[e] and order < s[e + 1]):
             break
-        right = down + 1
-        if right < n and (
-            heap[right, 0] < heap[down, 0]
-            or (heap[right, 0] == heap[down, 0] and heap[right, 1] < heap[down, 1])
-        ):
-            down = right
-        if time < heap[down, 0] or (time == heap[down, 0] and order < heap[down, 1]):
-            break
-        heap[at, 0] = heap[down, 0]
-        heap[at, 1] = heap[down, 1]
-        heap[at, 2] = heap[down, 2]
+        put(s, heap + 3 * at, s[e], s[e + 1], s[e + 2])
         at = down
-    heap[at, 0] = time
-    heap[at, 1] = order
-    heap[at, 2] = heap[n, 2]
+    put(s, heap + 3 * at, time, order, s[last + 2])
 
 
-@njit
-def record(m: Machine, row: int, start: int, end: int) -> None:
+@part
+def put(s: Cells, at: int, first: int, second: int, third: int) -> None:
+    """Write three integers."""
+    s[at] = first
+    s[at + 1] = second
+    s[at + 2] = third
+
+
+@part
+def record(s: Cells, row: int, start: int, end: int) -> None:
     """Write a span down."""
-    n = m.g[OUT]
-    m.out[n, 0] = m.code[row, COMMAND]
-    m.out[n, 1] = start
-    m.out[n, 2] = end
-    m.g[OUT] = n + 1
+    put(s, s[OUT] + 3 * s[N_OUT], s[row + COMMAND], start, end)
+    s[N_OUT] += 1

@@ -1,4 +1,4 @@
-"""The event loop: what happens when, on flat integer arrays (picoseconds, bytes).
+"""The event loop: what happens when (picoseconds; the state is ``state.py``).
 
 Events are handled in the order (time, priority, serial). Priorities: ends of DRAM transfers (by
 tile, reads first), ends of the other engines, signals that arrive, DRAM transfers that begin to
@@ -9,13 +9,12 @@ The functions here and in the files it imports are compiled by Numba, and run as
 where Numba is told not to compile (``NUMBA_DISABLE_JIT``), with the same result.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUntypedFunctionDecorator=false, reportUnknownMemberType=false
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 from numba import njit
 
@@ -24,9 +23,9 @@ from drawloom.timing.engines import enter, start
 from drawloom.timing.heap import drop, record
 from drawloom.timing.network import claim, deliver, raise_flag
 from drawloom.timing.processor import act, fetch, look
+from drawloom.timing.records import head_row, part, queue_at, tile_at
 from drawloom.timing.state import (
     ARRIVE,
-    CAPACITY,
     DIRTY,
     DONE,
     ENGINE_END,
@@ -36,21 +35,27 @@ from drawloom.timing.state import (
     FLOW_NEXT,
     FULL,
     HEAP,
-    HELD,
+    HEAP_ROOM,
+    HOLDING,
     HUNG,
+    KIND_SHIFT,
+    LEFT,
+    N_CODE,
     N_ENGINES,
     N_HAZARD,
+    N_HEAP,
+    N_OUT,
     N_READS,
+    N_TILES,
     NEVER,
     NOW,
     ON_JOIN,
     ON_QUEUE,
-    OUT,
+    OUT_ROOM,
     PC,
     PHASE,
     PROCESSOR,
     READS,
-    ROW,
     RUNNING,
     S_QUEUE,
     SENDS,
@@ -58,91 +63,93 @@ from drawloom.timing.state import (
     START,
     A,
     B,
-    Machine,
+    Cells,
+    Ints,
 )
 
 
-@njit
-def finish(m: Machine, tile: int, engine: int, now: int) -> None:
+@part
+def finish(s: Cells, tile: int, engine: int, now: int) -> None:
     """End the running command of an engine, and start what waited for it."""
-    queue = m.queue[tile, engine]
-    row = m.place[tile, engine, queue[FINISHED] % queue[CAPACITY], ROW]
-    record(m, row, queue[START], now)
-    queue[FINISHED] += 1
-    queue[RUNNING] = 0
+    q = queue_at(s, tile, engine)
+    row = head_row(s, tile, engine)
+    record(s, row, s[q + START], now)
+    s[q + FINISHED] += 1
+    s[q + RUNNING] = 0
     if engine == SENDS:
-        deliver(m, row, now)
-        start(m, tile, engine, now)
+        deliver(s, row, now)
+        start(s, tile, engine, now)
     else:
         for other in range(N_HAZARD):
-            start(m, tile, other, now)
-    phase = m.proc[tile, PHASE]
-    if phase == ON_QUEUE:
-        if enter(m, tile, now):
-            m.spent[tile, S_QUEUE] += now - m.proc[tile, HELD]
-            m.proc[tile, PC] += 1
-            fetch(m, tile, now)
-    elif phase == ON_JOIN:
-        look(m, tile, now)
+            start(s, tile, other, now)
+    t = tile_at(s, tile)
+    if s[t + PHASE] == ON_JOIN:
+        look(s, tile, now)
+    elif s[t + PHASE] == ON_QUEUE and enter(s, tile, now):
+        s[t + S_QUEUE] += now - s[t + HOLDING]
+        s[t + PC] += N_CODE
+        fetch(s, tile, now)
 
 
-@njit
-def flow_end(m: Machine, now: int) -> None:
+@part
+def flow_end(s: Cells, now: int) -> None:
     """End the DRAM transfers that have no bytes left."""
-    flow_to(m, now)
-    m.g[DIRTY] = 1
-    for tile in range(m.left.shape[1]):
+    flow_to(s, now)
+    s[DIRTY] = 1
+    for tile in range(s[N_TILES]):
         for way in range(2):
-            if m.left[way, tile] <= 0:
-                m.left[way, tile] = NEVER
-                m.g[N_READS + way] -= 1
-                m.g[EVENTS] += 1
-                finish(m, tile, READS + way, now)
+            left = tile_at(s, tile) + LEFT + way
+            if s[left] <= 0:
+                s[left] = NEVER
+                s[N_READS + way] -= 1
+                s[EVENTS] += 1
+                finish(s, tile, READS + way, now)
 
 
-@njit
-def handle(m: Machine, kind: int, what: int, now: int) -> int:
+@part
+def handle(s: Cells, kind: int, what: int, now: int) -> int:
     """Handle one event; return HUNG where the chip would hang."""
     if kind == ENGINE_END:
-        finish(m, what // N_ENGINES, what % N_ENGINES, now)
+        finish(s, what // N_ENGINES, what % N_ENGINES, now)
     elif kind == ARRIVE:
-        raise_flag(m, m.code[what, B], m.code[what, A], now)
+        raise_flag(s, s[what + B], s[what + A], now)
     elif kind == FLOW:
-        flow_begin(m, what, now)
+        flow_begin(s, what, now)
     elif kind == PROCESSOR:
-        act(m, what, now)
+        act(s, what, now)
     else:
-        return claim(m, what, now)
+        return claim(s, what, now)
     return DONE
 
 
-def _compiled(sources: int) -> Callable[[Machine], int]:
-    @njit(cache=True)
-    def advance(m: Machine) -> int:
-        g = m.g
+def _compiled(sources: int) -> Callable[[Ints], int]:
+    def advance(s: Cells) -> int:
         # Numba's cache compares what a function closes over, but not the files of the
         # functions it calls: the sum of those files makes it notice every change.
-        g[SOURCES] = sources
-        n_tiles = m.proc.shape[0]
-        while g[OUT] + 2 * n_tiles <= len(m.out) and g[HEAP] + 8 * n_tiles + 8 <= len(m.heap):
-            if g[DIRTY]:
-                flow_plan(m)
-            if g[HEAP] == 0 or g[FLOW_NEXT] <= m.heap[0, 0]:
-                if g[FLOW_NEXT] == NEVER:
+        s[SOURCES] = sources
+        n_tiles = s[N_TILES]
+        # One event ends at most two commands a tile, and puts in at most eight events a tile.
+        while s[N_OUT] + 2 * n_tiles <= s[OUT_ROOM] and s[N_HEAP] + 8 * n_tiles <= s[HEAP_ROOM]:
+            if s[DIRTY]:
+                flow_plan(s)
+            if s[N_HEAP] == 0 or s[FLOW_NEXT] <= s[s[HEAP]]:
+                if s[FLOW_NEXT] == NEVER:
                     return DONE
-                g[NOW] = g[FLOW_NEXT]
-                flow_end(m, g[NOW])
+                s[NOW] = s[FLOW_NEXT]
+                flow_end(s, s[NOW])
             else:
-                g[NOW] = m.heap[0, 0]
-                kind = m.heap[0, 1] >> 56
-                what = m.heap[0, 2]
-                drop(m)
-                g[EVENTS] += 1
-                if handle(m, kind, what, g[NOW]) == HUNG:
+                event = s[HEAP]
+                s[NOW] = s[event]
+                kind = s[event + 1] >> KIND_SHIFT
+                what = s[event + 2]
+                drop(s)
+                s[EVENTS] += 1
+                if handle(s, kind, what, s[NOW]) == HUNG:
                     return HUNG
         return FULL
 
-    return advance
+    compiled = cast(Any, njit)(cache=True, error_model="numpy")(advance)
+    return cast(Callable[[Ints], int], compiled)
 
 
 def _sources() -> int:
@@ -151,5 +158,5 @@ def _sources() -> int:
 
 
 advance = _compiled(_sources())
-"""Run a machine: DONE when nothing is left to happen, FULL when ``out`` or ``heap`` needs room,
+"""Run a machine: DONE when nothing is left to happen, FULL when spans or events need room,
 HUNG when a send (of the tile in ``HUNG_TILE``) starts towards a flag that is not armed."""

@@ -4,109 +4,112 @@ Sends that wait for a route are tried in the order in which they asked. One whos
 may overtake one whose route is not.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUntypedFunctionDecorator=false, reportUnknownMemberType=false
 from __future__ import annotations
-
-from numba import njit
 
 from drawloom.timing.heap import push
 from drawloom.timing.processor import look
+from drawloom.timing.records import flag_at, head_row, part, tile_at
 from drawloom.timing.state import (
     AMOUNT,
-    CAPACITY,
+    ARMED,
     CLAIM,
+    CLAIMS,
+    COUNT,
     DONE,
     ENGINE_END,
-    FINISHED,
+    HELD,
     HUNG,
     HUNG_TILE,
+    LISTS,
     N_CLAIMS,
     N_ENGINES,
+    NEVER,
     ON_WAIT,
     PHASE,
-    ROW,
     SENDS,
     A,
     B,
-    Machine,
+    Cells,
 )
 
 
-@njit
-def claim(m: Machine, what: int, now: int) -> int:
+@part
+def claim(s: Cells, what: int, now: int) -> int:
     """Give routes to the sends that wait for one, in order; HUNG if a target is not armed."""
-    g = m.g
     if what >= 0:
-        m.claims[g[N_CLAIMS]] = what // N_ENGINES
-        g[N_CLAIMS] += 1
+        s[s[CLAIMS] + s[N_CLAIMS]] = what // N_ENGINES
+        s[N_CLAIMS] += 1
     kept = 0
-    for i in range(g[N_CLAIMS]):
-        tile = m.claims[i]
-        queue = m.queue[tile, SENDS]
-        row = m.place[tile, SENDS, queue[FINISHED] % queue[CAPACITY], ROW]
-        if not route_free(m, row):
-            m.claims[kept] = tile
+    for i in range(s[N_CLAIMS]):
+        tile = s[s[CLAIMS] + i]
+        row = head_row(s, tile, SENDS)
+        if not route_free(s, row):
+            s[s[CLAIMS] + kept] = tile
             kept += 1
-        elif targets_armed(m, row):
-            begin(m, row)
-            push(m, now + m.code[row, AMOUNT], ENGINE_END, tile * N_ENGINES + SENDS)
+        elif targets_armed(s, row):
+            begin(s, row)
+            push(s, now + s[row + AMOUNT], ENGINE_END, tile * N_ENGINES + SENDS)
         else:
-            g[HUNG_TILE] = tile
+            s[HUNG_TILE] = tile
             return HUNG
-    g[N_CLAIMS] = kept
+    s[N_CLAIMS] = kept
     return DONE
 
 
-@njit
-def route_free(m: Machine, row: int) -> bool:
+@part
+def targets_of(s: Cells, row: int) -> int:
+    """Return the place of the list of a send's targets: their number, then they."""
+    route = s[LISTS] + s[row + B]
+    return route + 1 + s[route]
+
+
+@part
+def route_free(s: Cells, row: int) -> bool:
     """Whether no other transfer holds a link or port of a send's route."""
-    at = m.code[row, B]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        if m.held[m.lists[i]]:
-            return False
-    return True
+    route = s[LISTS] + s[row + B]
+    held = 0
+    for i in range(route + 1, route + 1 + s[route]):
+        held |= s[s[HELD] + s[i]]
+    return held == 0
 
 
-@njit
-def targets_armed(m: Machine, row: int) -> bool:
+@part
+def targets_armed(s: Cells, row: int) -> bool:
     """Whether every target of a send is ready to receive."""
-    at = m.code[row, B]
-    at += 1 + m.lists[at]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        if m.armed[m.lists[i], m.code[row, A]] == 0:
-            return False
-    return True
+    targets = targets_of(s, row)
+    least = NEVER
+    for i in range(targets + 1, targets + 1 + s[targets]):
+        least = min(least, s[flag_at(s, s[i], s[row + A]) + ARMED])
+    return least > 0
 
 
-@njit
-def begin(m: Machine, row: int) -> None:
+@part
+def begin(s: Cells, row: int) -> None:
     """Hold a send's route, and use up one arming of every target."""
-    at = m.code[row, B]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        m.held[m.lists[i]] = 1
-    at += 1 + m.lists[at]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        m.armed[m.lists[i], m.code[row, A]] -= 1
+    route = s[LISTS] + s[row + B]
+    for i in range(route + 1, route + 1 + s[route]):
+        s[s[HELD] + s[i]] = 1
+    targets = targets_of(s, row)
+    for i in range(targets + 1, targets + 1 + s[targets]):
+        s[flag_at(s, s[i], s[row + A]) + ARMED] -= 1
 
 
-@njit
-def deliver(m: Machine, row: int, now: int) -> None:
+@part
+def deliver(s: Cells, row: int, now: int) -> None:
     """End a transfer: its route is free, its targets' counters rise."""
-    at = m.code[row, B]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        m.held[m.lists[i]] = 0
-    at += 1 + m.lists[at]
-    flag = m.code[row, A]
-    for i in range(at + 1, at + 1 + m.lists[at]):
-        raise_flag(m, m.lists[i], flag, now)
-    if m.g[N_CLAIMS] > 0:
-        push(m, now, CLAIM, -1)
+    route = s[LISTS] + s[row + B]
+    for i in range(route + 1, route + 1 + s[route]):
+        s[s[HELD] + s[i]] = 0
+    targets = targets_of(s, row)
+    for i in range(targets + 1, targets + 1 + s[targets]):
+        raise_flag(s, s[i], s[row + A], now)
+    if s[N_CLAIMS] > 0:
+        push(s, now, CLAIM, -1)
 
 
-@njit
-def raise_flag(m: Machine, tile: int, flag: int, now: int) -> None:
+@part
+def raise_flag(s: Cells, tile: int, flag: int, now: int) -> None:
     """Raise a counter by one; its tile may be waiting for that."""
-    m.count[tile, flag] += 1
-    if m.proc[tile, PHASE] == ON_WAIT:
-        look(m, tile, now)
+    s[flag_at(s, tile, flag) + COUNT] += 1
+    if s[tile_at(s, tile) + PHASE] == ON_WAIT:
+        look(s, tile, now)

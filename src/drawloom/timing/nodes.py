@@ -105,7 +105,9 @@ def node_rows(trace: Trace) -> tuple[NodeRow, ...]:
             int(start[at]),
             int(end[at]),
             {each: int(ps) for each, ps in zip(ENGINES, busy[at], strict=True) if ps},
-            *(int(each) for each in moved[at]),
+            int(moved[at, 0]),
+            int(moved[at, 1]),
+            int(moved[at, 2]),
             picojoules(energy[at]),
         )
         for at in order

@@ -5,20 +5,19 @@ room. ``Wait``, ``Join`` and ``Barrier`` hold until what they wait for is there,
 cost what reading it costs. ``Arm`` and ``Signal`` act when their cost is over.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
-# pyright: reportUntypedFunctionDecorator=false, reportUnknownMemberType=false
 from __future__ import annotations
-
-from numba import njit
 
 from drawloom.timing.engines import enter
 from drawloom.timing.heap import push, record
+from drawloom.timing.records import flag_at, part, queue_at, tile_at
 from drawloom.timing.state import (
     ACT,
     AMOUNT,
     ARM,
+    ARMED,
     ARRIVE,
     BARRIER,
+    COUNT,
     CPU,
     DEPTH,
     END,
@@ -27,11 +26,14 @@ from drawloom.timing.state import (
     FIXED,
     HALT,
     HALTED,
-    HELD,
+    HOLDING,
+    INDEX,
     ISSUE_PS,
     ISSUED,
     JOIN,
+    LISTS,
     LOOP,
+    N_CODE,
     N_ENGINES,
     ON_BARRIER,
     ON_JOIN,
@@ -51,119 +53,122 @@ from drawloom.timing.state import (
     SEND,
     SIGNAL,
     SINCE,
+    STOOD,
     WAIT,
     A,
     B,
-    Machine,
+    Cells,
 )
 
 
-@njit
-def fetch(m: Machine, tile: int, now: int) -> None:
+@part
+def fetch(s: Cells, tile: int, now: int) -> None:
     """Begin the next command of the stream."""
-    proc = m.proc[tile]
-    op = skip_loops(m, tile)
-    row = proc[PC]
-    proc[SINCE] = now
-    proc[HELD] = now
+    t = tile_at(s, tile)
+    row = skip_loops(s, t)
+    op = s[row + OP]
+    s[t + SINCE] = now
+    s[t + HOLDING] = now
     if op in (RUN, SEND):
-        proc[PHASE] = ENTER
-        push(m, now + m.g[ISSUE_PS], PROCESSOR, tile)
+        s[t + PHASE] = ENTER
+        push(s, now + s[ISSUE_PS], PROCESSOR, tile)
     elif op == WAIT:
-        proc[PHASE] = ON_WAIT
-        look(m, tile, now)
+        s[t + PHASE] = ON_WAIT
+        look(s, tile, now)
     elif op == JOIN:
-        proc[PHASE] = ON_JOIN
-        look(m, tile, now)
+        s[t + PHASE] = ON_JOIN
+        look(s, tile, now)
     elif op == BARRIER:
-        proc[PHASE] = ON_BARRIER
-        stand(m, m.code[row, A], now)
+        s[t + PHASE] = ON_BARRIER
+        stand(s, s[row + A], now)
     elif op == HALT:
-        proc[PHASE] = HALTED
+        s[t + PHASE] = HALTED
     else:
-        proc[PHASE] = ACT
-        push(m, now + m.code[row, FIXED], PROCESSOR, tile)
+        s[t + PHASE] = ACT
+        push(s, now + s[row + FIXED], PROCESSOR, tile)
 
 
-@njit
-def skip_loops(m: Machine, tile: int) -> int:
-    """Enter and close loops up to the next command; return what that does."""
-    proc = m.proc[tile]
-    while True:
-        row = proc[PC]
-        op = m.code[row, OP]
-        if op == LOOP:
-            m.index[tile, proc[DEPTH]] = 0
-            proc[DEPTH] += 1
-            proc[PC] = row + 1
-        elif op == END:
-            head = m.code[row, A]
-            m.index[tile, proc[DEPTH] - 1] += 1
-            if m.index[tile, proc[DEPTH] - 1] < m.code[head, A]:
-                proc[PC] = head + 1
-            else:
-                proc[DEPTH] -= 1
-                proc[PC] = row + 1
+@part
+def skip_loops(s: Cells, t: int) -> int:
+    """Enter and close loops up to the next command; return its row."""
+    row = s[t + PC]
+    while s[row + OP] <= END:
+        if s[row + OP] == LOOP:
+            s[t + INDEX + s[t + DEPTH]] = 0
+            s[t + DEPTH] += 1
+            row += N_CODE
         else:
-            return op
+            head = s[row + A]
+            index = t + INDEX + s[t + DEPTH] - 1
+            s[index] += 1
+            if s[index] < s[head + A]:
+                row = head + N_CODE
+            else:
+                s[t + DEPTH] -= 1
+                row += N_CODE
+    s[t + PC] = row
+    return row
 
 
-@njit
-def act(m: Machine, tile: int, now: int) -> None:
+@part
+def act(s: Cells, tile: int, now: int) -> None:
     """Do what the processor's time was spent on, and go on."""
-    proc = m.proc[tile]
-    row = proc[PC]
-    if proc[PHASE] == ENTER:
-        m.spent[tile, S_ISSUE] += now - proc[SINCE]
-        if not enter(m, tile, now):
-            proc[PHASE] = ON_QUEUE
-            proc[HELD] = now
+    t = tile_at(s, tile)
+    row = s[t + PC]
+    if s[t + PHASE] == ENTER:
+        s[t + S_ISSUE] += now - s[t + SINCE]
+        if not enter(s, tile, now):
+            s[t + PHASE] = ON_QUEUE
+            s[t + HOLDING] = now
             return
-    elif proc[PHASE] == ACT:
-        op = m.code[row, OP]
-        if op == ARM:
-            m.armed[tile, m.code[row, A]] += 1
-        elif op == SIGNAL:
-            push(m, now + m.code[row, AMOUNT], ARRIVE, row)
-        m.spent[tile, S_WORK if op == CPU else S_SYNC] += m.code[row, FIXED]
-        record(m, row, proc[SINCE], now)
-    else:
-        fetch(m, tile, now)
-        return
-    proc[PC] = row + 1
-    fetch(m, tile, now)
+    elif s[t + PHASE] == ACT:
+        if s[row + OP] == ARM:
+            s[flag_at(s, tile, s[row + A]) + ARMED] += 1
+        elif s[row + OP] == SIGNAL:
+            push(s, now + s[row + AMOUNT], ARRIVE, row)
+        s[t + (S_WORK if s[row + OP] == CPU else S_SYNC)] += s[row + FIXED]
+        record(s, row, s[t + SINCE], now)
+    else:  # before the first command
+        row -= N_CODE
+    s[t + PC] = row + N_CODE
+    fetch(s, tile, now)
 
 
-@njit
-def look(m: Machine, tile: int, now: int) -> None:
+@part
+def look(s: Cells, tile: int, now: int) -> None:
     """Let the processor pass its ``Wait`` or ``Join`` if what it waits for is there."""
-    row = m.proc[tile, PC]
-    if m.proc[tile, PHASE] == ON_WAIT:
-        if m.count[tile, m.code[row, A]] < m.code[row, B]:
-            return
-        m.count[tile, m.code[row, A]] -= m.code[row, B]
-        go(m, tile, now, S_WAIT)
+    row = s[tile_at(s, tile) + PC]
+    if s[row + OP] == WAIT:
+        flag = flag_at(s, tile, s[row + A])
+        if s[flag + COUNT] >= s[row + B]:
+            s[flag + COUNT] -= s[row + B]
+            go(s, tile, now, S_WAIT)
         return
+    most = 0
     for engine in range(N_ENGINES):
-        queue = m.queue[tile, engine]
-        if (m.code[row, A] >> engine) & 1 and queue[ISSUED] - queue[FINISHED] > m.code[row, B]:
-            return
-    go(m, tile, now, S_JOIN)
+        if (s[row + A] >> engine) & 1:
+            q = queue_at(s, tile, engine)
+            most = max(most, s[q + ISSUED] - s[q + FINISHED])
+    if most <= s[row + B]:
+        go(s, tile, now, S_JOIN)
 
 
-@njit
-def stand(m: Machine, at: int, now: int) -> None:
+@part
+def stand(s: Cells, barrier: int, now: int) -> None:
     """Count one more tile at a barrier; the last one lets all go."""
-    m.stood[at] += 1
-    if m.stood[at] == m.lists[at]:
-        m.stood[at] = 0
-        for i in range(at + 1, at + 1 + m.lists[at]):
-            go(m, m.lists[i], now, S_BARRIER)
+    stood = s[STOOD] + barrier
+    tiles = s[LISTS] + barrier
+    s[stood] += 1
+    if s[stood] == s[tiles]:
+        s[stood] = 0
+        for i in range(tiles + 1, tiles + 1 + s[tiles]):
+            go(s, s[i], now, S_BARRIER)
 
 
-@njit
-def go(m: Machine, tile: int, now: int, reason: int) -> None:
+@part
+def go(s: Cells, tile: int, now: int, reason: int) -> None:
     """End a hold: the processor passes after the cost of its command."""
-    m.spent[tile, reason] += now - m.proc[tile, HELD]
-    m.proc[tile, PHASE] = ACT
-    push(m, now + m.code[m.proc[tile, PC], FIXED], PROCESSOR, tile)
+    t = tile_at(s, tile)
+    s[t + reason] += now - s[t + HOLDING]
+    s[t + PHASE] = ACT
+    push(s, now + s[s[t + PC] + FIXED], PROCESSOR, tile)

@@ -10,7 +10,7 @@ from drawloom.chip.model import Chip
 from drawloom.program.program import Program
 from drawloom.timing import compile as compiling
 from drawloom.timing import hang, state
-from drawloom.timing.state import Machine
+from drawloom.timing.state import Ints
 from drawloom.timing.table import command_table, profile_of
 from drawloom.timing.trace import Trace
 
@@ -34,12 +34,11 @@ def time(
     """
     costs = profile_of(chip, profile)
     table = command_table(program, chip, costs)
-    m, chunks = _run(compiling.machine(program, chip, costs, table), progress)
-    if m.g[state.HUNG_TILE] >= 0:
-        raise hang.unarmed(program, table, m)
-    if not hang.halted(m):
-        raise hang.deadlock(program, table, m)
-    spans = np.concatenate(chunks)
+    s, spans = _run(compiling.machine(program, chip, costs, table), progress)
+    if s[state.HUNG_TILE] >= 0:
+        raise hang.unarmed(program, table, s)
+    if not hang.halted(s):
+        raise hang.deadlock(program, table, s)
     return Trace(
         program=program,
         chip=chip,
@@ -48,24 +47,24 @@ def time(
         command=spans[:, 0].astype(np.int32),
         start_ps=spans[:, 1].copy(),
         end_ps=spans[:, 2].copy(),
-        spent_ps=m.spent,
-        total_ps=int(m.g[state.NOW]),
-        events=int(m.g[state.EVENTS]),
+        spent_ps=state.tiles_of(s)[:, state.S_ISSUE : state.INDEX].copy(),
+        total_ps=int(s[state.NOW]),
+        events=int(s[state.EVENTS]),
     )
 
 
-def _run(m: Machine, progress: Progress | None) -> tuple[Machine, list[state.Ints]]:
-    """Run the machine to its end; return it with its spans."""
-    from drawloom.timing.machine import advance  # here, so that only timing imports Numba
+def _run(s: Ints, progress: Progress | None) -> tuple[Ints, Ints]:
+    """Run the machine to its end; return it and its spans."""
+    from drawloom.timing.machine import advance  # here, since it imports Numba
 
-    chunks: list[state.Ints] = []
+    chunks: list[Ints] = []
     while True:
-        status = advance(m)
-        chunks.append(m.out[: m.g[state.OUT]].copy())
-        m.g[state.OUT] = 0
+        status = advance(s)
+        chunks.append(state.spans_of(s))
+        s[state.N_OUT] = 0
         if status != state.FULL:
-            return m, chunks
-        if m.g[state.HEAP] > len(m.heap) // 2:
-            m = m._replace(heap=np.concatenate([m.heap, np.zeros_like(m.heap)]))
+            return s, np.concatenate(chunks)
+        if s[state.N_HEAP] > s[state.HEAP_ROOM] // 2:
+            s = compiling.with_more_heap(s)
         if progress:
-            progress(int(m.g[state.EVENTS]), int(m.g[state.NOW]))
+            progress(int(s[state.EVENTS]), int(s[state.NOW]))

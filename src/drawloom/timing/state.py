@@ -1,61 +1,85 @@
-"""The names of the integers that a timed machine's state is made of, and that state.
+"""The machine's state: one array of integers, and the names of the places in it.
 
-Times are picoseconds. All state stands in integer arrays, so that the functions which change it
-can be compiled, and so that it is the same under Numba and plain Python.
+All times are picoseconds. A record (a row of code, a tile, a queue, a command in a queue) is
+known by the place of its first integer, and a field by what is added to that: ``s[q + ISSUED]``.
+One flat array, because it makes the compiled loop quick, and the same under plain Python.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# What a row of code does, and its columns.
-LOOP, END, HALT, RUN, SEND, ARM, SIGNAL, WAIT, JOIN, BARRIER, CPU = range(11)
-OP, ENGINE, FIXED, AMOUNT, A, B, SPAN, SPAN_END, COMMAND = range(9)
-# Engines, as in table.ENGINES; the first five are covered by hazard checks.
-READS, WRITES, SENDS = 2, 3, 5
-N_HAZARD, N_ENGINES = 5, 6
-# A span: first byte, length, whether written; then the strides of the loops.
-LOW, LENGTH, WRITTEN, STRIDES = range(4)
-# A tile's processor: row, phase, loop depth, since when in this command, since when held.
-PC, PHASE, DEPTH, SINCE, HELD, FIRST, N_PROC = range(7)
-NEXT, ENTER, ACT, ON_QUEUE, ON_WAIT, ON_JOIN, ON_BARRIER, HALTED = range(8)
-# Where a processor's time went.
-S_ISSUE, S_QUEUE, S_WAIT, S_JOIN, S_BARRIER, S_SYNC, S_WORK, N_SPENT = range(8)
-# An engine's queue, and a place in it: row, finished commands needed of each engine, spans.
-ISSUED, FINISHED, RUNNING, START, CAPACITY, N_QUEUE = range(6)
-ROW, NEED, N_SPANS, PLACES = 0, 1, 6, 7
-# Events; the number is the priority. DRAM ends are not in the heap and come first.
-ENGINE_END, ARRIVE, FLOW, PROCESSOR, CLAIM = range(1, 6)
-# Scalars.
-NOW, HEAP, SERIAL, OUT, EVENTS, DIRTY, N_CLAIMS, ISSUE_PS, FIRST_PS, HUNG_TILE = range(10)
-FLOW_LAST, FLOW_NEXT, READ_RATE, WRITE_RATE, N_READS, N_WRITES = range(10, 16)
-READ_LIMIT, WRITE_LIMIT, COMBINED_LIMIT, PORT_LIMIT, SOURCES, N_SCALARS = range(16, 22)
-NEVER = np.iinfo(np.int64).max
-DONE, FULL, HUNG = range(3)
-
 Ints = NDArray[np.int64]
 
 
-class Machine(NamedTuple):
-    """The program and the state of everything that has one, as integer arrays."""
+class Cells(Protocol):
+    """The state as the event loop sees it: integers by place."""
 
-    code: Ints  # rows x columns
-    spans: Ints  # spans x (LOW, LENGTH, WRITTEN, a stride per loop level)
-    lists: Ints  # length then items: routes, targets, tiles of barriers
-    proc: Ints  # tiles x N_PROC
-    index: Ints  # tiles x loop levels
-    spent: Ints  # tiles x N_SPENT
-    queue: Ints  # tiles x N_ENGINES x N_QUEUE
-    place: Ints  # tiles x N_ENGINES x capacity x (PLACES + 3 per span)
-    armed: Ints  # tiles x flags
-    count: Ints  # tiles x flags
-    left: Ints  # 2 x tiles: billionths of a byte to go; NEVER: no transfer
-    held: Ints  # resources: 1 while a transfer holds it
-    claims: Ints  # tiles that wait for a route, in order
-    stood: Ints  # by start of a barrier's list: how many tiles stand there
-    heap: Ints  # events: time, priority and serial, what
-    out: Ints  # spans: command, start, end
-    g: Ints  # scalars
+    def __getitem__(self, at: int, /) -> int: ...
+    def __setitem__(self, at: int, value: int, /) -> None: ...
+
+
+NEVER = np.iinfo(np.int64).max
+DONE, FULL, HUNG = range(3)  # how a run of the event loop ends
+
+# The head of the array: scalars,
+NOW, EVENTS, SERIAL, N_HEAP, N_OUT, N_CLAIMS, HUNG_TILE, DIRTY, SOURCES = range(9)
+FLOW_LAST, FLOW_NEXT, READ_RATE, WRITE_RATE, N_READS, N_WRITES = range(9, 15)
+READ_LIMIT, WRITE_LIMIT, COMBINED_LIMIT, PORT_LIMIT, ISSUE_PS, FIRST_PS = range(15, 21)
+# sizes,
+N_TILES, TILE_SIZE, N_FLAGS, PLACE_SIZE, N_PLACES, SPAN_SIZE, HEAP_ROOM, OUT_ROOM = range(21, 29)
+# and where the other parts begin.
+SPANS, LISTS, TILES, QUEUES, PLACES, FLAGS, HELD, CLAIMS, STOOD, OUT, HEAP = range(29, 40)
+CODE = 40
+
+# A row of code.
+OP, ENGINE, FIXED, AMOUNT, A, B, SPAN, SPAN_END, COMMAND, N_CODE = range(10)
+LOOP, END, HALT, RUN, SEND, ARM, SIGNAL, WAIT, JOIN, BARRIER, CPU = range(11)  # its OP
+# A byte range: first byte, length, whether written; then its strides, outermost loop first.
+LOW, LENGTH, WRITTEN, STRIDES = range(4)
+# A tile: its processor (row, phase, loop depth, since when in this command, since when holding,
+# no message sent yet), the billionths of a byte its DRAM transfers have left (NEVER: none),
+# where its processor's time went; then its loop indices.
+PC, PHASE, DEPTH, SINCE, HOLDING, FIRST, LEFT = range(7)  # LEFT: reads, writes
+S_ISSUE, S_QUEUE, S_WAIT, S_JOIN, S_BARRIER, S_SYNC, S_WORK, INDEX = range(8, 16)
+NEXT, ENTER, ACT, ON_QUEUE, ON_WAIT, ON_JOIN, ON_BARRIER, HALTED = range(8)  # its PHASE
+# A queue: how many commands entered and ended, whether one runs and since when, its room.
+ISSUED, FINISHED, RUNNING, START, CAPACITY, N_QUEUE = range(6)
+READS, WRITES, SENDS = 2, 3, 5  # engines, as in table.ENGINES
+N_HAZARD, N_ENGINES = 5, 6  # the first five are covered by the hazard checks
+# A command in a queue: its row, how many commands of each other engine must have ended before
+# it starts, its number of byte ranges; then per range: first byte, past the last, whether written.
+ROW, NEED, N_RANGES, RANGES = 0, 1, 6, 7
+# A flag of a tile.
+ARMED, COUNT, N_FLAG = range(3)
+# Events by priority; ends of DRAM transfers are not in the heap and come before all.
+ENGINE_END, ARRIVE, FLOW, PROCESSOR, CLAIM = range(1, 6)
+KIND_SHIFT = 56  # an event's order: priority above its serial
+
+
+def tiles_of(s: Ints) -> Ints:
+    """Return the tiles' records: tiles x fields."""
+    return s[s[TILES] : s[QUEUES]].reshape(-1, s[TILE_SIZE])
+
+
+def queues_of(s: Ints) -> Ints:
+    """Return the queues' records: tiles x engines x fields."""
+    return s[s[QUEUES] : s[PLACES]].reshape(-1, N_ENGINES, N_QUEUE)
+
+
+def places_of(s: Ints) -> Ints:
+    """Return the commands in the queues: tiles x engines x places x fields."""
+    return s[s[PLACES] : s[FLAGS]].reshape(-1, N_ENGINES, s[N_PLACES], s[PLACE_SIZE])
+
+
+def flags_of(s: Ints) -> Ints:
+    """Return the tiles' flags: tiles x flags x fields."""
+    return s[s[FLAGS] : s[HELD]].reshape(-1, s[N_FLAGS], N_FLAG)
+
+
+def spans_of(s: Ints) -> Ints:
+    """Return a copy of the spans that are over: spans x (command, start, end)."""
+    return s[s[OUT] : s[OUT] + 3 * s[N_OUT]].reshape(-1, 3).copy()

@@ -35,9 +35,8 @@ def text(trace: Trace) -> str:
                 f"    {engine.value:<8} {share[:, at].mean():7.1%} {share[:, at].max():7.1%}"
             )
     rows = sorted(trace.by_node(), key=lambda row: row.start_ps - row.end_ps)[:SLOWEST]
-    if rows:
-        lines.append("  longest nodes")
-        width = max(len(row.node) for row in rows)
+    lines += ["  longest nodes"] * bool(rows)
+    width = max((len(row.node) for row in rows), default=0)
     for row in rows:
         lines.append(
             f"    {row.node:<{width}} {micro(row.end_ps - row.start_ps):>12} us"
