@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from itertools import groupby
 from typing import Any
 
 from drawloom.chip.model import Chip
@@ -61,6 +60,21 @@ def parse_mapping(
         count = "1 fault" if len(reader.faults) == 1 else f"{len(reader.faults)} faults"
         raise InputError("mapping.text", f"{count} in {file}", reader.faults)
     return reader.mapping()
+
+
+def hashed_storages(text: str) -> dict[str, TensorType]:
+    """Return name and type of each storage whose contents a text gives by hash, skipping bad lines."""
+    found: dict[str, TensorType] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        it = Line(number, line)
+        if it.accept("storage"):
+            try:
+                name, _, _, kind = it.word(), it.word(), it.word(), it.type()
+            except Bad:
+                continue  # parse_mapping names the fault
+            if "sha256" in it.tokens:
+                found[name] = kind
+    return found
 
 
 class _Reader:
@@ -177,7 +191,9 @@ class _Reader:
         if array is None and digest:
             raise Bad(name, "its contents were not given")
         if array is None:
-            raise Bad(value, f"no such constant in the graph; {nearest(value, self.graph.constants)}")
+            raise Bad(
+                value, f"no such constant in the graph; {nearest(value, self.graph.constants)}"
+            )
         if digest and (array.dtype != kind.dtype.numpy or array.shape != kind.shape):
             raise Bad(name, f"its contents are not {kind.text()}")
         if digest and hash_of(array) != digest:
@@ -242,13 +258,11 @@ class _Reader:
             for line in inside:
                 self.faults.append(Fault(f"line {line.number}", line.peek(), "'body' before it"))
             return
-        slots: list[Slot] = []
-        for line in inside:
-            if line.peek() == "slots" and line.peek(1) != "=":
-                slots += self._try(line, self._slots) or ()
+        heads = [line for line in inside if line.peek() == "slots" and line.peek(1) != "="]
+        slots = [slot for line in heads for slot in self._try(line, self._slots) or ()]
         body = _BodyReader(self.values, {slot.name for slot in slots})
         for line in inside:
-            if line.peek() != "slots" or line.peek(1) == "=":
+            if line not in heads:
                 self._try(line, body.read)
         given[name] = Body(tuple(slots), tuple(body.steps), tuple(body.loads), tuple(body.stores))
 

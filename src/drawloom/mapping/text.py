@@ -30,6 +30,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from itertools import groupby
+from operator import index
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -174,12 +175,9 @@ def attr_text(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, np.integer)):
-        return repr(int(value))
-    assert isinstance(value, float), value
-    return float.__repr__(value)
+    return float.__repr__(value) if isinstance(value, float) else repr(index(value))
 
 
 class _Printer:
@@ -255,7 +253,7 @@ class _Printer:
                 yield "body"
                 yield from (f"  {line}" for line in self._body(value))
 
-    def _part(self, head: str, part: Any, without: tuple[str, ...] = ()) -> str:
+    def _part(self, head: str, part: object, without: tuple[str, ...] = ()) -> str:
         pairs = self._pairs(part, without)
         for name, field in fields_of(type(part)).items():
             if field.form == "list" and getattr(part, name):
@@ -263,7 +261,7 @@ class _Printer:
                 pairs.append(f"{name}=[{inside}]")
         return " ".join((head, *pairs))
 
-    def _tuple(self, part: Any) -> str:
+    def _tuple(self, part: object) -> str:
         known = fields_of(type(part)).values()
         return "(" + ", ".join(self._value(f.hint, getattr(part, f.name)) for f in known) + ")"
 
@@ -293,8 +291,9 @@ class _Printer:
         for slot, value in body.stores:
             yield f"store {word(slot)} -> {word(value)}"
 
-    def _slots(self, slot: Slot) -> str:
-        return " ".join(("slots", word(slot.kind), word(slot.fmt), *self._pairs(slot, SLOT_LINE)))
+    def _slots(self, slot: Slot) -> tuple[str, str]:
+        more = "".join(f" {pair}" for pair in self._pairs(slot, SLOT_LINE))
+        return f"slots {word(slot.kind)} {word(slot.fmt)}", more
 
     def _step(self, step: Step) -> str:
         operands = [word(name) for name in (step.a, step.b) if name]

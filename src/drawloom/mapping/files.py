@@ -1,0 +1,145 @@
+"""A ``.map`` file: a zip of the mapping's text, the graph, the chip, and what the text needs besides.
+
+    mapping.txt          ``mapping_text``
+    graph.graph          the graph that was mapped, as a ``.graph`` file
+    chip.yaml            the chip, with a source for every number
+    constants/000000.npy contents of each storage that has a hash in the text, in its order
+
+Never pickled. Equal mappings give equal bytes: stored, with one fixed date. bf16 is stored as
+the uint16 of its bits. A file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from drawloom.chip.files import parse_chip
+from drawloom.chip.text import chip_text
+from drawloom.errors import Fault, InputError
+from drawloom.files import read_whole, write_whole
+from drawloom.graph.dtypes import DType
+from drawloom.graph.files import read_graph, write_graph
+from drawloom.graph.ir import Array, Graph, TensorType
+from drawloom.mapping.mapping import Mapping
+from drawloom.mapping.parse import hashed_storages, parse_mapping
+from drawloom.mapping.text import mapping_text, other_contents
+
+_TEXT, _GRAPH, _CHIP = "mapping.txt", "graph.graph", "chip.yaml"
+_DATE = (1980, 1, 1, 0, 0, 0)
+# What zipfile and NumPy raise on files that are cut short, altered or something else.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    OSError,
+)
+
+
+def write_mapping(mapping: Mapping, path: str | Path) -> None:
+    """Write a mapping to a file, whole: readers see the old file or the new one.
+
+    Raises:
+        InputError: ``files.write``, when the file cannot be written.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_entry(_TEXT), mapping_text(mapping).encode())
+        archive.writestr(_entry(_GRAPH), _graph_bytes(mapping.graph))
+        archive.writestr(_entry(_CHIP), chip_text(mapping.chip).encode())
+        for i, array in enumerate(other_contents(mapping).values()):
+            archive.writestr(_entry(_constant(i)), _npy(array))
+    write_whole(path, packed.getvalue())
+
+
+def read_mapping(path: str | Path) -> Mapping:
+    """Return the mapping in a file.
+
+    Raises:
+        InputError: there is no such file (``files.read``); it is truncated, altered or no
+            mapping at all (``mapping.file``); its text has faults (``mapping.text``).
+    """
+    raw, name = read_whole(path), Path(path).name
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            text = archive.read(_TEXT).decode()
+            chip = archive.read(_CHIP).decode()
+            graph = _graph(archive.read(_GRAPH))
+            kinds = hashed_storages(text)
+            constants = {
+                storage: _array(archive.read(_constant(i)), kind)
+                for i, (storage, kind) in enumerate(kinds.items())
+            }
+        return parse_mapping(text, graph, parse_chip(chip, _CHIP), constants, name)
+    except InputError as error:
+        if error.kind == "mapping.text":
+            raise
+        # A fault inside a file that drawloom wrote: the file is what is wrong.
+        raise _refusal(path, [Fault(name, error.summary, ""), *error.faults]) from None
+    except _BROKEN as error:
+        reason = str(error.args[0]).lower() if error.args else "it ends too early"
+        raise _refusal(path, [Fault(name, reason, "")]) from None
+
+
+def _refusal(path: str | Path, faults: list[Fault]) -> InputError:
+    return InputError("mapping.file", f"'{path}' is not a whole .map file", faults)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def _constant(i: int) -> str:
+    return f"constants/{i:06}.npy"
+
+
+def _graph_bytes(graph: Graph) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _GRAPH
+        write_graph(graph, path)
+        return path.read_bytes()
+
+
+def _graph(raw: bytes) -> Graph:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _GRAPH
+        path.write_bytes(raw)
+        try:
+            return read_graph(path)
+        except InputError as error:
+            # Without the temporary file's name, which tells nobody anything.
+            raise InputError(error.kind, f"{_GRAPH} cannot be read", error.faults) from None
+
+
+def _npy(array: Array) -> bytes:
+    out = io.BytesIO()
+    packed = np.ascontiguousarray(array).reshape(array.shape)
+    bits = packed.view(_stored(DType.of(packed.dtype)))
+    np.lib.format.write_array(out, bits, version=(1, 0), allow_pickle=False)
+    return out.getvalue()
+
+
+def _array(raw: bytes, kind: TensorType) -> Array:
+    """Read one ``.npy`` that must hold ``kind``."""
+    wanted = _stored(kind.dtype)
+    found = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
+    if found.shape != kind.shape or found.dtype != wanted:
+        raise ValueError(f"a constant is not the {kind.text()} that the text says")
+    return np.ascontiguousarray(found).reshape(kind.shape).view(kind.dtype.numpy)
+
+
+def _stored(dtype: DType) -> np.dtype[np.generic]:
+    return DType.U16.numpy if dtype is DType.BF16 else dtype.numpy
