@@ -1,0 +1,233 @@
+"""The commands of ``drawloom``. Rooms are imported where they are used, so that help is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from drawloom.cli.work import Choices, Work
+
+app = typer.Typer(
+    help="An open toolchain for reconfigurable dataflow chips: map a model onto a chip, run it bit "
+    "for bit, and know what it costs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
+app.add_typer(chips, name="chips")
+
+Model = Annotated[
+    Path,
+    typer.Argument(help="A model (.onnx, .graph), a program (.prog, .prog.txt) or a .build."),
+]
+ChipName = Annotated[
+    str | None,
+    typer.Option("--chip", help="A chip's name, or a chip file. [default: tx81, or the program's]"),
+]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", help="Number of a symbolic dimension: batch=1. Repeatable."),
+]
+Precision = Annotated[
+    str | None, typer.Option(help="Format of floats: f16, bf16 or f32. [default: f16]")
+]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="Software profile of the chip. [default: lean]")
+]
+Fuse = Annotated[bool, typer.Option(help="Fuse elementwise work into its producer.")]
+Multicast = Annotated[bool, typer.Option(help="Let tiles share loads over the NoC.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Artefact = Annotated[
+    Path, typer.Argument(help="Any stage's file: .onnx .graph .map .prog .prog.txt .chip.yaml.")
+]
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        import drawloom
+
+        print(f"drawloom {drawloom.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
+
+
+@app.command()
+def run(
+    model: Model,
+    chip: ChipName = None,
+    inputs: Annotated[
+        Path | None, typer.Option(help="A .npz file with an array for each input.")
+    ] = None,
+    random_inputs: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Make inputs up from a seed.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the outputs to a .npz file.")
+    ] = None,
+    dim: Dims = None,
+    precision: Precision = None,
+    fuse: Fuse = True,
+    multicast: Multicast = True,
+    as_json: Json = False,
+) -> None:
+    """Run a model on the simulated chip: its outputs, bit for bit."""
+    from drawloom.cli import arrays, results
+    from drawloom.cli.screen import Progress
+
+    with Progress() as progress:
+        work = _open(model, _choices(chip, dim, precision, None, fuse, multicast), progress)
+        given = _inputs(work, inputs, random_inputs)
+        outputs = work.run(given, progress)
+        if output is not None:
+            arrays.write_arrays(output, outputs)
+    results.show_outputs(work, outputs, output, as_json=as_json)
+
+
+def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
+    from drawloom.cli import arrays
+
+    if path is not None and seed is not None:
+        raise typer.BadParameter("give --inputs or --random-inputs, not both")
+    if path is not None:
+        return arrays.read_arrays(path)
+    if seed is not None:
+        return arrays.random_inputs(work.program, work.graph, seed)
+    if not work.program.named("input"):
+        return {}
+    raise typer.BadParameter("the model has inputs: give --inputs FILE.npz or --random-inputs SEED")
+
+
+@app.command()
+def compile(
+    model: Model,
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            "--output", "-o", help="Where to write: .prog, .prog.txt, .graph or .build. Repeatable."
+        ),
+    ],
+    chip: ChipName = None,
+    dim: Dims = None,
+    precision: Precision = None,
+    profile: ProfileName = None,
+    fuse: Fuse = True,
+    multicast: Multicast = True,
+    as_json: Json = False,
+) -> None:
+    """Compile a model into a program; the output's extension says which stage to write."""
+    from drawloom.cli import results
+    from drawloom.cli.screen import Progress
+
+    with Progress() as progress:
+        results.check_outputs(output)
+        work = _open(model, _choices(chip, dim, precision, profile, fuse, multicast), progress)
+        progress.step("write")
+        for path in output:
+            results.write_stage(work, path)
+    results.show_compiled(work, output, as_json=as_json)
+
+
+@app.command()
+def time(
+    model: Model,
+    chip: ChipName = None,
+    profile: ProfileName = None,
+    page: Annotated[Path | None, typer.Option(help="Write the page of the run (.html).")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a trace for Perfetto (.json or .json.gz).")
+    ] = None,
+    layers: Annotated[int, typer.Option(help="How many layers to list.", min=0)] = 10,
+    dim: Dims = None,
+    precision: Precision = None,
+    fuse: Fuse = True,
+    multicast: Multicast = True,
+    as_json: Json = False,
+) -> None:
+    """Time a model or program cycle by cycle: latency, what bounds it, energy, layers."""
+    from drawloom import report
+    from drawloom.cli import screen
+
+    with screen.Progress() as progress:
+        work = _open(model, _choices(chip, dim, precision, profile, fuse, multicast), progress)
+        timed = work.time(progress)
+        progress.step("report")
+        figures = report.figures(timed, work.graph)
+        if page is not None:
+            report.write_page(page, timed, work.graph)
+        if trace is not None:
+            report.write_trace(trace, timed)
+    if as_json:
+        screen.show_json(report.record(figures))
+    else:
+        screen.show(report.summary(figures, top=layers))
+
+
+@app.command()
+def show(artefact: Artefact, dim: Dims = None, as_json: Json = False) -> None:
+    """Show what is in a file of any stage."""
+    from drawloom.cli.artefacts import show_artefact
+
+    show_artefact(artefact, tuple(dim or ()), as_json=as_json)
+
+
+@chips.callback(invoke_without_command=True)
+def _chips(context: typer.Context, as_json: Json = False) -> None:
+    """List the chips that drawloom knows."""
+    if context.invoked_subcommand is None:
+        from drawloom.cli.artefacts import list_chips
+
+        list_chips(as_json=as_json)
+
+
+@chips.command("show")
+def chips_show(
+    name: Annotated[str, typer.Argument(help="A chip's name, or a chip file.")],
+    as_json: Json = False,
+) -> None:
+    """Show every number of a chip with its range, grade and source."""
+    from drawloom.cli.artefacts import show_chip
+
+    show_chip(name, as_json=as_json)
+
+
+@chips.command("schema")
+def chips_schema() -> None:
+    """Print the JSON schema of chip files, for editors."""
+    from drawloom.chip.schema import chip_schema
+    from drawloom.cli.screen import show_json
+
+    show_json(chip_schema())
+
+
+def _choices(
+    chip: str | None,
+    dim: list[str] | None,
+    precision: str | None,
+    profile: str | None,
+    fuse: bool,
+    multicast: bool,
+) -> Choices:
+    from drawloom.cli.work import Choices
+    from drawloom.mapping.options import MapOptions
+
+    options = MapOptions(fuse=fuse, multicast=multicast)
+    return Choices(chip, tuple(dim or ()), precision, profile, options)
+
+
+def _open(model: Path, choices: Choices, progress: Any) -> Work:
+    from drawloom.cli.work import open_work
+
+    return open_work(model, choices, progress)

@@ -1,0 +1,176 @@
+"""What ``show`` and ``chips`` print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drawloom.chip.files import catalog, load_chip
+from drawloom.chip.model import Chip
+from drawloom.chip.text import Row
+from drawloom.chip.text import show as chip_rows
+from drawloom.cli.screen import facts, show, show_json
+from drawloom.cli.work import parse_dims, stage_of
+from drawloom.errors import Fault, InputError
+from drawloom.graph.files import read_graph
+from drawloom.graph.ir import Graph
+from drawloom.report.describe import chip_facts, graph_facts, program_facts
+
+Dims = tuple[str, ...]
+
+
+def show_artefact(path: Path, dims: Dims, *, as_json: bool) -> None:
+    """Print what is in a file.
+
+    Raises:
+        InputError: no such file, its extension names no stage, or it is not what it says.
+    """
+    stage = stage_of(path)
+    if stage not in READERS:
+        fault = Fault(str(path), f"'{stage}'", " ".join(READERS))
+        raise InputError("cli.file", "the extension names no stage", [fault])
+    READERS[stage](path, dims, as_json)
+
+
+def _graph(path: Path, _: Dims, as_json: bool) -> None:
+    _show_graph(read_graph(path), as_json)
+
+
+def _model(path: Path, dims: Dims, as_json: bool) -> None:
+    from drawloom.frontends.onnx import read_onnx
+
+    _show_graph(read_onnx(path, parse_dims(dims)), as_json)
+
+
+def _show_graph(graph: Graph, as_json: bool) -> None:
+    if as_json:
+        show_json(_graph_record(graph))
+        return
+    from drawloom.graph.text import text
+
+    show(facts(graph.name, graph_facts(graph)), "")
+    print(text(graph), end="")
+
+
+def _graph_record(graph: Graph) -> dict[str, object]:
+    def typed(names: tuple[str, ...]) -> dict[str, str]:
+        return {name: graph.types[name].text() for name in names}
+
+    return {
+        "graph": graph.name,
+        "inputs": typed(graph.inputs),
+        "outputs": typed(graph.outputs),
+        "constants_bytes": sum(graph.types[name].bytes for name in graph.constants),
+        "nodes": [
+            {
+                "name": node.name,
+                "operator": node.op,
+                "layer": node.layer,
+                "inputs": list(node.inputs),
+                "outputs": typed(tuple(value for value in node.outputs if value)),
+            }
+            for node in graph.nodes
+        ],
+    }
+
+
+def _program(path: Path, _: Dims, as_json: bool) -> None:
+    from drawloom.program.files import read_program
+    from drawloom.program.text import text
+
+    program = read_program(path)
+    if not as_json:
+        show(facts(program.name, program_facts(program)), "")
+        print(text(program), end="")
+        return
+    regions = [
+        {"name": r.name, "kind": r.kind, "address": r.address, "bytes": r.bytes, "format": r.fmt,
+         "shape": list(r.shape)}
+        for r in program.regions
+    ]  # fmt: skip
+    written = [sum(1 for _ in program.commands(tile)) for tile in range(len(program.streams))]
+    show_json(
+        {
+            "program": program.name,
+            "chip": program.chip,
+            "notes": dict(program.notes),
+            "regions": regions,
+            "dram_bytes": program.dram_bytes,
+            "constants_bytes": sum(raw.size for _, raw in program.data),
+            "commands_written_by_tile": written,
+        }
+    )
+
+
+def _chip(path: Path, _: Dims, as_json: bool) -> None:
+    show_chip(str(path), as_json=as_json)
+
+
+READERS: dict[str, Callable[[Path, Dims, bool], None]] = {
+    ".onnx": _model,
+    ".graph": _graph,
+    ".prog": _program,
+    ".prog.txt": _program,
+    ".chip.yaml": _chip,
+    ".chip.yml": _chip,
+}
+
+
+def list_chips(*, as_json: bool) -> None:
+    """Print the chips of the catalog."""
+    chips = [load_chip(name) for name in catalog()]
+    if as_json:
+        show_json([_chip_record(chip) for chip in chips])
+        return
+    for chip in chips:
+        show(facts(chip.name, chip_facts(chip)))
+
+
+def _chip_record(chip: Chip) -> dict[str, object]:
+    return {
+        "chip": chip.name,
+        "title": chip.title,
+        "tiles": chip.n_tiles,
+        "clock_hz": chip.clock,
+        "peak_fp16_flops_per_s": chip.peak_flops,
+        "scratchpad_bytes_per_tile": chip.scratchpad.bytes,
+        "dram_bytes": chip.dram.bytes,
+        "dram_read_bytes_per_s": chip.dram.read,
+        "dram_write_bytes_per_s": chip.dram.write,
+        "profiles": list(chip.profiles),
+    }
+
+
+def show_chip(name: str, *, as_json: bool) -> None:
+    """Print every number of a chip with its range, grade and source."""
+    chip = load_chip(name)
+    rows = chip_rows(chip)
+    if as_json:
+        show_json(_chip_record(chip) | {"numbers": [_row_record(row) for row in rows]})
+        return
+    show(facts(chip.name, chip_facts(chip)), "", _chip_table(rows))
+
+
+def _row_record(row: Row) -> dict[str, str]:
+    return {
+        "path": row.path,
+        "value": row.value,
+        "range": row.range,
+        "grade": row.grade,
+        "source": row.source,
+    }
+
+
+def _chip_table(rows: tuple[Row, ...]) -> Any:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", "value", "range", "grade"):
+        table.add_column(name, no_wrap=name != "range")
+    table.add_column("source", overflow="fold", style="dim")
+    for row in rows:
+        table.add_row(*map(escape, (row.path, row.value, row.range, row.grade, row.source)))
+    return table

@@ -1,0 +1,143 @@
+"""A file that can be run and timed: a model that is compiled first, or a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from drawloom.chip.files import load_chip
+from drawloom.chip.model import Chip
+from drawloom.cli.screen import Progress
+from drawloom.errors import Fault, InputError, nearest
+from drawloom.flow import Build, compile
+from drawloom.graph.ir import Graph
+from drawloom.mapping.options import MapOptions
+from drawloom.program.program import Program
+from drawloom.timing import Trace
+
+MODELS = (".onnx", ".graph")
+PROGRAMS = (".prog", ".prog.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person asked for on the command line; None where they did not say."""
+
+    chip: str | None = None
+    dims: tuple[str, ...] = ()
+    precision: str | None = None
+    profile: str | None = None
+    mapping: MapOptions = field(default_factory=MapOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """A program with its chip; ``build`` and ``graph`` where it came from a model."""
+
+    program: Program
+    chip: Chip
+    profile: str
+    graph: Graph | None = None
+    build: Build | None = None
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], progress: Progress
+    ) -> dict[str, NDArray[Any]]:
+        """Return the outputs for these inputs."""
+        from drawloom.execute.machine import execute
+
+        progress.step("run")
+        return execute(self.program, inputs, progress=progress.count)
+
+    def time(self, progress: Progress) -> Trace:
+        """Return the trace."""
+        from drawloom.timing import time
+
+        progress.step("time")
+        return time(self.program, self.chip, self.profile, progress=progress.events)
+
+
+def open_work(path: Path, choices: Choices, progress: Progress) -> Work:
+    """Read a file and, if it is a model, compile it.
+
+    Raises:
+        InputError: the file is not what it should be, or a choice does not suit it.
+        DoesNotFit: the model does not fit the chip.
+    """
+    kind = stage_of(path)
+    if kind in PROGRAMS:
+        return _program(path, choices)
+    if kind == ".build":
+        _refuse_model_choices(path, choices)
+        return _built(Build.load(path), choices)
+    if kind not in MODELS:
+        fault = Fault(str(path), f"'{kind or path.name}'", " ".join((*MODELS, *PROGRAMS, ".build")))
+        raise InputError("cli.file", "this is no file that can be run", [fault])
+    build = compile(
+        path,
+        choices.chip or "tx81",
+        dims=parse_dims(choices.dims),
+        precision=choices.precision or "f16",
+        profile=choices.profile or "lean",
+        mapping=choices.mapping,
+        step=progress.step,
+    )
+    return _built(build, choices)
+
+
+def stage_of(path: Path) -> str:
+    """Return the part of a file's name that says its stage, such as ``.prog.txt``."""
+    for long in (".prog.txt", ".chip.yaml", ".chip.yml"):
+        if path.name.endswith(long):
+            return long
+    return path.suffix
+
+
+def parse_dims(words: tuple[str, ...]) -> dict[str, int]:
+    """Return the dimensions that ``--dim name=number`` gives.
+
+    Raises:
+        InputError: a word is not of that form; all at once (``cli.dim``).
+    """
+    dims: dict[str, int] = {}
+    faults: list[Fault] = []
+    for word in words:
+        name, _, number = word.rpartition("=")
+        if name and number.isascii() and number.isdigit():
+            dims[name] = int(number)
+        else:
+            faults.append(Fault("--dim", f"'{word}'", "name=number, such as batch=1"))
+    if faults:
+        raise InputError("cli.dim", "a dimension is not given as name=number", faults)
+    return dims
+
+
+def _built(build: Build, choices: Choices) -> Work:
+    profile = choices.profile or build.options.profile
+    return Work(build.program, build.chip, profile, build.graph, build)
+
+
+def _program(path: Path, choices: Choices) -> Work:
+    from drawloom.program.files import read_program
+
+    _refuse_model_choices(path, choices)
+    program = read_program(path)
+    chip = load_chip(choices.chip or program.chip)
+    profile = choices.profile or next(iter(chip.profiles))
+    if profile not in chip.profiles:
+        fault = Fault("--profile", f"'{profile}'", nearest(profile, chip.profiles))
+        raise InputError("cli.option", f"chip '{chip.name}' has no such profile", [fault])
+    return Work(program, chip, profile)
+
+
+def _refuse_model_choices(path: Path, choices: Choices) -> None:
+    """A program is compiled already: say so rather than pass over what was asked."""
+    given = {"--dim": bool(choices.dims), "--precision": choices.precision is not None}
+    given["--fuse, --multicast"] = choices.mapping != MapOptions()
+    faults = [Fault(flag, "", "only for a model") for flag, is_given in given.items() if is_given]
+    if faults:
+        raise InputError("cli.option", f"'{path}' is compiled already", faults)

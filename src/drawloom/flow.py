@@ -1,0 +1,287 @@
+"""The whole tool on one page.
+
+    model ─read─▶ Graph ─simplify─▶ Graph ─precision─▶ Graph ─map─▶ Mapping ─assemble─▶ Program
+    Program ─run─▶ values                 Program ─time─▶ Trace
+
+``compile`` does the first line, a ``Build`` holds what came of it and does the second.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from drawloom.chip.files import load_chip
+from drawloom.chip.model import Chip
+from drawloom.chip.text import chip_text
+from drawloom.errors import Fault, InputError, nearest
+from drawloom.files import read_whole, write_whole
+from drawloom.graph.files import read_graph, write_graph
+from drawloom.graph.ir import Graph
+from drawloom.mapping.mapping import Mapping as ChipMapping
+from drawloom.mapping.options import MapOptions
+from drawloom.program.files import read_program, write_program
+from drawloom.program.program import Program
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from drawloom.timing import Trace
+
+Arrays = Mapping[str, NDArray[Any]]
+Progress = Callable[[int, int], None]
+Step = Callable[[str], None]
+
+STEPS = ("read", "simplify", "precision", "map", "assemble")
+# What a ``.build`` file holds.
+PARTS = ("source.graph", "computed.graph", "machine.chip.yaml", "program.prog", "options.json")
+# What a person calls the precision of a program.
+PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, products in tf32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything about a compilation but the model and the chip.
+
+    Attributes:
+        dims: the number for each symbolic dimension of the model.
+        precision: format of floating-point numbers: f16, bf16 or f32.
+        profile: software profile of the chip by which ``time`` goes unless told otherwise.
+        mapping: options of the mapper.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict[str, int])
+    precision: str = "f16"
+    profile: str = "lean"
+    mapping: MapOptions = field(default_factory=MapOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse a precision that there is not."""
+        if self.precision not in PRECISIONS:
+            fault = Fault("precision", f"'{self.precision}'", nearest(self.precision, PRECISIONS))
+            raise InputError("compile.options", "there is no such precision", [fault])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Build:
+    """A model compiled for a chip, with every stage that it went through.
+
+    Attributes:
+        source: the graph as it was read.
+        graph: the graph after ``simplify`` and ``precision``: what is computed.
+        chip: the machine.
+        mapping: where and when each node runs; None in a build read from a file.
+        program: what the chip loads.
+        options: how it was compiled.
+    """
+
+    source: Graph
+    graph: Graph
+    chip: Chip
+    mapping: ChipMapping | None
+    program: Program
+    options: Options
+    _traces: dict[str, Trace] = field(default_factory=dict[str, "Trace"], repr=False)
+
+    def run(self, inputs: Arrays, *, progress: Progress | None = None) -> dict[str, NDArray[Any]]:
+        """Return the program's outputs for these inputs, bit for bit as on the chip.
+
+        Raises:
+            InputError: inputs are missing, unknown or of the wrong type (``run.inputs``).
+        """
+        from drawloom.execute.machine import execute
+
+        return execute(self.program, inputs, progress=progress)
+
+    def time(self, profile: str | None = None, *, progress: Progress | None = None) -> Trace:
+        """Return when every command runs and what it costs; worked out once per profile."""
+        from drawloom.timing import time
+
+        name = profile or self.options.profile
+        if name not in self._traces:
+            self._traces[name] = time(self.program, self.chip, name, progress=progress)
+        return self._traces[name]
+
+    def timed(self, profile: str | None = None) -> Trace | None:
+        """Return the trace if ``time`` has worked it out already."""
+        return self._traces.get(profile or self.options.profile)
+
+    def write_page(self, path: str | Path, profile: str | None = None) -> None:
+        """Write the page of a run: one HTML file that needs no network."""
+        _report("write_page")(path, self.time(profile), self.graph)
+
+    def write_trace(self, path: str | Path, profile: str | None = None) -> None:
+        """Write a trace file for Perfetto; gzipped if its name ends in ``.gz``."""
+        _report("write_trace")(path, self.time(profile))
+
+    def report(self, folder: str | Path, profile: str | None = None) -> tuple[Path, ...]:
+        """Write page, trace file and figures into a folder; return their paths."""
+        return _report("write_report")(folder, self.time(profile), self.graph)
+
+    def save(self, path: str | Path) -> None:
+        """Write the build to a ``.build`` file, which ``load`` reads.
+
+        Raises:
+            InputError: the file cannot be written (``files.write``).
+        """
+        with TemporaryDirectory() as folder:
+            place = Path(folder)
+            write_graph(self.source, place / "source.graph")
+            write_graph(self.graph, place / "computed.graph")
+            write_program(self.program, place / "program.prog")
+            (place / "machine.chip.yaml").write_text(chip_text(self.chip), encoding="utf-8")
+            (place / "options.json").write_text(json.dumps(asdict(self.options)))
+            write_whole(path, _zipped(place))
+
+    @staticmethod
+    def load(path: str | Path) -> Build:
+        """Return the build in a ``.build`` file; its mapping is None.
+
+        Raises:
+            InputError: the file cannot be read (``files.read``) or is no build (``build.file``).
+        """
+        raw = read_whole(path)
+        with TemporaryDirectory() as folder:
+            place = Path(folder)
+            _unzip(raw, place, str(path))
+            given = json.loads((place / "options.json").read_text())
+            return Build(
+                source=read_graph(place / "source.graph"),
+                graph=read_graph(place / "computed.graph"),
+                chip=load_chip(place / "machine.chip.yaml"),
+                mapping=None,
+                program=read_program(place / "program.prog"),
+                options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
+            )
+
+    def _repr_html_(self) -> str:
+        return _report("build_html")(self)
+
+
+def compile(
+    model: str | Path | bytes | ModelProto | Graph,
+    chip: str | Path | Chip = "tx81",
+    *,
+    dims: Mapping[str, int] | None = None,
+    precision: str = "f16",
+    profile: str = "lean",
+    mapping: MapOptions | None = None,
+    step: Step | None = None,
+) -> Build:
+    """Compile a model for a chip.
+
+    Args:
+        model: an ONNX model (path, bytes or message), a ``.graph`` file, or a graph.
+        chip: a chip of the catalog by name, a chip file, or a chip.
+        dims: the number for each symbolic dimension, such as ``{"batch": 1}``.
+        precision: format of floating-point numbers: f16, bf16 or f32.
+        profile: software profile by which ``Build.time`` goes; see ``Chip.profiles``.
+        mapping: options of the mapper.
+        step: called with the name of each step of ``STEPS`` as it begins.
+
+    Raises:
+        InputError: the model, the chip or an option is not what it should be.
+        DoesNotFit: the model does not fit the chip; says by how much and what would help.
+    """
+    options = Options(dict(dims or {}), precision, profile, mapping or MapOptions())
+    machine = chip if isinstance(chip, Chip) else load_chip(chip)
+    _check_profile(machine, profile)
+    tell = step or _nobody
+    tell("read")
+    source = read(model, options)
+    tell("simplify")
+    simple = simplify(source)
+    tell("precision")
+    graph = to_precision(simple, options)
+    tell("map")
+    mapped = map_graph(graph, machine, options)
+    tell("assemble")
+    program = assemble(mapped, options)
+    return Build(source, graph, machine, mapped, program, options)
+
+
+def read(model: str | Path | bytes | ModelProto | Graph, options: Options) -> Graph:
+    """Model to graph; a graph passes."""
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".graph":
+        return read_graph(model)
+    from drawloom.frontends.onnx import read_onnx
+
+    return read_onnx(model, options.dims)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Graph to simpler graph with the same meaning."""
+    from drawloom.frontends import rewrite
+
+    return rewrite.simplify(graph)
+
+
+def to_precision(graph: Graph, options: Options) -> Graph:
+    """Graph to graph whose floats are of the precision asked for."""
+    from drawloom.quantize import precision
+
+    return precision.to_precision(graph, options.precision)
+
+
+def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
+    """Graph and chip to mapping."""
+    from drawloom.mapping import plan
+
+    return plan.map_graph(graph, chip, options.mapping)
+
+
+def assemble(mapping: ChipMapping, options: Options) -> Program:
+    """Mapping to program, with the precision among its notes."""
+    from drawloom.program import assemble as room
+
+    program = room.assemble(mapping)
+    return replace(program, notes={**program.notes, "precision": PRECISIONS[options.precision]})
+
+
+def _check_profile(chip: Chip, profile: str) -> None:
+    if profile not in chip.profiles:
+        fault = Fault("profile", f"'{profile}'", nearest(profile, chip.profiles))
+        raise InputError("compile.options", f"chip '{chip.name}' has no such profile", [fault])
+
+
+def _zipped(folder: Path) -> bytes:
+    """Return the parts of a build as one archive: stored, in one order, under one date."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in PARTS:
+            archive.writestr(zipfile.ZipInfo(name), (folder / name).read_bytes())
+    return out.getvalue()
+
+
+def _unzip(raw: bytes, folder: Path, file: str) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            for name in PARTS:
+                (folder / name).write_bytes(archive.read(name))
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        fault = Fault(file, str(error).strip("'\""), "a file that Build.save writes")
+        raise InputError("build.file", "this is no build", [fault]) from None
+
+
+def _nobody(_: str) -> None:
+    return None
+
+
+def _report(name: str) -> Callable[..., Any]:
+    """Return a function of the report room.
+
+    Report stands above flow on the ladder, and compiling must not load it. So flow knows it by
+    name alone, and only where a person asks a build to show itself.
+    """
+    return getattr(import_module("drawloom.report"), name)

@@ -1,0 +1,128 @@
+"""Every figure that a report shows, worked out once: summary, page and JSON only print them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drawloom.chip.model import Range
+from drawloom.graph.ir import Graph
+from drawloom.program.commands import Engine
+from drawloom.report.bounds import Floor, floor, program_floor
+from drawloom.report.layers import ByLayer, by_layer
+from drawloom.timing import Trace
+from drawloom.timing.table import ENGINES
+from drawloom.units import PS_PER_S
+
+J_PER_PJ = 1e-12
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """The figures of one timed program.
+
+    ``floor`` is that of the model's graph where it is known (``has_graph``), else of the program's
+    own work. ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch.
+    """
+
+    trace: Trace
+    floor: Floor
+    has_graph: bool
+    layers: ByLayer
+    utilisation: Mapping[Engine, tuple[float, ...]]  # of the engines that did something, by tile
+    energy: Range  # joules
+    energy_parts: Mapping[str, Range]  # joules, by engine, and "idle"
+
+    @property
+    def precision(self) -> str:
+        """The precision in force."""
+        return self.trace.program.notes.get("precision", NOT_STATED)
+
+    @property
+    def latency_ps(self) -> int:
+        """From the host's launch to the end."""
+        return self.trace.latency_ps
+
+    @property
+    def on_chip_ps(self) -> int:
+        """From the first command to the end of the last."""
+        return self.trace.total_ps
+
+    @property
+    def launch_ps(self) -> int:
+        """What the host's launch costs."""
+        return self.trace.latency_ps - self.trace.total_ps
+
+    @property
+    def over_floor(self) -> float:
+        """Time on the chip over the floor; 0 where the floor is 0."""
+        return self.on_chip_ps / self.floor.ps if self.floor.ps else 0.0
+
+    @property
+    def runs_per_s(self) -> float:
+        """Runs a second, one after the other."""
+        return PS_PER_S / self.latency_ps if self.latency_ps else 0.0
+
+    @property
+    def operations_per_s(self) -> float:
+        """Arithmetic operations of the matrix engines a second, while on the chip."""
+        return self.floor.operations * PS_PER_S / self.on_chip_ps if self.on_chip_ps else 0.0
+
+    @property
+    def peak_share(self) -> float:
+        """Matrix time at peak over the time on the chip."""
+        return self.floor.matrix_ps / self.on_chip_ps if self.on_chip_ps else 0.0
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes read from DRAM and written to it."""
+        return sum(self.trace.dram_bytes)
+
+    @property
+    def dram_bytes_per_s(self) -> float:
+        """Mean rate of DRAM traffic, while on the chip."""
+        return self.dram_bytes * PS_PER_S / self.on_chip_ps if self.on_chip_ps else 0.0
+
+    @property
+    def watts(self) -> Range:
+        """Mean power while on the chip."""
+        seconds = self.on_chip_ps / PS_PER_S or 1.0
+        return Range(
+            *(j / seconds for j in (self.energy.low, self.energy.default, self.energy.high))
+        )
+
+    def mean(self, engine: Engine) -> float:
+        """Mean utilisation of an engine over the tiles."""
+        shares = self.utilisation.get(engine, ())
+        return sum(shares) / len(shares) if shares else 0.0
+
+
+def figures(trace: Trace, graph: Graph | None = None) -> Figures:
+    """Return the figures of a trace; with the model's graph, bounds are those of the model."""
+    chip, program = trace.chip, trace.program
+    bound = program_floor(program, chip) if graph is None else floor(graph, chip)
+    shares = trace.utilisation()
+    used = {
+        engine: tuple(float(share) for share in shares[:, at])
+        for at, engine in enumerate(ENGINES)
+        if shares[:, at].any()
+    }
+    parts = {engine.value: joules(each) for engine, each in trace.energy_by_engine().items()}
+    parts = {name: each for name, each in parts.items() if each.high}
+    return Figures(
+        trace=trace,
+        floor=bound,
+        has_graph=graph is not None,
+        layers=by_layer(trace),
+        utilisation=used,
+        energy=joules(trace.energy),
+        energy_parts={**parts, "idle": joules(trace.idle_energy)},
+    )
+
+
+def joules(picojoules: Range) -> Range:
+    """Return an energy in joules."""
+    return Range(
+        picojoules.low * J_PER_PJ, picojoules.default * J_PER_PJ, picojoules.high * J_PER_PJ
+    )

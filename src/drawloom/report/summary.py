@@ -1,0 +1,166 @@
+"""The figures of a run as tables for a terminal: each headline with its bound beside it."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from drawloom.chip.model import Range
+from drawloom.report.basis import GRADES, basis, profile_note, weakest
+from drawloom.report.figures import Figures
+from drawloom.report.layers import Layer
+from drawloom.report.quantities import (
+    bytes_text,
+    count_text,
+    energy_text,
+    power_text,
+    rate_text,
+    ratio_text,
+    share_text,
+    time_text,
+)
+
+TOP = 10
+Line = tuple[str, str, str]
+
+
+def summary(figures: Figures, top: int = TOP) -> RenderableType:
+    """Return the summary of a run: headline figures, engines, the ``top`` longest layers."""
+    parts: list[RenderableType] = [_title(figures), "", _headline(figures), "", _engines(figures)]
+    if figures.layers.layers:
+        parts += ["", _layers(figures, top)]
+    rows = basis(figures)
+    if rows:
+        grade = weakest(rows)
+        note = f"The weakest number behind these figures has grade {grade}: {GRADES[grade]}."
+        parts += ["", Text(f"{note} The page lists them all.", style="dim")]
+    return Group(*parts)
+
+
+def _title(figures: Figures) -> Text:
+    trace = figures.trace
+    text = Text(trace.program.name, style="bold")
+    text.append(f" on {trace.chip.name}", style="bold")
+    text.append(f"  {trace.chip.title}", style="dim")
+    for name, value in trace.program.notes.items():
+        text.append(f"\n{name} {value}")
+    text.append(f"\nprofile {profile_note(trace.chip, trace.profile)}")
+    return text
+
+
+def headline(figures: Figures) -> list[Line]:
+    """Return the headline figures as lines of name, value and what stands beside it."""
+    trace, bound = figures.trace, figures.floor
+    read, written = trace.dram_bytes
+    lines = [
+        (
+            "latency",
+            time_text(figures.latency_ps),
+            f"{time_text(figures.on_chip_ps)} on the chip, {time_text(figures.launch_ps)} launch",
+        ),
+        ("bound", time_text(bound.ps), bound_text(figures)),
+        ("over bound", ratio_text(figures.over_floor), over_text(figures)),
+        ("throughput", f"{count_text(figures.runs_per_s)} /s", "runs, one after the other"),
+        (
+            "matrix rate",
+            rate_text(figures.operations_per_s, "OP/s"),
+            f"{share_text(figures.peak_share)} of peak for {count_text(sum(bound.macs.values()))}"
+            " multiply-adds",
+        ),
+        (
+            "DRAM",
+            bytes_text(figures.dram_bytes),
+            f"{bytes_text(read)} read, {bytes_text(written)} written at"
+            f" {rate_text(figures.dram_bytes_per_s, 'B/s')}; at least {bytes_text(bound.bytes)}",
+        ),
+        (
+            "NoC",
+            bytes_text(trace.noc_byte_hops),
+            f"bytes × links, in {trace.n_sends:,} tile-to-tile messages",
+        ),
+        ("energy", energy_text(figures.energy.default), _between(figures.energy, energy_text)),
+        (
+            "power",
+            power_text(figures.watts.default),
+            f"{_between(figures.watts, power_text)}; cap {power_text(trace.chip.energy.cap_watts)}",
+        ),
+    ]
+    return lines if bound.ps else [line for line in lines if line[0] not in ("bound", "over bound")]
+
+
+def bound_text(figures: Figures) -> str:
+    """Return the parts of the bound, the one that sets it first."""
+    bound = figures.floor
+    matrix = f"matrix at peak {time_text(bound.matrix_ps)}"
+    dram = (
+        f"DRAM {time_text(bound.dram_ps)}"
+        f" ({time_text(bound.read_ps)} reading + {time_text(bound.write_ps)} writing, each byte once)"
+    )
+    first, second = (matrix, dram) if bound.limit == "matrix" else (dram, matrix)
+    return f"{first}; {second}"
+
+
+def over_text(figures: Figures) -> str:
+    """Return what the bound is of, and why it can be beaten where it was."""
+    whose = "the model's own work" if figures.has_graph else "the program's own work"
+    text = f"time on the chip over the bound of {whose}"
+    if figures.on_chip_ps < figures.floor.ps:
+        text += "; reads and writes of DRAM overlapped"
+    return text
+
+
+def _headline(figures: Figures) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column()
+    for name, value, beside in headline(figures):
+        table.add_row(name, value, escape(beside))
+    return table
+
+
+def _engines(figures: Figures) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("engine")
+    for name in ("mean busy", "busiest tile", "energy"):
+        table.add_column(name, justify="right")
+    for engine, shares in figures.utilisation.items():
+        energy = figures.energy_parts.get(engine.value)
+        busiest = f"{share_text(max(shares))} (tile {shares.index(max(shares))})"
+        cost = energy_text(energy.default) if energy else "–"
+        table.add_row(engine.value, share_text(figures.mean(engine)), busiest, cost)
+    table.add_row("idle power", "", "", energy_text(figures.energy_parts["idle"].default))
+    return table
+
+
+def _layers(figures: Figures, top: int) -> Table:
+    layers = figures.layers.layers
+    shown = sorted(layers, key=lambda layer: -layer.share_ps)[:top]
+    title = f"layers by share of time ({len(shown)} of {len(layers)})"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table.add_column("layer", overflow="fold")
+    for name in ("time", "share", "multiply-adds", "DRAM", "energy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer in shown:
+        table.add_row(*_layer(figures, layer))
+    return table
+
+
+def _layer(figures: Figures, layer: Layer) -> tuple[str, ...]:
+    share = layer.share_ps / figures.on_chip_ps if figures.on_chip_ps else 0.0
+    return (
+        escape(layer.name),
+        time_text(layer.share_ps),
+        share_text(share),
+        count_text(layer.macs),
+        bytes_text(layer.dram_bytes),
+        energy_text(layer.energy_j[1]),
+    )
+
+
+def _between(figures: Range, show: object) -> str:
+    assert callable(show)
+    return f"between {show(figures.low)} and {show(figures.high)}"
