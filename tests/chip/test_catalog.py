@@ -14,7 +14,7 @@ from drawloom.chip.catalog import CATALOG
 from drawloom.chip.files import catalog, load_chip
 from drawloom.chip.model import Chip, MatrixEngine, Range
 from drawloom.chip.schema import Rated, Section
-from drawloom.program.commands import VECTOR_OPS
+from drawloom.program.vector_ops import VECTOR_OPS
 
 FOLDER = Path(drawloom.chip.catalog.__file__).parent
 

@@ -10,7 +10,8 @@ import pytest
 from tests.execute.building import NUMPY, as_float, get, numbers, one_tile, put
 
 from drawloom.execute.faults import IllegalCommand
-from drawloom.program.commands import BINARY_OPS, UNARY_OPS, Vector
+from drawloom.program.commands import Vector
+from drawloom.program.vector_ops import BINARY_OPS, UNARY_OPS
 
 A, B, DST = 0, 1 << 12, 2 << 12
 N = 133

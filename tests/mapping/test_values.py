@@ -43,7 +43,7 @@ def check(
     assert list(found) == list(graph.outputs)
     for name, want in wanted.items():
         got = found[name]
-        assert got.dtype == want.dtype and got.shape == want.shape, name
+        assert (got.dtype, got.shape) == (want.dtype, want.shape), name
         kind = graph.types[name].dtype
         if kind.is_float:
             want64 = want.astype(np.float64)

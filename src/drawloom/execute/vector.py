@@ -26,7 +26,8 @@ from drawloom.errors import nearest
 from drawloom.execute.faults import Index, Refused
 from drawloom.execute.memory import Tile, at
 from drawloom.execute.numbers import FLOATS, HALVES, Values, narrow, stored, widen
-from drawloom.program.commands import BINARY_OPS, VECTOR_OPS, Vector
+from drawloom.program.commands import Vector
+from drawloom.program.vector_ops import BINARY_OPS, VECTOR_OPS
 
 One = Callable[[Values], Values]
 Two = Callable[[Values, Values], Values]

@@ -13,8 +13,9 @@ from drawloom.mapping.kinds import window_of
 from drawloom.mapping.pieces import Buffer, MatrixPiece, Window
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
+from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.tiler import Cut, Work, cut, sizes_of
+from drawloom.mapping.tiler import cut
 
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:

@@ -177,7 +177,7 @@ class Vector:
     """Elementwise on ``count`` flat elements: ``dst[i] = op(a[i], b[i] | b[i % unit] | scalar)``.
 
     ``fmt`` is the format of the operands, ``out_fmt`` of the result. With ``unit`` > 0 operand b
-    holds that many elements, used over and over. ``op`` is a key of ``VECTOR_OPS``. Computed wide,
+    holds that many elements, used over and over. ``op`` is one of ``vector_ops.VECTOR_OPS``. Computed wide,
     rounded once to ``out_fmt``. Compare ops give 1 or 0 in ``out_fmt``.
     """
 
@@ -387,51 +387,3 @@ ENGINE_OF: dict[type, Engine] = {
     Barrier: Engine.CPU,
     Cpu: Engine.CPU,
 }
-
-UNARY_OPS = (
-    "copy",
-    "convert",
-    "abs",
-    "neg",
-    "sqrt",
-    "rsqrt",
-    "reciprocal",
-    "square",
-    "exp",
-    "exp2",
-    "log",
-    "log2",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softplus",
-    "floor",
-    "ceil",
-    "round",
-    "trunc",
-    "sign",
-    "isnan",
-    "not",
-)
-BINARY_OPS = (
-    "add",
-    "sub",
-    "rsub",
-    "mul",
-    "div",
-    "rdiv",
-    "max",
-    "min",
-    "eq",
-    "ne",
-    "gt",
-    "ge",
-    "lt",
-    "le",
-    "and",
-    "or",
-    "xor",
-)
-VECTOR_OPS = frozenset(UNARY_OPS + BINARY_OPS)

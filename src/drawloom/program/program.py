@@ -59,7 +59,7 @@ class Program:
         for region in self.regions:
             assert 0 <= region.address <= region.address + region.bytes <= self.dram_bytes, region
         for address, raw in self.data:
-            assert 0 <= address and address + raw.size <= self.dram_bytes, address
+            assert address >= 0 and address + raw.size <= self.dram_bytes, address
 
     def named(self, kind: str) -> dict[str, Region]:
         """Return the regions of a kind by name, in order."""
