@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,10 +32,16 @@ def folded(
     if node.op in KEPT or any(v not in constants for v in reads):
         return None
     made = sum(kind.bytes for kind in infer_node(node, types))
-    held = sum(types[v].bytes for v in dict.fromkeys(reads))
+    held = sum(_memory(constants[v]) for v in dict.fromkeys(reads))
     if made > max(LARGE_BYTES, held):
         return None
     return evaluate_node(node, tuple(constants[v] if v else None for v in node.inputs))
+
+
+def _memory(array: Array) -> int:
+    """Return the bytes an array holds: a fill that repeats one number holds that number."""
+    steps = zip(array.shape, array.strides, strict=True)
+    return array.itemsize * math.prod(d for d, step in steps if step)
 
 
 class Draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,18 @@ class Call:
 
     def listed(self, i: int, what: str) -> tuple[int, ...]:
         """Return operand ``i`` as whole numbers, or refuse when it is no constant."""
-        return tuple(int(v) for v in self.array(i, what).reshape(-1))
+        array = self.array(i, what)
+        if array.dtype.kind not in "iub" or array.ndim > 1:
+            found = f"{what} is {array.dtype}{list(array.shape)}"
+            raise Refused(found, "a list of whole numbers", sound=False)
+        return tuple(int(v) for v in array.reshape(-1))
+
+    def whole(self, i: int, what: str) -> int:
+        """Return operand ``i`` as one whole number, or refuse when it is no constant."""
+        value = self.scalar(i, what)
+        if not math.isfinite(value) or int(value) != value:
+            raise Refused(f"{what} is {value}", "a whole number", sound=False)
+        return int(value)
 
     def scalar(self, i: int, what: str) -> int | float | bool:
         """Return operand ``i``'s one number, or refuse when it is no constant."""
@@ -106,9 +118,9 @@ class Call:
             raise Refused(f"attribute '{key}' is absent", "must be given", sound=False)
         return self.get(key)
 
-    def refuse(self, key: str, allowed: str) -> NoReturn:
-        """Refuse the node for an attribute's value."""
-        raise Refused(f"attribute {key}={_shown(self.get(key))}", allowed)
+    def refuse(self, key: str, allowed: str, *, sound: bool = True) -> NoReturn:
+        """Refuse the node for an attribute's value; ``sound`` where drawloom falls short."""
+        raise Refused(f"attribute {key}={_shown(self.get(key))}", allowed, sound=sound)
 
     # --- results -------------------------------------------------------------
 

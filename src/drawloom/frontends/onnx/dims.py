@@ -49,8 +49,8 @@ def bind_inputs(inputs: Sequence[ValueInfoProto], dims: Mapping[str, int]) -> di
         if name not in binding.names:
             legal = nearest(name, binding.names) if binding.names else "the model has none"
             binding.faults.append(Fault(f"--dim {name}", "no such dim", legal))
-        elif value < 1:
-            binding.faults.append(Fault(f"--dim {name}", str(value), "at least 1"))
+        elif value < 0:
+            binding.faults.append(Fault(f"--dim {name}", str(value), "at least 0"))
     if binding.faults:
         raise InputError("onnx.inputs", "the model's inputs are not settled", binding.faults)
     return types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import FunctionProto, GraphProto, ModelProto
 from onnx.defs import onnx_opset_version
 
@@ -13,16 +13,16 @@ from drawloom.errors import Fault, InputError, Unsupported, nearest
 
 # What people feed to an ONNX reader by mistake, told by its first bytes.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself: git lfs pull"),
-    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, a SavedModel?)"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights?)"),
-    (b"\x80\x02", "a Python pickle (a PyTorch checkpoint?)"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"PK\x03\x04", "a zip archive, as PyTorch checkpoints are"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras weights are"),
+    (b"\x80\x02", "a Python pickle, as old PyTorch checkpoints are"),
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"GGUF", "a GGUF file"),
     (b"\x7fELF", "a program"),
-    (b"<", "markup"),
+    (b"<", "HTML or XML"),
 )
 _MAIN = ("", "ai.onnx")
 
@@ -70,7 +70,23 @@ def _parse(data: bytes, place: str) -> ModelProto:
         raise _not_onnx(place, f"{_like(data)}, no ONNX message or a truncated one") from None
     if not model.HasField("graph"):
         raise _not_onnx(place, f"{_like(data)} without a graph")
+    if not _is_text(model):
+        raise _not_onnx(place, f"{_like(data)} with names that are no UTF-8")
     return model
+
+
+def _is_text(message: Message) -> bool:
+    """Whether every word in a message is text; protobuf hands out what is not as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            words = [value] if isinstance(value, (str, bytes)) else value
+            if any(isinstance(word, bytes) for word in words):
+                return False
+        elif field.type == field.TYPE_MESSAGE:
+            inner = [value] if isinstance(value, Message) else value
+            if not all(_is_text(each) for each in inner):
+                return False
+    return True
 
 
 def _like(data: bytes) -> str:
@@ -81,7 +97,10 @@ def _like(data: bytes) -> str:
 
 
 def _not_onnx(place: str, found: str) -> InputError:
-    fault = Fault(place, found, "a file that onnx.save or torch.onnx.export writes")
+    allowed = "a file that onnx.save or torch.onnx.export writes"
+    if "LFS" in found:
+        allowed = "git lfs pull fetches the file itself"
+    fault = Fault(place, found, allowed)
     return InputError("onnx.file", "this is not an ONNX model", [fault])
 
 
@@ -106,7 +125,7 @@ def _graph_faults(graph: GraphProto) -> list[Fault]:
     }
     known = initial | {i.name for i in graph.input} | {""}
     made = {v for node in graph.node for v in node.output}
-    faults: list[Fault] = []
+    faults = _name_faults(graph)
     for i, node in enumerate(graph.node):
         place = f"node '{node.name or f'{node.op_type}_{i}'}' ({node.op_type})"
         for value in dict.fromkeys(node.input):
@@ -121,6 +140,21 @@ def _graph_faults(graph: GraphProto) -> list[Fault]:
     for info in graph.output:
         if info.name not in known:
             faults.append(Fault("output", f"'{info.name}'", nearest_value(info.name, known)))
+    return faults
+
+
+def _name_faults(graph: GraphProto) -> list[Fault]:
+    """Return inputs, outputs and weights without a name, or with another's."""
+    faults: list[Fault] = []
+    groups = (("input", graph.input), ("output", graph.output), ("weight", graph.initializer))
+    for word, infos in groups:
+        seen: set[str] = set()
+        for i, info in enumerate(infos):
+            if not info.name:
+                faults.append(Fault(f"{word} {i}", "has no name", "a name"))
+            elif info.name in seen:
+                faults.append(Fault(f"{word} {i}", f"'{info.name}' again", "each name once"))
+            seen.add(info.name)
     return faults
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import onnx.defs
@@ -14,6 +15,28 @@ from drawloom.graph.ir import TensorType
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
+@cache
+def schema_of(op: str, opset: int, domain: str) -> Any:
+    """Return what the ONNX standard says of an operator, None where it is not ONNX's."""
+    # the stubs of onnx leave out what concerns functions, hence Any
+    try:
+        return onnx.defs.get_schema(op, opset, domain.removeprefix("ai.onnx"))
+    except (onnx.defs.SchemaError, TypeError):
+        return None
+
+
+def attribute_kinds(node: NodeProto, opset: int) -> dict[str, tuple[str, str]]:
+    """Return each attribute whose kind is not what the standard says: its kind, the right one."""
+    schema = schema_of(node.op_type, opset, node.domain)
+    wrong: dict[str, tuple[str, str]] = {}
+    for attribute in node.attribute:
+        stated = schema.attributes.get(attribute.name) if schema is not None else None
+        if stated is not None and attribute.type and attribute.type != stated.type.value:
+            word = AttributeProto.AttributeType.Name(attribute.type).lower()
+            wrong[attribute.name] = (word, stated.type.name.lower())
+    return wrong
+
+
 def standard_body(
     node: NodeProto, opset: int, kinds: Sequence[TensorType | None]
 ) -> FunctionProto | None:
@@ -21,10 +44,8 @@ def standard_body(
 
     Some bodies depend on the operands' types, so these are needed.
     """
-    schema: Any  # the stubs of onnx leave out what concerns functions
-    try:
-        schema = onnx.defs.get_schema(node.op_type, opset, node.domain.removeprefix("ai.onnx"))
-    except onnx.defs.SchemaError:
+    schema = schema_of(node.op_type, opset, node.domain)
+    if schema is None:
         return None
     body = FunctionProto()
     if schema.has_function:

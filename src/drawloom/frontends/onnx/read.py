@@ -35,7 +35,7 @@ def read_onnx(
 
     Raises:
         InputError: the file is no sound ONNX model (``onnx.file``,
-            ``onnx.graph``, ``onnx.nodes``), or its inputs are not settled
+            ``onnx.graph``, ``onnx.weights``, ``onnx.nodes``), or its inputs are not settled
             (``onnx.inputs``).
         Unsupported: the model has nodes drawloom cannot read (``onnx.nodes``,
             all of them at once), or is too new (``onnx.opset``).
@@ -54,7 +54,7 @@ def read_onnx(
     outputs = [o.name for o in graph.output]
     walk.constants(graph, scope, live_nodes(graph.node, outputs)[1])
     walk.nodes(graph.node, outputs, scope)
-    if walk.faults:
+    if walk.faults or walk.weights:
         raise _error(walk, title)
     return _finish(draft.builder, scope.names, outputs)
 
@@ -66,11 +66,15 @@ def _title(source: str | Path | bytes | ModelProto, model: ModelProto) -> str:
 
 
 def _error(walk: Walk, title: str) -> InputError:
-    count = len({fault.path for fault in walk.faults})
-    nodes = "1 node" if count == 1 else f"{count} nodes"
+    """Return the error that lists every weight and node at fault."""
+    counts = ((len(walk.weights), "weight"), (len({f.path for f in walk.faults}), "node"))
+    parts = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n]
+    kind = "onnx.nodes" if walk.faults else "onnx.weights"
+    faults = [*walk.weights, *walk.faults]
     if walk.sound:
-        return Unsupported("onnx.nodes", f"{nodes} of model '{title}' cannot be read", walk.faults)
-    return InputError("onnx.nodes", f"{nodes} of model '{title}' cannot be as given", walk.faults)
+        summary = f"{' and '.join(parts)} of model '{title}' cannot be read"
+        return Unsupported(kind, summary, faults)
+    return InputError(kind, f"{' and '.join(parts)} of model '{title}' not well formed", faults)
 
 
 def _finish(builder: GraphBuilder, names: Mapping[str, str], outputs: list[str]) -> Graph:

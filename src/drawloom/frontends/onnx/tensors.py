@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ DTYPES: dict[int, DType] = {
 # Codes of four bits that are only dequantized are widened to eight: the same numbers.
 _NIBBLES: dict[int, DType] = {TensorProto.INT4: DType.I8, TensorProto.UINT4: DType.U8}
 
+_MOST_AXES = 64
 _INT32_FIELD = frozenset({DType.I8, DType.U8, DType.I16, DType.U16, DType.I32, DType.BOOL})
 _PAIRS = {DType.F16: np.dtype(np.float16), DType.BF16: np.dtype(ml_dtypes.bfloat16)}
 
@@ -45,6 +47,10 @@ class BadTensor(Exception):
         self.allowed = allowed
 
 
+class NoSuchType(BadTensor):
+    """A tensor of a type drawloom has not; the tensor itself may be sound."""
+
+
 def dtype_word(code: int) -> str:
     """Return ONNX's word for an element type, such as ``FLOAT8E4M3FN``."""
     names = TensorProto.DataType.keys()
@@ -55,11 +61,11 @@ def dtype_of(code: int) -> DType:
     """Return the dtype for ONNX's element type.
 
     Raises:
-        BadTensor: drawloom has no such element type.
+        NoSuchType: drawloom has no such element type.
     """
     if code not in DTYPES:
         legal = ", ".join(dtype_word(c) for c in DTYPES)
-        raise BadTensor(f"element type {dtype_word(code)}", f"one of {legal}")
+        raise NoSuchType(f"element type {dtype_word(code)}", f"one of {legal}")
     return DTYPES[code]
 
 
@@ -75,11 +81,12 @@ def to_array(tensor: TensorProto, folder: Path | None, *, widen: bool = False) -
         BadTensor: no such element type, or the data is not what the shape needs.
     """
     shape = tuple(tensor.dims)
-    if any(d < 0 for d in shape):
-        raise BadTensor(f"shape {list(shape)}", "dims of at least 0")
+    full = math.prod(max(d, 1) for d in shape)
+    if any(d < 0 for d in shape) or len(shape) > _MOST_AXES or full > 1 << 56:
+        raise BadTensor(f"shape {list(shape)}", f"up to {_MOST_AXES} dims of at least 0")
     nibble = _NIBBLES.get(tensor.data_type) if widen else None
     dtype = nibble or dtype_of(tensor.data_type)
-    size = int(np.prod(shape, dtype=object)) if shape else 1
+    size = math.prod(shape)
     if nibble is not None:
         return _nibbles(_bytes_of(tensor, folder, (size + 1) // 2), size, nibble).reshape(shape)
     if tensor.data_location == TensorProto.EXTERNAL or tensor.HasField("raw_data"):

@@ -14,9 +14,14 @@ from drawloom.errors import Fault, InputError
 from drawloom.frontends.draft import Draft
 from drawloom.frontends.onnx.call import Call, Expand, Refused
 from drawloom.frontends.onnx.file import opset_of
-from drawloom.frontends.onnx.functions import bound_attributes, called_attributes, standard_body
+from drawloom.frontends.onnx.functions import (
+    attribute_kinds,
+    bound_attributes,
+    called_attributes,
+    standard_body,
+)
 from drawloom.frontends.onnx.rules import ADVICE, RULES
-from drawloom.frontends.onnx.tensors import BadTensor, sparse_array, to_array
+from drawloom.frontends.onnx.tensors import BadTensor, NoSuchType, sparse_array, to_array
 from drawloom.graph.ir import Array
 
 _DEEPEST = 32
@@ -46,6 +51,7 @@ class Walk:
     draft: Draft
     folder: Path | None
     functions: dict[tuple[str, str], FunctionProto]
+    weights: list[Fault] = field(default_factory=list[Fault])
     faults: list[Fault] = field(default_factory=list[Fault])
     sound: bool = True
     """Whether every fault so far is drawloom's limit rather than the model's error."""
@@ -70,7 +76,8 @@ class Walk:
         try:
             scope.names[name] = self.draft.constant(name, read())
         except BadTensor as bad:
-            self.faults.append(Fault(f"initializer '{name}'", bad.found, bad.allowed))
+            self.sound &= isinstance(bad, NoSuchType)
+            self.weights.append(Fault(f"weight '{name}'", bad.found, bad.allowed))
             scope.names[name] = _LOST
 
     def nodes(self, nodes: Sequence[NodeProto], outputs: Iterable[str], scope: Scope) -> None:
@@ -92,6 +99,8 @@ class Walk:
             if _LOST in operands:
                 self._need_known(node, opset, scope)
                 return lost
+            for key, (found, wanted) in attribute_kinds(node, opset).items():
+                raise Refused(f"attribute {key} is of kind {found}", wanted, sound=False)
             call = self._call(node, layer, scope, operands, used)
             made = self._made(key, call, node, scope)
         except Lost:

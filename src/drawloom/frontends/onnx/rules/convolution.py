@@ -18,7 +18,7 @@ def geometry(call: Call, sizes: Ints, kernel: Ints, *, dilated: bool = True) -> 
     dilations = call.get("dilations", (1,) * rank) if dilated else (1,) * rank
     for key, values in (("strides", strides), ("dilations", dilations), ("kernel_shape", kernel)):
         if len(values) != rank:
-            call.refuse(key, f"{rank} numbers")
+            call.refuse(key, f"{rank} numbers", sound=False)
     extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
     automatic = call.get("auto_pad", "NOTSET")
     if automatic == "NOTSET":
@@ -32,7 +32,7 @@ def geometry(call: Call, sizes: Ints, kernel: Ints, *, dilated: bool = True) -> 
         ]
         pads = split_pads(missing, upper=automatic == "SAME_UPPER")
     else:
-        call.refuse("auto_pad", "NOTSET, SAME_UPPER, SAME_LOWER or VALID")
+        call.refuse("auto_pad", "NOTSET, SAME_UPPER, SAME_LOWER or VALID", sound=False)
     attrs: Geometry = {"kernel_shape": kernel, "strides": strides, "pads": pads}
     return attrs | ({"dilations": dilations} if any(d != 1 for d in dilations) else {})
 
@@ -51,7 +51,7 @@ def _kernel(call: Call, w: int) -> Ints:
         raise Refused(f"x {list(call.shape(0))}, w {list(shape)}", allowed, sound=False)
     kernel = call.get("kernel_shape", shape[2:])
     if kernel != shape[2:]:
-        call.refuse("kernel_shape", f"w's last dims {list(shape[2:])}")
+        call.refuse("kernel_shape", f"w's last dims {list(shape[2:])}", sound=False)
     return kernel
 
 
@@ -75,6 +75,12 @@ def _transpose(call: Call) -> Sequence[str]:
     dilations = call.get("dilations", (1,) * rank)
     extra = call.get("output_padding", (0,) * rank)
     wanted = call.get("output_shape")
+    lists = (("strides", strides), ("dilations", dilations), ("output_padding", extra))
+    for key, values in lists:
+        if len(values) != rank:
+            call.refuse(key, f"{rank} numbers", sound=False)
+    if wanted is not None and len(wanted) < rank:
+        call.refuse("output_shape", f"{rank} numbers", sound=False)
     if wanted is None and automatic.startswith("SAME"):
         wanted = tuple(n * s for n, s in zip(sizes, strides, strict=True))
     pads = (0,) * 2 * rank if automatic == "VALID" else call.get("pads", (0,) * 2 * rank)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from drawloom.frontends.draft import LARGE_BYTES
 from drawloom.frontends.onnx.call import Call, Refused, Rule
 from drawloom.frontends.onnx.rules.elementwise import dtype_word
 from drawloom.graph.dtypes import DType
+
+_LARGEST = 64 << 30
 
 
 def _constant(call: Call) -> Sequence[str]:
@@ -47,6 +51,8 @@ def _constant_of_shape(call: Call) -> Sequence[str]:
     if any(d < 0 for d in shape):
         raise Refused(f"shape {list(shape)}", "dims of at least 0", sound=False)
     value = call.get("value", np.zeros(1, np.float32))
+    if math.prod(shape) * value.itemsize > _LARGEST:
+        raise Refused(f"shape {list(shape)}", "at most 64 GiB", sound=False)
     return [call.constant(np.broadcast_to(value.reshape(()), shape), "value")]
 
 
@@ -54,8 +60,11 @@ def _range(call: Call) -> Sequence[str]:
     start, limit, delta = (call.array(i, "range").reshape(()) for i in range(3))
     if delta == 0:
         raise Refused("step 0", "another step", sound=False)
-    count = max(0, int(np.ceil((np.float64(limit) - np.float64(start)) / np.float64(delta))))
-    steps = np.arange(count).astype(start.dtype)
+    span = np.ceil((np.float64(limit) - np.float64(start)) / np.float64(delta))
+    count = max(0.0, float(span))
+    if not count * start.itemsize <= LARGE_BYTES:
+        raise Refused(f"{count:.0f} numbers", f"at most {LARGE_BYTES >> 20} MiB", sound=False)
+    steps = np.arange(int(count)).astype(start.dtype)
     return [call.constant((start + steps * delta).astype(start.dtype), "range")]
 
 

@@ -18,7 +18,7 @@ def _one_hot(call: Call) -> Sequence[str]:
     indices = call.x(0)
     if call.type(0).dtype.is_float:
         indices = call.emit("Cast", (indices,), to="i64")
-    depth, axis = int(call.scalar(1, "depth")), call.get("axis", -1)
+    depth, axis = call.whole(1, "depth"), call.get("axis", -1)
     return [call.emit("OneHot", (indices, call.x(2)), depth=depth, axis=axis)]
 
 
@@ -33,18 +33,18 @@ def _compress(call: Call) -> Sequence[str]:
 
 
 def _trilu(call: Call) -> Sequence[str]:
-    k = int(call.scalar(1, "k")) if call.has(1) else 0
+    k = call.whole(1, "k") if call.has(1) else 0
     return [call.emit("Trilu", (call.x(0),), k=k, upper=call.get("upper", 1))]
 
 
 def _top_k(call: Call) -> Sequence[str]:
-    k = int(call.scalar(1, "k")) if call.opset >= 10 else call.need("k")
+    k = call.whole(1, "k") if call.opset >= 10 else call.need("k")
     attrs = {key: value for key, value in copied(call).items() if key != "k"}
     return call.emit_many("TopK", (call.x(0),), 2, k=k, **attrs)
 
 
 def _cum_sum(call: Call) -> Sequence[str]:
-    axis = int(call.scalar(1, "axis"))
+    axis = call.whole(1, "axis")
     return [call.emit("CumSum", (call.x(0),), axis=axis, **copied(call))]
 
 

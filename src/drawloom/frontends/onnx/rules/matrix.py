@@ -33,7 +33,7 @@ def _einsum(call: Call) -> Sequence[str]:
     left, arrow, output = equation.partition("->")
     terms = left.split(",")
     if len(terms) != len(call.inputs) or any(t.count("...") > 1 for t in terms):
-        call.refuse("equation", f"{len(call.inputs)} terms")
+        call.refuse("equation", f"{len(call.inputs)} terms", sound=False)
     terms = _spelled(call, terms)
     letters = "".join(terms)
     ellipsis = "".join(c for c in sorted(set(letters)) if not c.isalpha())
@@ -45,7 +45,7 @@ def _einsum(call: Call) -> Sequence[str]:
     if any(len(set(t)) != len(t) for t in (*terms, output)):
         call.refuse("equation", "each letter once in a term")
     if not set(output) <= set(letters):
-        call.refuse("equation", "letters of the output among the operands'")
+        call.refuse("equation", "letters of the output among the operands'", sound=False)
     values = [call.x(i) for i in range(len(terms))]
     value, term = values[0], terms[0]
     for i in range(1, len(terms)):
@@ -61,7 +61,7 @@ def _spelled(call: Call, terms: Sequence[str]) -> list[str]:
         rank = len(call.shape(i))
         hidden = rank - len(term.replace("...", ""))
         if hidden < 0 or (hidden and "..." not in term) or hidden > 10:
-            call.refuse("equation", f"{rank} letters for operand {i}")
+            call.refuse("equation", f"{rank} letters for operand {i}", sound=False)
         spelled.append(term.replace("...", "9876543210"[10 - hidden :]))
     return spelled
 

@@ -47,7 +47,7 @@ def _reshape(call: Call) -> Sequence[str]:
 def _flatten(call: Call) -> Sequence[str]:
     shape, axis = call.shape(), call.get("axis", 1)
     if not -len(shape) <= axis <= len(shape):
-        call.refuse("axis", f"from {-len(shape)} to {len(shape)}")
+        call.refuse("axis", f"from {-len(shape)} to {len(shape)}", sound=False)
     axis = axis + len(shape) if axis < 0 else axis
     return [call.reshape(call.x(0), (math.prod(shape[:axis]), math.prod(shape[axis:])))]
 
@@ -174,8 +174,8 @@ def _spread_pads(pads: Ints, axes: Ints, rank: int) -> Ints:
 def _tile(call: Call) -> Sequence[str]:
     rank = len(call.shape())
     if call.opset < 6:
-        (axis,) = from_front((int(call.scalar(2, "axis")),), rank)
-        repeats = tuple(int(call.scalar(1, "tiles")) if i == axis else 1 for i in range(rank))
+        (axis,) = from_front((call.whole(2, "axis"),), rank)
+        repeats = tuple(call.whole(1, "tiles") if i == axis else 1 for i in range(rank))
     else:
         repeats = call.listed(1, "repeats")
     if all(r == 1 for r in repeats):

@@ -17,7 +17,7 @@ def _softmax(call: Call) -> Sequence[str]:
     axis = call.get("axis", -1 if call.opset >= 13 else 1)
     rank = len(shape)
     if not -rank <= axis < max(rank, 1) and not (call.opset < 13 and axis == rank):
-        call.refuse("axis", f"from {-rank} to {rank - 1}")
+        call.refuse("axis", f"from {-rank} to {rank - 1}", sound=False)
     axis = axis + rank if axis < 0 else axis
     if call.opset >= 13 or (axis < rank and math.prod(shape[axis + 1 :]) == 1):
         return [call.emit(call.op, (x,), axis=axis)]
@@ -51,7 +51,7 @@ def _group(call: Call) -> Sequence[str]:
     groups, shape = call.need("num_groups"), call.shape()
     scale, bias = call.x(1), call.x(2)
     if len(shape) < 2 or groups < 1 or shape[1] % groups:
-        call.refuse("num_groups", "a divisor of the channels")
+        call.refuse("num_groups", "a divisor of the channels", sound=False)
     if call.opset < 21 and groups != shape[1]:
         index = np.repeat(np.arange(groups, dtype=np.int64), shape[1] // groups)
         table = call.constant(index, "group")

@@ -23,7 +23,10 @@ _COPIED = (
 
 
 def _numbers(call: Call, i: int, what: str) -> Floats:
-    return tuple(float(v) for v in call.array(i, what).reshape(-1))
+    numbers = tuple(float(v) for v in call.array(i, what).reshape(-1))
+    if not all(math.isfinite(v) for v in numbers):
+        raise Refused(f"{what} {list(numbers)}", "finite numbers", sound=False)
+    return numbers
 
 
 def _early(call: Call) -> Sequence[str]:

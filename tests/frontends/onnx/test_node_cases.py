@@ -1,0 +1,43 @@
+"""ONNX's own node cases: what is read is right, what is refused is known."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.frontends.onnx.cases import node_cases, verdict
+
+from drawloom.frontends.onnx import read_onnx
+from drawloom.frontends.rewrite import simplify
+
+# These round a resized length down before cells are placed; ONNX's reference does not.
+WRONG = {
+    "test_resize_downsample_scales_linear_align_corners",
+    "test_resize_downsample_scales_cubic_align_corners",
+}
+PASSES = 1470
+
+
+def simplified(*args: Any) -> Any:
+    return simplify(read_onnx(*args))
+
+
+def reason(word: str) -> str:
+    """Return why a case is refused, without names and numbers."""
+    line = word.splitlines()[1].strip() if "\n" in word else word
+    line = re.sub(r"^(node|input|initializer) '.*?' ?", "", line)
+    return re.sub(r", opset \d+", "", line).replace("'", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read", [read_onnx, simplified])
+def test_node_cases(read: Any, golden: Callable[[str, str], None]) -> None:
+    verdicts = {case.name: verdict(case, read) for case in node_cases()}
+    count = Counter(word.split()[0] for word in verdicts.values())
+    assert {name for name, word in verdicts.items() if word.startswith("wrong")} == WRONG
+    assert count["pass"] == PASSES
+    rows = [f"{reason(w)}  <- {name}" for name, w in verdicts.items() if w.startswith("refused")]
+    golden("onnx_refused.txt", "\n".join(sorted(rows)) + "\n")
