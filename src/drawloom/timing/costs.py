@@ -31,6 +31,7 @@ from drawloom.program.extents import FORMAT_BYTES, moved_bytes, segments, touche
 from drawloom.units import PS_PER_S, align_up, ceil_div
 
 EIGHT_BIT = ("i8", "u8")
+PICKS = ("Gather", "GatherElements", "GatherND")  # processor commands that read only some of their first operand
 
 
 def matrix_format(fmt: str) -> str:
@@ -130,8 +131,13 @@ def cpu_cycles(command: Cpu, chip: Chip) -> int:
     """Return the cycles of a processor command, DRAM accesses not counted."""
     rates = chip.cpu.cycles_per_element
     rate = Fraction(str(rates.get(command.op, rates.get("default", 1))))
-    n = max((prod(o.shape) for o in (*command.ins, *command.outs) if o), default=0)
+    n = max((prod(o.shape) for o in (*_walked(command), *command.outs) if o), default=0)
     return chip.cpu.start + ceil(n * rate)
+
+
+def _walked(command: Cpu) -> tuple[Operand | None, ...]:
+    """Return the operands a processor command goes through: of a table it picks from, only what it picks."""
+    return command.ins[1:] if command.op in PICKS else command.ins
 
 
 def cpu_ps(command: Cpu, chip: Chip) -> int:
@@ -168,7 +174,9 @@ def dram_bytes(command: Command) -> tuple[int, int]:
         case Write():
             return 0, payload(command)
         case Cpu():
-            ins = sum(operand_bytes(o) for o in command.ins if o and o.space == "dram")
+            ins = sum(operand_bytes(o) for o in _walked(command) if o and o.space == "dram")
+            if command.op in PICKS:
+                ins += sum(operand_bytes(o) for o in command.outs)
             return ins, sum(operand_bytes(o) for o in command.outs if o.space == "dram")
         case _:
             return 0, 0
