@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
-from drawloom.chip.text import chip_text
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.files import read_whole, write_whole
 from drawloom.graph.files import read_graph, write_graph
 from drawloom.graph.ir import Graph
+from drawloom.mapping.files import read_mapping, write_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
 from drawloom.program.files import read_program, write_program
@@ -43,7 +43,7 @@ Step = Callable[[str], None]
 
 STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
-PARTS = ("source.graph", "computed.graph", "machine.chip.yaml", "program.prog", "options.json")
+PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, products in tf32"}
 
@@ -79,7 +79,7 @@ class Build:
         source: the graph as it was read.
         graph: the graph after ``simplify`` and ``precision``: what is computed.
         chip: the machine.
-        mapping: where and when each node runs; None in a build read from a file.
+        mapping: which tile does what, from which buffers, and where values lie.
         program: what the chip loads.
         options: how it was compiled.
     """
@@ -87,7 +87,7 @@ class Build:
     source: Graph
     graph: Graph
     chip: Chip
-    mapping: ChipMapping | None
+    mapping: ChipMapping
     program: Program
     options: Options
     _traces: dict[str, Trace] = field(default_factory=dict[str, "Trace"], repr=False)
@@ -117,15 +117,15 @@ class Build:
 
     def write_page(self, path: str | Path, profile: str | None = None) -> None:
         """Write the page of a run: one HTML file that needs no network."""
-        _report("write_page")(path, self.time(profile), self.graph)
+        _report("write_page")(self.time(profile), path, self.graph)
 
     def write_trace(self, path: str | Path, profile: str | None = None) -> None:
-        """Write a trace file for Perfetto; gzipped if its name ends in ``.gz``."""
-        _report("write_trace")(path, self.time(profile))
+        """Write the trace: ``.json`` or ``.json.gz`` for Perfetto, ``.trace`` to read back."""
+        _report("write_trace")(self.time(profile), path)
 
     def report(self, folder: str | Path, profile: str | None = None) -> tuple[Path, ...]:
         """Write page, trace file and figures into a folder; return their paths."""
-        return _report("write_report")(folder, self.time(profile), self.graph)
+        return _report("write_report")(self.time(profile), folder, self.graph)
 
     def save(self, path: str | Path) -> None:
         """Write the build to a ``.build`` file, which ``load`` reads.
@@ -137,14 +137,14 @@ class Build:
             place = Path(folder)
             write_graph(self.source, place / "source.graph")
             write_graph(self.graph, place / "computed.graph")
+            write_mapping(self.mapping, place / "mapping.map")
             write_program(self.program, place / "program.prog")
-            (place / "machine.chip.yaml").write_text(chip_text(self.chip), encoding="utf-8")
             (place / "options.json").write_text(json.dumps(asdict(self.options)))
             write_whole(path, _zipped(place))
 
     @staticmethod
     def load(path: str | Path) -> Build:
-        """Return the build in a ``.build`` file; its mapping is None.
+        """Return the build in a ``.build`` file.
 
         Raises:
             InputError: the file cannot be read (``files.read``) or is no build (``build.file``).
@@ -154,11 +154,12 @@ class Build:
             place = Path(folder)
             _unzip(raw, place, str(path))
             given = json.loads((place / "options.json").read_text())
+            mapping = read_mapping(place / "mapping.map")
             return Build(
                 source=read_graph(place / "source.graph"),
                 graph=read_graph(place / "computed.graph"),
-                chip=load_chip(place / "machine.chip.yaml"),
-                mapping=None,
+                chip=mapping.chip,
+                mapping=mapping,
                 program=read_program(place / "program.prog"),
                 options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
             )
@@ -205,7 +206,7 @@ def compile(
     tell("map")
     mapped = map_graph(graph, machine, options)
     tell("assemble")
-    program = assemble(mapped, options)
+    program = assemble(mapped)
     return Build(source, graph, machine, mapped, program, options)
 
 
@@ -235,18 +236,18 @@ def to_precision(graph: Graph, options: Options) -> Graph:
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
-    """Graph and chip to mapping."""
+    """Graph and chip to mapping, with the precision among its notes."""
     from drawloom.mapping import plan
 
-    return plan.map_graph(graph, chip, options.mapping)
+    mapping = plan.map_graph(graph, chip, options.mapping)
+    return replace(mapping, notes={**mapping.notes, "precision": PRECISIONS[options.precision]})
 
 
-def assemble(mapping: ChipMapping, options: Options) -> Program:
-    """Mapping to program, with the precision among its notes."""
+def assemble(mapping: ChipMapping) -> Program:
+    """Mapping to program."""
     from drawloom.program import assemble as room
 
-    program = room.assemble(mapping)
-    return replace(program, notes={**program.notes, "precision": PRECISIONS[options.precision]})
+    return room.assemble(mapping)
 
 
 def _check_profile(chip: Chip, profile: str) -> None:

@@ -23,7 +23,7 @@ app.add_typer(chips, name="chips")
 
 Model = Annotated[
     Path,
-    typer.Argument(help="A model (.onnx, .graph), a program (.prog, .prog.txt) or a .build."),
+    typer.Argument(help="A model (.onnx, .graph) or a later stage: .map .prog .prog.txt .build."),
 ]
 ChipName = Annotated[
     str | None,
@@ -43,7 +43,10 @@ Fuse = Annotated[bool, typer.Option(help="Fuse elementwise work into its produce
 Multicast = Annotated[bool, typer.Option(help="Let tiles share loads over the NoC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Artefact = Annotated[
-    Path, typer.Argument(help="Any stage's file: .onnx .graph .map .prog .prog.txt .chip.yaml.")
+    Path,
+    typer.Argument(
+        help="Any stage's file: .onnx .graph .map .prog .prog.txt .build .trace .chip.yaml."
+    ),
 ]
 
 
@@ -116,7 +119,7 @@ def compile(
     output: Annotated[
         list[Path],
         typer.Option(
-            "--output", "-o", help="Where to write: .prog, .prog.txt, .graph or .build. Repeatable."
+            "--output", "-o", help="Where to write: .prog .prog.txt .map .graph .build. Repeatable."
         ),
     ],
     chip: ChipName = None,
@@ -147,7 +150,8 @@ def time(
     profile: ProfileName = None,
     page: Annotated[Path | None, typer.Option(help="Write the page of the run (.html).")] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="Write a trace for Perfetto (.json or .json.gz).")
+        Path | None,
+        typer.Option(help="Write the trace: .json or .json.gz for Perfetto, or .trace."),
     ] = None,
     layers: Annotated[int, typer.Option(help="How many layers to list.", min=0)] = 10,
     dim: Dims = None,
@@ -166,9 +170,9 @@ def time(
         progress.step("report")
         figures = report.figures(timed, work.graph)
         if page is not None:
-            report.write_page(page, timed, work.graph)
+            report.write_page(timed, page, work.graph)
         if trace is not None:
-            report.write_trace(trace, timed)
+            report.write_trace(timed, trace)
     if as_json:
         screen.show_json(report.record(figures))
     else:

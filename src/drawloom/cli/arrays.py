@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -35,8 +35,7 @@ def read_arrays(path: Path) -> Arrays:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array without a name")
-            items: Any = archive.items()
-            arrays: Arrays = dict(items)
+            arrays: Arrays = dict(cast("Any", archive).items())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError("run.inputs", f"cannot read '{path}': {reason}") from None

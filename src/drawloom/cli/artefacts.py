@@ -13,9 +13,12 @@ from drawloom.chip.text import show as chip_rows
 from drawloom.cli.screen import facts, show, show_json
 from drawloom.cli.work import parse_dims, stage_of
 from drawloom.errors import Fault, InputError
+from drawloom.flow import Build
 from drawloom.graph.files import read_graph
 from drawloom.graph.ir import Graph
-from drawloom.report.describe import chip_facts, graph_facts, program_facts
+from drawloom.mapping.files import read_mapping
+from drawloom.program.files import read_program
+from drawloom.report.describe import chip_facts, graph_facts, mapping_facts, program_facts
 
 Dims = tuple[str, ...]
 
@@ -76,7 +79,6 @@ def _graph_record(graph: Graph) -> dict[str, object]:
 
 
 def _program(path: Path, _: Dims, as_json: bool) -> None:
-    from drawloom.program.files import read_program
     from drawloom.program.text import text
 
     program = read_program(path)
@@ -103,6 +105,49 @@ def _program(path: Path, _: Dims, as_json: bool) -> None:
     )
 
 
+def _mapping(path: Path, _: Dims, as_json: bool) -> None:
+    from drawloom.mapping.text import mapping_text
+
+    mapping = read_mapping(path)
+    if not as_json:
+        show(facts(mapping.graph.name, mapping_facts(mapping)), "")
+        print(mapping_text(mapping), end="")
+        return
+    show_json(
+        {
+            "graph": mapping.graph.name,
+            "chip": mapping.chip.name,
+            "notes": dict(mapping.notes),
+            "dram_bytes": mapping.dram_bytes,
+            "pieces": [
+                {"piece": piece.name, "kind": type(piece).__name__, "nodes": list(piece.nodes)}
+                for piece in mapping.pieces
+            ],
+        }
+    )
+
+
+def _build(path: Path, _: Dims, as_json: bool) -> None:
+    build = Build.load(path)
+    if as_json:
+        _show_graph(build.graph, as_json)
+        return
+    lines = graph_facts(build.graph) | program_facts(build.program)
+    lines["pieces"] = mapping_facts(build.mapping)["pieces"]
+    show(facts(build.program.name, lines))
+
+
+def _trace(path: Path, _: Dims, as_json: bool) -> None:
+    from drawloom import report
+    from drawloom.timing.files import read_trace
+
+    figures = report.figures(read_trace(path))
+    if as_json:
+        show_json(report.record(figures))
+    else:
+        show(report.summary(figures))
+
+
 def _chip(path: Path, _: Dims, as_json: bool) -> None:
     show_chip(str(path), as_json=as_json)
 
@@ -110,8 +155,11 @@ def _chip(path: Path, _: Dims, as_json: bool) -> None:
 READERS: dict[str, Callable[[Path, Dims, bool], None]] = {
     ".onnx": _model,
     ".graph": _graph,
+    ".map": _mapping,
     ".prog": _program,
     ".prog.txt": _program,
+    ".build": _build,
+    ".trace": _trace,
     ".chip.yaml": _chip,
     ".chip.yml": _chip,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -12,35 +12,42 @@ from drawloom.cli.arrays import described
 from drawloom.cli.screen import facts, show, show_json
 from drawloom.cli.work import Work, stage_of
 from drawloom.errors import Fault, InputError
-from drawloom.flow import Build
 from drawloom.graph.files import write_graph
+from drawloom.mapping.files import write_mapping
+from drawloom.program.files import write_program
 from drawloom.program.program import Program
+
+T = TypeVar("T")
 
 
 def _write_program(work: Work, path: Path) -> None:
-    from drawloom.program.files import write_program
-
     write_program(work.program, path)
 
 
+def _write_mapping(work: Work, path: Path) -> None:
+    write_mapping(_stage(work.mapping, path), path)
+
+
 def _write_graph(work: Work, path: Path) -> None:
-    write_graph(_build(work, path).graph, path)
+    write_graph(_stage(work.graph, path), path)
 
 
 def _write_build(work: Work, path: Path) -> None:
-    _build(work, path).save(path)
+    _stage(work.build, path).save(path)
 
 
-def _build(work: Work, path: Path) -> Build:
-    if work.build is None:
-        fault = Fault(str(path), "", "only of a model; a program can be written as .prog .prog.txt")
-        raise InputError("cli.file", "a program has no earlier stages", [fault])
-    return work.build
+def _stage(stage: T | None, path: Path) -> T:
+    """Return a stage, or refuse to make an earlier one out of a later one."""
+    if stage is None:
+        fault = Fault(str(path), "", "a later stage than the file that was given")
+        raise InputError("cli.file", "an earlier stage cannot be made from a later one", [fault])
+    return stage
 
 
 WRITERS: dict[str, Callable[[Work, Path], None]] = {
     ".prog": _write_program,
     ".prog.txt": _write_program,
+    ".map": _write_mapping,
     ".graph": _write_graph,
     ".build": _write_build,
 }
@@ -84,6 +91,8 @@ def show_outputs(
     work: Work, outputs: Mapping[str, NDArray[Any]], path: Path | None, *, as_json: bool
 ) -> None:
     """Say what came out of a run."""
+    from drawloom.report.figures import stated
+
     program = work.program
     records = described(outputs)
     if as_json:
@@ -93,7 +102,7 @@ def show_outputs(
     lines = {name: _output(record) for name, record in records.items()}
     if path is not None:
         lines["wrote"] = str(path)
-    notes = ", ".join(f"{k} {v}" for k, v in program.notes.items() if k != "chip")
+    notes = ", ".join(f"{name} {value}" for name, value in stated(program).items())
     show(facts(f"{program.name} on {work.chip.name}, {notes}", lines))
 
 

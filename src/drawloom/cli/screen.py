@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 PATIENCE_S = 1.0
+WIDE = 200
 
 
 def show(*parts: RenderableType) -> None:
     """Print what a person reads."""
     from rich.console import Console
 
+    # What goes into a file or pipe is not wrapped to some terminal's width.
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
     for part in parts:
         console.print(part)
 

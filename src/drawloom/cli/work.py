@@ -1,26 +1,27 @@
-"""A file that can be run and timed: a model that is compiled first, or a program."""
+"""A file that can be run and timed: a model that is compiled first, or a later stage of one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from drawloom import flow
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.cli.screen import Progress
 from drawloom.errors import Fault, InputError, nearest
-from drawloom.flow import Build, compile
+from drawloom.flow import Build
 from drawloom.graph.ir import Graph
+from drawloom.mapping.files import read_mapping
+from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
+from drawloom.program.files import read_program
 from drawloom.program.program import Program
 from drawloom.timing import Trace
-
-MODELS = (".onnx", ".graph")
-PROGRAMS = (".prog", ".prog.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,13 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """A program with its chip; ``build`` and ``graph`` where it came from a model."""
+    """A program with its chip, and the earlier stages as far as they are known."""
 
     program: Program
     chip: Chip
     profile: str
     graph: Graph | None = None
+    mapping: ChipMapping | None = None
     build: Build | None = None
 
     def run(
@@ -62,31 +64,17 @@ class Work:
 
 
 def open_work(path: Path, choices: Choices, progress: Progress) -> Work:
-    """Read a file and, if it is a model, compile it.
+    """Read a file and bring it to a program.
 
     Raises:
         InputError: the file is not what it should be, or a choice does not suit it.
         DoesNotFit: the model does not fit the chip.
     """
-    kind = stage_of(path)
-    if kind in PROGRAMS:
-        return _program(path, choices)
-    if kind == ".build":
-        _refuse_model_choices(path, choices)
-        return _built(Build.load(path), choices)
-    if kind not in MODELS:
-        fault = Fault(str(path), f"'{kind or path.name}'", " ".join((*MODELS, *PROGRAMS, ".build")))
+    stage = stage_of(path)
+    if stage not in OPENERS:
+        fault = Fault(str(path), f"'{stage}'", " ".join(OPENERS))
         raise InputError("cli.file", "this is no file that can be run", [fault])
-    build = compile(
-        path,
-        choices.chip or "tx81",
-        dims=parse_dims(choices.dims),
-        precision=choices.precision or "f16",
-        profile=choices.profile or "lean",
-        mapping=choices.mapping,
-        step=progress.step,
-    )
-    return _built(build, choices)
+    return OPENERS[stage](path, choices, progress)
 
 
 def stage_of(path: Path) -> str:
@@ -116,28 +104,71 @@ def parse_dims(words: tuple[str, ...]) -> dict[str, int]:
     return dims
 
 
+def _model(path: Path, choices: Choices, progress: Progress) -> Work:
+    build = flow.compile(
+        path,
+        choices.chip or "tx81",
+        dims=parse_dims(choices.dims),
+        precision=choices.precision or "f16",
+        profile=choices.profile or "lean",
+        mapping=choices.mapping,
+        step=progress.step,
+    )
+    return _built(build, choices)
+
+
+def _build(path: Path, choices: Choices, _: Progress) -> Work:
+    _refuse(path, choices, chip=choices.chip is not None)
+    return _built(Build.load(path), choices)
+
+
 def _built(build: Build, choices: Choices) -> Work:
-    profile = choices.profile or build.options.profile
-    return Work(build.program, build.chip, profile, build.graph, build)
+    profile = _profile(build.chip, choices.profile or build.options.profile)
+    return Work(build.program, build.chip, profile, build.graph, build.mapping, build)
 
 
-def _program(path: Path, choices: Choices) -> Work:
-    from drawloom.program.files import read_program
+def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
+    _refuse(path, choices, chip=choices.chip is not None)
+    mapping = read_mapping(path)
+    progress.step("assemble")
+    profile = _profile(mapping.chip, choices.profile)
+    return Work(flow.assemble(mapping), mapping.chip, profile, mapping=mapping)
 
-    _refuse_model_choices(path, choices)
+
+def _program(path: Path, choices: Choices, _: Progress) -> Work:
+    _refuse(path, choices)
     program = read_program(path)
     chip = load_chip(choices.chip or program.chip)
-    profile = choices.profile or next(iter(chip.profiles))
+    return Work(program, chip, _profile(chip, choices.profile))
+
+
+OPENERS: dict[str, Callable[[Path, Choices, Progress], Work]] = {
+    ".onnx": _model,
+    ".graph": _model,
+    ".map": _mapping,
+    ".prog": _program,
+    ".prog.txt": _program,
+    ".build": _build,
+}
+
+
+def _profile(chip: Chip, asked: str | None) -> str:
+    """Return the profile asked for, or the chip's first."""
+    profile = asked or next(iter(chip.profiles))
     if profile not in chip.profiles:
         fault = Fault("--profile", f"'{profile}'", nearest(profile, chip.profiles))
         raise InputError("cli.option", f"chip '{chip.name}' has no such profile", [fault])
-    return Work(program, chip, profile)
+    return profile
 
 
-def _refuse_model_choices(path: Path, choices: Choices) -> None:
-    """A program is compiled already: say so rather than pass over what was asked."""
-    given = {"--dim": bool(choices.dims), "--precision": choices.precision is not None}
-    given["--fuse, --multicast"] = choices.mapping != MapOptions()
+def _refuse(path: Path, choices: Choices, *, chip: bool = False) -> None:
+    """What is settled already cannot be chosen: say so rather than pass over it."""
+    given = {
+        "--chip": chip,
+        "--dim": bool(choices.dims),
+        "--precision": choices.precision is not None,
+        "--no-fuse, --no-multicast": choices.mapping != MapOptions(),
+    }
     faults = [Fault(flag, "", "only for a model") for flag, is_given in given.items() if is_given]
     if faults:
         raise InputError("cli.option", f"'{path}' is compiled already", faults)

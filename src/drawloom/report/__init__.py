@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from drawloom.errors import Fault, InputError
 from drawloom.files import write_whole
 from drawloom.graph.ir import Graph
 from drawloom.report.bounds import Floor, floor, program_floor
 from drawloom.report.figures import Figures, figures
 from drawloom.report.notebook import build_html
 from drawloom.report.page import page
-from drawloom.report.perfetto import write_trace
+from drawloom.report.perfetto import write_perfetto
 from drawloom.report.record import record
 from drawloom.report.summary import summary
-from drawloom.timing import Trace
+from drawloom.timing import Trace, files
 
 __all__ = [
     "Figures",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-def write_page(path: str | Path, trace: Trace, graph: Graph | None = None) -> None:
+def write_page(trace: Trace, path: str | Path, graph: Graph | None = None) -> None:
     """Write the page of a run; with the model's graph, bounds are those of the model.
 
     Raises:
@@ -41,15 +42,32 @@ def write_page(path: str | Path, trace: Trace, graph: Graph | None = None) -> No
     write_whole(path, page(trace, graph).encode())
 
 
+def write_trace(trace: Trace, path: str | Path) -> None:
+    """Write a trace: ``.json`` or ``.json.gz`` for Perfetto, ``.trace`` to be read back.
+
+    Raises:
+        InputError: another ending (``report.trace``), or the file cannot be written
+            (``files.write``).
+    """
+    name = Path(path).name
+    if name.endswith(".trace"):
+        files.write_trace(trace, path)
+    elif name.endswith((".json", ".json.gz")):
+        write_perfetto(trace, path)
+    else:
+        fault = Fault(name, "", "a name that ends in .json, .json.gz or .trace")
+        raise InputError("report.trace", f"'{path}' does not say in which form", [fault])
+
+
 def write_report(
-    folder: str | Path, trace: Trace, graph: Graph | None = None
+    trace: Trace, folder: str | Path, graph: Graph | None = None
 ) -> tuple[Path, Path, Path]:
     """Write page.html, trace.json.gz and figures.json into a folder, made where it is missing."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     paths = place / "page.html", place / "trace.json.gz", place / "figures.json"
-    write_page(paths[0], trace, graph)
-    write_trace(paths[1], trace)
+    write_page(trace, paths[0], graph)
+    write_trace(trace, paths[1])
     text = json.dumps(record(figures(trace, graph)), indent=2)
     write_whole(paths[2], text.encode() + b"\n")
     return paths

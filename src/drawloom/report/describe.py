@@ -9,6 +9,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.mapping import Mapping
 from drawloom.program.program import Program
 from drawloom.report.bounds import node_macs
+from drawloom.report.figures import stated
 from drawloom.report.quantities import bytes_text, count_text, rate_text
 
 Facts = dict[str, str]
@@ -59,7 +60,7 @@ def program_facts(program: Program) -> Facts:
         "constants": bytes_text(sum(raw.size for _, raw in program.data)),
         "DRAM": bytes_text(program.dram_bytes),
     }
-    return facts | {name: value for name, value in program.notes.items() if name != "chip"}
+    return facts | stated(program)
 
 
 def mapping_facts(mapping: Mapping) -> Facts:

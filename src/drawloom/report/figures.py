@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from drawloom.chip.model import Range
 from drawloom.graph.ir import Graph
 from drawloom.program.commands import Engine
+from drawloom.program.program import Program
 from drawloom.report.bounds import Floor, floor, program_floor
 from drawloom.report.layers import ByLayer, by_layer
 from drawloom.timing import Trace
@@ -15,7 +16,6 @@ from drawloom.timing.table import ENGINES
 from drawloom.units import PS_PER_S
 
 J_PER_PJ = 1e-12
-NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,9 +35,9 @@ class Figures:
     energy_parts: Mapping[str, Range]  # joules, by engine, and "idle"
 
     @property
-    def precision(self) -> str:
-        """The precision in force."""
-        return self.trace.program.notes.get("precision", NOT_STATED)
+    def notes(self) -> dict[str, str]:
+        """What holds for every figure: the program's notes, such as its precision."""
+        return stated(self.trace.program)
 
     @property
     def latency_ps(self) -> int:
@@ -119,6 +119,11 @@ def figures(trace: Trace, graph: Graph | None = None) -> Figures:
         energy=joules(trace.energy),
         energy_parts={**parts, "idle": joules(trace.idle_energy)},
     )
+
+
+def stated(program: Program) -> dict[str, str]:
+    """Return a program's notes but the chip's name, which stands in every title."""
+    return {name: value for name, value in program.notes.items() if name != "chip"}
 
 
 def joules(picojoules: Range) -> Range:

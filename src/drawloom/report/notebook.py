@@ -69,7 +69,7 @@ def program_html(program: Program) -> str:
 
 def _figures(shown: Figures) -> str:
     trace = shown.trace
-    notes = ", ".join(f"{name} {value}" for name, value in trace.program.notes.items())
+    notes = ", ".join(f"{name} {value}" for name, value in shown.notes.items())
     title = f"{trace.program.name} on {trace.chip.name}"
     return _table(title, headline(shown)) + _note(escape(f"profile {trace.profile}, {notes}"))
 

@@ -70,7 +70,7 @@ def _asset(name: str) -> str:
 
 
 def _pills(shown: Figures) -> str:
-    pairs = [*shown.trace.program.notes.items(), ("profile", shown.trace.profile)]
+    pairs = [*shown.notes.items(), ("profile", shown.trace.profile)]
     return "".join(
         f"<li><span>{escape(name)}</span><b>{escape(value)}</b></li>" for name, value in pairs
     )

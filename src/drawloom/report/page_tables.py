@@ -179,7 +179,7 @@ def traffic_note(shown: Figures) -> str:
     cycles = shown.on_chip_ps / shown.trace.chip.period
     used = share_text(carried / (rate * cycles)) if cycles else "0 %"
     return (
-        f"<p>{shown.trace.n_sends:,} tile-to-tile messages. The fullest link, "
+        f"<p>Tile-to-tile messages: {shown.trace.n_sends:,}. The fullest link, "
         f"{escape(name.replace('->', ' → '))}, carried {escape(bytes_text(carried))}: {used} of "
         f"what it can in that time.</p>"
     )

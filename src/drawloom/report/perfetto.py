@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from drawloom.files import write_whole
 from drawloom.program.commands import Engine
+from drawloom.program.text import command_text
 from drawloom.report.captions import caption
 from drawloom.timing import Trace
 from drawloom.timing.table import ENGINES
@@ -29,8 +30,8 @@ N_SAMPLES = 1000  # of each counter
 Ints = NDArray[np.int64]
 
 
-def write_trace(path: str | Path, trace: Trace) -> None:
-    """Write a trace file; gzipped if its name ends in ``.gz``.
+def write_perfetto(trace: Trace, path: str | Path) -> None:
+    """Write a trace for Perfetto; gzipped if the file's name ends in ``.gz``.
 
     Raises:
         InputError: the file cannot be written (``files.write``).
@@ -43,7 +44,7 @@ def trace_json(trace: Trace) -> Iterator[str]:
     """Yield the text of the trace file, piece by piece."""
     program = trace.program
     facts = {
-        "model": program.name,
+        "program": program.name,
         "chip": trace.chip.name,
         "profile": trace.profile,
         **program.notes,
@@ -95,7 +96,7 @@ def _heads(trace: Trace) -> list[str]:
     for row, command in enumerate(table.commands):
         at = int(table.origin[row])
         origin = trace.program.origins[at] if 0 <= at < len(trace.program.origins) else None
-        args: dict[str, object] = {"command": row, "bytes": int(table.bytes[row])}
+        args: dict[str, object] = {"text": command_text(command), "bytes": int(table.bytes[row])}
         args["energy_pj"] = int(table.energy_fj[row, 1]) / 1000
         if origin is not None:
             args |= {"layer": origin.layer, "node": origin.node, "piece": origin.piece}

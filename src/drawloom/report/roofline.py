@@ -15,7 +15,8 @@ from drawloom.units import PS_PER_S
 
 WIDE, HIGH = 680, 520
 LEFT, RIGHT, TOP, BOTTOM = 86, 16, 20, 52
-NAMED = 4  # layers whose names stand beside their points
+NAMED = 5  # layers whose names stand beside their points
+LETTER = 7.5  # width of one, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _roofs(x: LogAxis, y: LogAxis, peak: float, read: int, combined: int, fmt: s
     label = f"DRAM read {rate_text(read, 'B/s')}"
     more = f", both ways {rate_text(combined, 'B/s')}" if combined != read else ""
     parts.append(
-        tag("text", escape(label + more), transform=turned, dy=18, text_anchor="middle",
+        tag("text", escape(label + more), transform=turned, dy=-20, text_anchor="middle",
             class_="halo")
     )  # fmt: skip
     return "".join(parts)
@@ -126,19 +127,20 @@ def _dot(figures: Figures, number: int, point: _Point, x: LogAxis, y: LogAxis) -
 def _names(figures: Figures, points: dict[int, _Point], x: LogAxis, y: LogAxis) -> str:
     """Name the longest layers beside their points, none over another."""
     layers = figures.layers.layers
-    longest = sorted(points, key=lambda number: -layers[number].share_ps)[: 3 * NAMED]
-    taken: list[tuple[float, float]] = []
+    taken: list[float] = []
     parts: list[str] = []
-    for number in longest:
+    for number in sorted(points, key=lambda number: -layers[number].share_ps):
         at = x.at(points[number].intensity), y.at(points[number].rate)
-        if len(taken) < NAMED and all(abs(at[1] - other[1]) > 16 for other in taken):
-            taken.append(at)
-            side = -1 if at[0] > (LEFT + WIDE) / 2 else 1
-            radius = 8 + 14 * sqrt(layers[number].share_ps / max(figures.on_chip_ps, 1))
-            parts.append(
-                text(short(layers[number].name), at[0] + side * radius, at[1] + 4,
-                     text_anchor="start" if side > 0 else "end", class_="halo soft")
-            )  # fmt: skip
+        if len(taken) == NAMED or any(abs(at[1] - other) < 16 for other in taken):
+            continue
+        taken.append(at[1])
+        name = short(layers[number].name)
+        radius = 9 + 14 * sqrt(layers[number].share_ps / max(figures.on_chip_ps, 1))
+        side = 1 if at[0] + radius + LETTER * len(name) < x.stop else -1
+        anchor = "start" if side > 0 else "end"
+        parts.append(
+            text(name, at[0] + side * radius, at[1] + 5, text_anchor=anchor, class_="halo soft")
+        )
     return "".join(parts)
 
 
@@ -147,7 +149,8 @@ def _star(point: _Point, x: LogAxis, y: LogAxis) -> str:
     path = "M0-11L2.9-3.4L11-3.4L4.4 1.6L6.8 9.3L0 4.6L-6.8 9.3L-4.4 1.6L-11-3.4L-2.9-3.4Z"
     star = tag("path", d=path, fill="var(--bound)", stroke="var(--card)", stroke_width=1.5)
     label = text(
-        f"whole run {rate_text(point.rate, 'OP/s')}", 14, 18, class_="halo", font_weight=600,
+        f"whole run {rate_text(point.rate, 'OP/s')}", -12, 20, class_="halo", font_weight=600,
+        text_anchor="end",
     )  # fmt: skip
     return tag("g", star + label, transform=at)
 

@@ -45,7 +45,7 @@ def _title(figures: Figures) -> Text:
     text = Text(trace.program.name, style="bold")
     text.append(f" on {trace.chip.name}", style="bold")
     text.append(f"  {trace.chip.title}", style="dim")
-    for name, value in trace.program.notes.items():
+    for name, value in figures.notes.items():
         text.append(f"\n{name} {value}")
     text.append(f"\nprofile {profile_note(trace.chip, trace.profile)}")
     return text
@@ -79,7 +79,7 @@ def headline(figures: Figures) -> list[Line]:
         (
             "NoC",
             bytes_text(trace.noc_byte_hops),
-            f"bytes × links, in {trace.n_sends:,} tile-to-tile messages",
+            f"bytes × links; tile-to-tile messages: {trace.n_sends:,}",
         ),
         ("energy", energy_text(figures.energy.default), _between(figures.energy, energy_text)),
         (
