@@ -88,7 +88,6 @@ class _Reader:
         self.contents: dict[int, Array] = {}
         self.notes: dict[str, str] = {}
         self.once: dict[str, int] = {}
-        self.nodes = {node.name for node in graph.nodes}
 
     def mapping(self) -> ChipMapping:
         """Return what was read."""
@@ -213,9 +212,6 @@ class _Reader:
             else:
                 self._try(field_line, lambda it: self._field(kind, it, given))
         self._bodies(kind, inside, given)
-        unknown = [n for n in given.get("nodes", ()) if n not in self.nodes]
-        if unknown:
-            raise Bad(unknown[0], f"no such node in the graph; {nearest(unknown[0], self.nodes)}")
         if len(self.faults) == before:
             self.pieces.append(made(kind, given))
 
