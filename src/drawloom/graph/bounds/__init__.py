@@ -9,10 +9,11 @@ kind below computes some x' with |x' - x| <= e, element by element:
   (|fl(y) - y| <= u |y| + t, u = 2^-11 for f16, 2^-8 for bf16, 2^-24 for f32,
   t half the smallest subnormal; f32 and bf16 may flush subnormals to zero);
 * sums of products, and sums, accumulate in float32 in any order: n terms lie
-  within gamma_n = n u / (1 - n u) of the sum of their magnitudes;
+  within gamma_n = n u / (1 - n u) of the sum of their magnitudes; a float32
+  product may itself be made of products of shorter numbers (``product_error``);
 * steps inside norms, softmax and reductions compute in float32; steps inside
   activations, and a product before its bias is added, may round to the
-  tensor's own format;
+  tensor's own format, its subnormals included;
 * exp, log, sin, tanh, sigmoid and their like are within ``function_ulps`` units in
   the last place of float32 of the true value, quotients and roots within
   ``divide_ulps``, erf within ``erf_error`` (``Machine``).

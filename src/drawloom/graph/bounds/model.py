@@ -18,6 +18,13 @@ from drawloom.graph.rounding import LARGEST, TINIEST_ERROR, UNIT_ROUNDOFF, Wide,
 # The bounds' own arithmetic is float64: every roundoff is stated this much larger
 # than it is, which pays for it (2**-24 * 2**-20 is 2**9 float64 roundings).
 _MARGIN = 1.0 + 2.0**-20
+SPLIT = 3.0 * 2.0**-22
+"""Relative error of a float32 product made of three products of 11-bit halves.
+
+x = h + l with h = x rounded to 11 bits, so |l| <= 2^-11 |x|; l is rounded to 11 bits too, which
+loses at most 2^-22 |x|. Of (h + l)(h' + l') the machine leaves out l l', at most 2^-22 |x x'|, and
+loses as much again in h l' and in l h'.
+"""
 FLUSHED = 2.0**-126
 """Smallest normal float32: what is smaller may be flushed to zero."""
 
@@ -31,11 +38,14 @@ class Machine:
             units in the last place of float32.
         divide_ulps: error of quotients, roots and reciprocals, likewise.
         erf_error: absolute error of erf (a polynomial in float32).
+        product_error: relative error of a product of two float32 numbers in a
+            matrix product, beside its rounding; 0 where the engine multiplies float32.
     """
 
     function_ulps: float = 4.0
     divide_ulps: float = 1.0
     erf_error: float = 2.0**-18
+    product_error: float = SPLIT
 
     def inner(self, dtype: DType) -> float:
         """Return the unit roundoff inside a node: float32's, or float64's for f64."""
@@ -44,6 +54,20 @@ class Machine:
     def own(self, dtype: DType) -> float:
         """Return the unit roundoff of a step that may round to the tensor's own format."""
         return max(self.inner(dtype), UNIT_ROUNDOFF.get(dtype, 0.0) * _MARGIN)
+
+    def grain(self, dtype: DType) -> float:
+        """Return the absolute error of a step that may round to the format's subnormals."""
+        return FLUSHED if dtype is not DType.F16 else TINIEST_ERROR[dtype]
+
+    def products(self, n: int, dtype: DType) -> float:
+        """Return the relative error of each of ``n`` products and its share of their sum.
+
+        Each product rounds once and then as often as it is added; where float32 is split in
+        three, each of a few partial sums is added to twice more.
+        """
+        if dtype is not DType.F32 or not self.product_error:
+            return gamma(n + 1, self.inner(dtype))
+        return gamma(n + 3, self.inner(dtype)) + self.product_error * _MARGIN
 
     def function(self, dtype: DType) -> float:
         """Return the relative error of a transcendental function."""
@@ -140,6 +164,11 @@ class Case:
     def own(self) -> float:
         """Unit roundoff of a step in the tensor's own format."""
         return self.machine.own(self.dtype)
+
+    @property
+    def grain(self) -> float:
+        """Absolute error of a step in the tensor's own format."""
+        return self.machine.grain(self.dtype)
 
     @property
     def function(self) -> float:

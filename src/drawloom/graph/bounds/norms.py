@@ -133,8 +133,9 @@ def _per_channel(b: Bounded, rank: int) -> Bounded:
 def _affine(case: Case, normal: Bounded) -> Errors:
     """Bound normal * scale + bias, one of each for each channel."""
     rank = normal.value.ndim
-    result = multiply(normal, _per_channel(case.get(1), rank), case.own)
-    return (case.rounded(add(result, _per_channel(case.get(2), rank), case.own).error),)
+    scale = _per_channel(case.get(1), rank)
+    result = add(multiply(normal, scale, case.own), _per_channel(case.get(2), rank), case.own)
+    return (case.rounded(result.error + case.grain * (2.0 + scale.size)),)
 
 
 def instance(case: Case) -> Errors:
@@ -199,7 +200,7 @@ def attention(case: Case) -> Errors:
         one = (n, slice(head, head + 1))
         weights = _weights(case, _part(q, own), _part(k, one), Bounded(bias[own], doubt[own]))
         values = _part(v, one)
-        g = gamma(values.value.shape[-2] + 1, case.u)
+        g = case.machine.products(values.value.shape[-2], case.dtype)
         error[own] = product(np.matmul, weights, values, g)
     return (case.rounded(error),)
 
@@ -216,15 +217,21 @@ def _part(b: Bounded, where: tuple[int, slice]) -> Bounded:
     return Bounded(wide(b.value[where]), b.error[where])
 
 
+def _scaling_grain(case: Case, q: Bounded, k: Bounded, scale: float) -> Wide:
+    """Return what rounding q and k to subnormals, once scaled, moves their products by."""
+    rows = q.size.sum(axis=-1)[..., :, None] + k.size.sum(axis=-1)[..., None, :]
+    return case.grain * max(1.0, abs(scale)) * rows
+
+
 def _weights(case: Case, q: Bounded, k: Bounded, bias: Bounded) -> Bounded:
     """Return the bounded attention weights of one key head."""
     turned = Bounded(np.swapaxes(k.value, -1, -2), np.swapaxes(k.error, -1, -2))
     features = q.value.shape[-1]
-    g = gamma(features + 4, case.u) + 3.0 * (case.own - case.u)
+    g = case.machine.products(features + 3, case.dtype) + 3.0 * (case.own - case.u)
     scale = attention_scale(case.node, features)
     scores = Bounded(
         np.matmul(q.value, turned.value) * scale,
-        abs(scale) * product(np.matmul, q, turned, g),
+        abs(scale) * product(np.matmul, q, turned, g) + _scaling_grain(case, q, k, scale),
     )
     scores = Bounded(scores.value, rounded(scores.value, scores.error, case.dtype))
     if cap := case.node.float("softcap"):

@@ -129,7 +129,7 @@ def parametric_relu(case: Case) -> Errors:
     middle = np.minimum(value, 0.0)
     reach = np.maximum(middle - np.minimum(x.low, 0.0), np.minimum(x.high, 0.0) - middle)
     below = multiply(Bounded(middle, reach), slope, 2.0 * case.own).error
-    return (case.rounded(above + below),)
+    return (case.rounded(above + below + np.where(value < 0, case.grain, 0.0)),)
 
 
 RULES: dict[str, Callable[[Case], Errors]] = {

@@ -4,7 +4,8 @@ An activation's error has two parts: how far the function moves while x moves
 within its own error (exact where the function is monotone between known
 turning points), and the roundings of the steps that compute it, as a relative
 part of the result and an absolute part. Steps may round to the tensor's own
-format (unit roundoff u); k is the relative error of a transcendental function.
+format (unit roundoff u, and half a subnormal, the grain, below its normal
+range); k is the relative error of a transcendental function.
 """
 
 from __future__ import annotations
@@ -90,19 +91,35 @@ def _silu_relative(case: Case, size: Wide) -> Array | float:
     return case.function + 3.0 * case.own + inner
 
 
+def _silu_absolute(case: Case, size: Wide) -> Array:
+    """Bound the gate's grain, and alpha x's times the gate's slope (1/4), times x."""
+    return 2.0 * case.grain * size
+
+
+def _mish_absolute(case: Case, size: Wide) -> Array:
+    """Bound the grains of softplus and of its tanh (slope at most 1), times x."""
+    return 2.0 * case.grain * size
+
+
+def _leaky_absolute(case: Case, _size: Wide) -> float:
+    return case.grain
+
+
 def _elu_absolute(scale: Callable[[Node], float]) -> Part:
     """Bound s (exp(x) - 1): the difference cancels, so that exp's error stays absolute."""
-    return lambda case, _size: scale(case.node) * (case.function + 4.0 * case.u)
+    return lambda case, _size: scale(case.node) * (case.function + 4.0 * case.u) + 2.0 * case.grain
 
 
 def _gelu_absolute(case: Case, size: Wide) -> Array:
     """Bound x/2 (1 + gate): the sum cancels, so that the gate's error stays absolute."""
-    return size * (0.5 * case.machine.erf_error + case.function + 8.0 * case.u)
+    steps = 0.5 * case.machine.erf_error + case.function + 8.0 * case.u
+    return size * (steps + case.grain) + 2.0 * case.grain
 
 
 def _hard_gate(case: Case, size: Wide, slope: float, shift: float) -> Array:
     """Return the rounding of slope x + shift, both constants rounded too."""
-    return 3.0 * case.own * (abs(slope) * size + abs(shift))
+    grains = case.grain * (2.0 + size)
+    return 3.0 * case.own * (abs(slope) * size + abs(shift)) + grains
 
 
 def _hard_swish_absolute(case: Case, size: Wide) -> Array:
@@ -251,14 +268,16 @@ RULES: dict[str, Callable[[Case], Errors]] = {
     ),
     "Erf": Activation(_primitive, lambda case, _: case.machine.erf_error),
     "Gelu": Activation(_own(3.0), _gelu_absolute, _gelu_turns),
-    "Silu": Activation(_silu_relative, turns=_silu_turns),
-    "Swish": Activation(_silu_relative, turns=_silu_turns),
+    "Silu": Activation(_silu_relative, _silu_absolute, _silu_turns),
+    "Swish": Activation(_silu_relative, _silu_absolute, _silu_turns),
     "Mish": Activation(
-        lambda case, _: 2.0 * case.function + 4.0 * case.own, turns=_at(-1.1924590946194143)
+        lambda case, _: 2.0 * case.function + 4.0 * case.own,
+        _mish_absolute,
+        _at(-1.1924590946194143),
     ),
     "HardSigmoid": Activation(_nothing, _hard_sigmoid_absolute),
     "HardSwish": Activation(_own(2.0), _hard_swish_absolute, _at(-1.5)),
-    "LeakyRelu": Activation(_own(3.0), turns=_at(0.0)),
+    "LeakyRelu": Activation(_own(3.0), _leaky_absolute, _at(0.0)),
     "Elu": Activation(
         _own(3.0), _elu_absolute(lambda n: abs(n.float("alpha", 1.0))), turns=_at(0.0)
     ),

@@ -32,7 +32,7 @@ Errors = tuple[Wide, ...]
 
 def product_gamma(case: Case, n: int) -> float:
     """Return the relative error of each of ``n`` products and its share of the sum's."""
-    return gamma(n + 1, case.u) if case.dtype.is_float else 0.0
+    return case.machine.products(n, case.dtype) if case.dtype.is_float else 0.0
 
 
 def matmul(case: Case) -> Errors:
