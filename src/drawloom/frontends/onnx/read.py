@@ -82,7 +82,7 @@ def _finish(builder: GraphBuilder, names: Mapping[str, str], outputs: list[str])
     wanted = {value: value for value in builder.inputs}
     for output in outputs:
         value = names[output]
-        if output != value and value in wanted:
+        if wanted.get(value, output) != output:
             value = builder.add("Identity", (value,), name=output)
         wanted[value] = output
     for original, value in names.items():

@@ -120,7 +120,7 @@ class Edit:
         wanted = {v: v for v in self.graph.inputs}
         for output in dict.fromkeys(self.graph.outputs):
             value = self._now[output]
-            if value in wanted and output != value:
+            if wanted.get(value, output) != output:
                 value = builder.add("Identity", (value,), name=output)
                 self._titles[builder.nodes[-1].name] = output
             wanted[value] = output
