@@ -297,3 +297,32 @@ def test_attention_block(dtype: DType, options: MapOptions) -> None:
 
 def test_bfloat_is_what_ml_dtypes_says() -> None:
     assert BF16.numpy == np.dtype(ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize("batch", [16, 31])
+@pytest.mark.parametrize("dtype", [F16, F32])
+def test_values_stay_in_the_scratchpads(batch: int, dtype: DType) -> None:
+    b = GraphBuilder("resident")
+    x = b.input("x", t(dtype, batch, 5, 9, 7))
+    w = [draw(i, t(F32, 70, c, 3, 3)) / np.sqrt(9 * c) for i, c in enumerate((5, 70))]
+    pads = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}
+    y = b.add("Relu", [b.add("Conv", [x, b.constant("w0", w[0].astype(dtype.numpy))], pads)])
+    y = b.add("MaxPool", [y], {"kernel_shape": (2, 2), "strides": (2, 1)})
+    z = b.add("Conv", [y, b.constant("w1", w[1].astype(dtype.numpy))], pads)
+    z = b.add("Add", [b.add("Sigmoid", [z]), y])
+    z = b.add("ReduceMean", [z], {"axes": (2, 3), "keepdims": 1}, output="y")
+    graph = b.finish([z])
+    mapping = map_graph(graph, TX81)
+    held = [s for s in mapping.storages if s.kind == "resident"]
+    assert len(held) == 3
+    check(graph, {"x": draw(9, graph.types["x"])}, slack=16.0)
+
+
+def test_attention_heads_stay_in_the_scratchpads() -> None:
+    b = GraphBuilder("heads")
+    q, k, v = (b.input(n, t(F16, 32, 20, 40)) for n in "qkv")
+    scores = b.add("MatMul", [q, k], {"trans_b": 1})
+    weights = b.add("Softmax", [scores], {"axis": -1})
+    graph = b.finish([b.add("MatMul", [weights, v], output="y")])
+    assert sum(s.kind == "resident" for s in map_graph(graph, TX81).storages) == 2
+    check(graph, {n: draw(i, graph.types[n]) for i, n in enumerate("qkv")}, slack=8.0)

@@ -25,7 +25,29 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
     Raises:
         DoesNotFit: the chip's memory is too small.
     """
-    align = max(chip.dram.align, chip.blocking.align)
+    out, top = pack(needs, max(chip.dram.align, chip.blocking.align))
+    if top > chip.dram.bytes:
+        fixed = sum(n.bytes for n in needs if n.last - n.first >= 1 << 29)
+        raise DoesNotFit(
+            "map.dram",
+            f"the model does not fit the memory of chip '{chip.name}'",
+            Diagnosis(
+                needs=f"{top:,} bytes   weights, inputs and outputs {fixed:,}"
+                " + the rest by lifetime",
+                has=f"{chip.dram.bytes:,} bytes",
+                short=f"{top - chip.dram.bytes:,} bytes",
+                ways_out=(
+                    "a narrower format (--precision f16)",
+                    "a smaller batch",
+                    "a chip with more memory",
+                ),
+            ),
+        )
+    return out, top
+
+
+def pack(needs: list[Need], align: int) -> tuple[dict[str, int], int]:
+    """Return addresses by key from 0, and the bytes used: largest first, lowest free place."""
     placed: list[tuple[int, int, Need]] = []
     out: dict[str, int] = {}
     top = 0
@@ -41,20 +63,4 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
         placed.append((at, at + size, need))
         out[need.key] = at
         top = max(top, at + size)
-    if top > chip.dram.bytes:
-        fixed = sum(n.bytes for n in needs if n.last - n.first >= 1 << 29)
-        raise DoesNotFit(
-            "map.dram",
-            f"the model does not fit the memory of chip '{chip.name}'",
-            Diagnosis(
-                needs=f"{top:,} bytes   weights, inputs and outputs {fixed:,} + the rest by lifetime",
-                has=f"{chip.dram.bytes:,} bytes",
-                short=f"{top - chip.dram.bytes:,} bytes",
-                ways_out=(
-                    "a narrower format (--precision f16)",
-                    "a smaller batch",
-                    "a chip with more memory",
-                ),
-            ),
-        )
     return out, top

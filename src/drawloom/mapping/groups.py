@@ -27,6 +27,7 @@ class Group:
     layout: str
     shape: tuple[int, ...]
     made: set[str] = field(default_factory=set[str])
+    by_batch: bool = False  # tiles share the work by batch alone
 
 
 @dataclass(slots=True)

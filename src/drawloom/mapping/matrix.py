@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from drawloom.graph.ir import Node
@@ -29,6 +30,12 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     values = {v: _loaded(site, body, slot, v, group.layout) for slot, v in body.loads}
     values |= {v: site.made(v, group.layout) for _, v in body.stores}
     a, b, work = _work(node, site, body)
+    work = replace(
+        work,
+        by_batch=group.by_batch,
+        reserved=site.residency.reserved,
+        a_local=a.kind == "resident",
+    )
     chosen = cut(work, chip, node.name, multicast=site.options.multicast)
     buffers = _buffers(site, work, chosen, body)
     return MatrixPiece(
@@ -116,7 +123,7 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
 def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
-    scratch = Scratch(site.chip)
+    scratch = Scratch(site.chip, site.residency.reserved)
     scratch.add("a", size_a, chosen.a_copies)
     scratch.add("b", size_b, chosen.b_copies)
     if work.products > 1:

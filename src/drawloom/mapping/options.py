@@ -12,7 +12,9 @@ class MapOptions:
     Attributes:
         fuse: fuse elementwise work into its producer.
         multicast: let tiles share loads over the NoC.
+        resident: keep values in the scratchpads from piece to piece where tiles work by batch.
     """
 
     fuse: bool = True
     multicast: bool = True
+    resident: bool = True

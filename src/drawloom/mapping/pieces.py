@@ -108,6 +108,7 @@ class StripPiece:
     body: Body
     buffers: Mapping[str, Buffer]
     values: Mapping[str, Storage]
+    by_batch: bool = False  # a tile's share is whole matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class PoolPiece:
     chunk: tuple[int, int]  # output rows, channels
     buffers: Mapping[str, Buffer]
     scale: float | None = None
+    by_batch: bool = False  # a tile's share is whole images
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def place(site: Site) -> Mapping:
     needs: list[Need] = []
     keys: list[Key] = []
     for key, storage in store.made.items():
-        if key in store.alias:
+        if key in store.alias or storage.kind == "resident":
             continue
         used = store.used.get(key)
         constant = storage.kind in ("constant", "input")
@@ -33,6 +33,11 @@ def place(site: Site) -> Mapping:
         keys.append(key)
     placed, total = allocate(needs, site.chip)
     addresses = {keys[int(number)]: address for number, address in placed.items()}
+    addresses |= {
+        key: site.residency.address[key[0]]
+        for key, storage in store.made.items()
+        if storage.kind == "resident"
+    }
     table = {
         storage.address: replace(storage, address=addresses[store.root(key)])
         for key, storage in store.made.items()

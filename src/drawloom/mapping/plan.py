@@ -17,6 +17,7 @@ from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
+from drawloom.mapping.residency import Residency, settle
 from drawloom.mapping.site import Site
 from drawloom.mapping.store import FOREVER, Store
 
@@ -30,11 +31,13 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     options = options or MapOptions()
     legal = legalise(graph)
     plan = group_nodes(legal, Kinds(legal), fuse=options.fuse)
-    site = Site(legal, chip, options, Store(legal, chip.blocking), plan.home)
+    residency = settle(plan, legal, chip) if options.resident else Residency()
+    site = Site(legal, chip, options, Store(legal, chip.blocking), plan.home, residency)
     for value in legal.inputs:
         site.store.value(value, "dense", kind="input")
     readers = _readers(legal)
-    for group in plan.groups:
+    for index, group in enumerate(plan.groups):
+        group.by_batch = index in residency.groups
         _carry_out(site, group, readers)
     for position, name in enumerate(graph.outputs):
         _output(site, position, name)
@@ -58,7 +61,7 @@ def _carry_out(site: Site, group: Group, readers: dict[str, set[str]]) -> None:
         _cpu(site, node)
     elif group.kind == "pool":
         src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
-        site.add(pool.plan(node, site.graph, site.chip, src, dst))
+        site.add(pool.plan(group, site, src, dst))
     else:
         inside = {n.name for n in group.nodes}
         stored = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.graph.ir import Graph, Node
+from drawloom.mapping.groups import Group
 from drawloom.mapping.kinds import window_of
 from drawloom.mapping.pieces import PoolPiece, Window
 from drawloom.mapping.scratch import Scratch
+from drawloom.mapping.site import Site
 from drawloom.mapping.storage import Storage
 from drawloom.units import ceil_div
 
@@ -15,8 +16,10 @@ OPS = {"MaxPool": "max", "AveragePool": "avg", "ReduceMean": "sum", "ReduceSum":
        "ReduceMin": "min"}  # fmt: skip
 
 
-def plan(node: Node, graph: Graph, chip: Chip, src: Storage, dst: Storage) -> PoolPiece:
-    """Return the piece of a pooling or whole-image reduction node."""
+def plan(group: Group, site: Site, src: Storage, dst: Storage) -> PoolPiece:
+    """Return the piece of a pooling or whole-image reduction group."""
+    node, graph, chip = group.nodes[0], site.graph, site.chip
+    room = chip.scratchpad.usable - site.residency.reserved
     window = _window(node, graph) if node.op in ("MaxPool", "AveragePool") else None
     blocked = src.blocked
     block = blocked.block
@@ -25,22 +28,22 @@ def plan(node: Node, graph: Graph, chip: Chip, src: Storage, dst: Storage) -> Po
     # Enough chunks for every tile: fewer rows where images and channel blocks are not enough.
     units = blocked.batch * ceil_div(blocked.channels, width)
     rows = max(1, ceil_div(height, ceil_div(chip.n_tiles, units)))
-    while rows > 1 and _bytes(src, window, rows, width) > chip.scratchpad.usable:
+    while rows > 1 and _bytes(src, window, rows, width) > room:
         rows = ceil_div(rows, 2)
     need = _bytes(src, window, rows, width)
-    if need > chip.scratchpad.usable:
+    if need > room:
         raise DoesNotFit(
             "map.memory",
             f"node '{node.name}' does not fit a tile even one row of windows at a time",
             Diagnosis(
                 f"{need:,} bytes   input rows and results of one channel block, twice",
-                f"{chip.scratchpad.usable:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
-                f"{need - chip.scratchpad.usable:,} bytes",
+                f"{room:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
+                f"{need - room:,} bytes",
                 ("a smaller image", "a chip with a larger scratchpad (extends: ...)"),
             ),
         )
     source, result = _sizes(src, window, rows, width)
-    scratch = Scratch(chip)
+    scratch = Scratch(chip, site.residency.reserved)
     scratch.add("src", source, 2)
     scratch.add("dst", result, 2)
     scale = float(blocked.rows) if node.op == "ReduceMean" else None
@@ -58,6 +61,7 @@ def plan(node: Node, graph: Graph, chip: Chip, src: Storage, dst: Storage) -> Po
         (rows, width),
         scratch.buffers,
         scale,
+        group.by_batch,
     )
 
 

@@ -10,11 +10,11 @@ from drawloom.units import align_up
 class Scratch:
     """Hands out aligned scratchpad areas of a tile."""
 
-    def __init__(self, chip: Chip) -> None:
-        """Start at the lowest usable address."""
+    def __init__(self, chip: Chip, reserved: int = 0) -> None:
+        """Start at the lowest usable address; the top ``reserved`` bytes belong to others."""
         self.chip = chip
         self.at = chip.scratchpad.reserve_low
-        self.end = chip.scratchpad.bytes - chip.scratchpad.reserve_high
+        self.end = chip.scratchpad.bytes - chip.scratchpad.reserve_high - reserved
         self.buffers: dict[str, Buffer] = {}
 
     def add(self, name: str, size: int, copies: int = 1) -> None:

@@ -15,6 +15,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.affine import copy_runs
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
+from drawloom.mapping.residency import Residency
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.store import Store
 
@@ -31,6 +32,7 @@ class Site:
     options: MapOptions
     store: Store
     home: dict[str, str]  # value -> the layout it is first stored in
+    residency: Residency
     pieces: list[Piece] = field(default_factory=list[Piece])
 
     def need(self, value: str, layout: str) -> Storage:
@@ -57,6 +59,9 @@ class Site:
 
         Results for the host are written dense where that can be done on the way.
         """
+        if value in self.residency.address:
+            held = self.residency.per_tile[value]
+            return self.store.value(value, layout, kind="resident", per_tile=held)
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.

@@ -34,6 +34,9 @@ class Work:
     stores: int
     passes: int  # vector commands per result
     products: int = 1  # matrix commands per chunk (3 when f32 is made of tf32 products)
+    by_batch: bool = False  # tiles share the work by batch alone
+    reserved: int = 0  # scratchpad bytes that belong to resident values
+    a_local: bool = False  # the first operand is resident
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Layouts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -33,6 +33,7 @@ class Transfer:
     inner: int
     dims: Dims
     offset: int
+    local: bool = False  # ``dram`` is an address of the tile's own scratchpad
 
     @property
     def bytes(self) -> int:
@@ -50,7 +51,8 @@ class Storage:
     layout: str
     blocking: Blocking
     address: int = -1
-    kind: str = "temporary"  # or input, output, constant
+    kind: str = "temporary"  # or input, output, constant, resident
+    per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
 
     @property
     def blocked(self) -> Blocked:
@@ -78,6 +80,13 @@ class Storage:
         """
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
+        if self.per_tile:
+            # Every tile holds matrices of its own, counted from its first.
+            batch %= self.per_tile
+            found = blocked_box(
+                self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
+            )
+            return tuple(replace(t, local=True) for t in found)
         return blocked_box(
             self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
         )

@@ -28,9 +28,11 @@ class Store:
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
 
-    def value(self, name: str, layout: str, *, kind: str = "temporary") -> Storage:
+    def value(
+        self, name: str, layout: str, *, kind: str = "temporary", per_tile: int = 0
+    ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        return self._make((name, layout), name, self.graph.types[name], kind)
+        return self._make((name, layout), name, self.graph.types[name], kind, per_tile)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
         """Return a constant's storage in a layout and format."""
@@ -47,12 +49,12 @@ class Store:
         self.used[key] = [FOREVER]
         return self._make(key, name, kind, "output")
 
-    def _make(self, key: Key, name: str, kind: TensorType, what: str) -> Storage:
+    def _make(self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0) -> Storage:
         if key not in self.made:
             number = len(self.keys)
             self.keys.append(key)
             self.made[key] = Storage(
-                name, kind.dtype, kind.shape, key[1], self.blocking, number, what
+                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile
             )
         return self.made[key]
 

@@ -36,8 +36,10 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
         else:
             values[value] = site.need(value, group.layout)
     values |= {value: site.made(value, group.layout) for _, value in body.stores}
-    chunk = _chunk(chip, body, batch * rows, rows, channels, flat=flat, name=group.nodes[0].name)
-    scratch = Scratch(chip)
+    room = chip.scratchpad.usable - site.residency.reserved
+    name = group.nodes[0].name
+    chunk = _chunk(chip, body, batch * rows, rows, channels, room, flat=flat, name=name)
+    scratch = Scratch(chip, site.residency.reserved)
     for slot in body.slots:
         copies = 1 if slot.kind == "channel" else 2
         scratch.add(
@@ -45,7 +47,7 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
         )
     return StripPiece(
         group.nodes[0].name, tuple(n.name for n in group.nodes), "flat" if flat else "rows",
-        batch, rows, channels, chunk, body, scratch.buffers, values,
+        batch, rows, channels, chunk, body, scratch.buffers, values, group.by_batch,
     )  # fmt: skip
 
 
@@ -63,7 +65,15 @@ def _total(chip: Chip, body: Body, rows: int, channels: int, *, flat: bool) -> i
 
 
 def _chunk(
-    chip: Chip, body: Body, total: int, rows: int, channels: int, *, flat: bool, name: str
+    chip: Chip,
+    body: Body,
+    total: int,
+    rows: int,
+    channels: int,
+    room: int,
+    *,
+    flat: bool,
+    name: str,
 ) -> int:
     """Rows (or elements) at a time: a tile's share in at least two parts, as far as they are not tiny."""
     step = FLAT_STEP if flat else 1
@@ -71,17 +81,17 @@ def _chunk(
     bulk = 16384 if flat else max(1, 16384 // max(1, channels))
     best = align_up(min(share, rows if not flat else share, max(ceil_div(share, 4), bulk)), step)
     best = min(best, chip.limits.rows) if not flat else best
-    while best > step and _total(chip, body, best, channels, flat=flat) > chip.scratchpad.usable:
+    while best > step and _total(chip, body, best, channels, flat=flat) > room:
         best = align_up(best // 2, step)
     need = _total(chip, body, best, channels, flat=flat)
-    if need > chip.scratchpad.usable:
+    if need > room:
         raise DoesNotFit(
             "map.memory",
             f"node '{name}' does not fit a tile even one row at a time",
             Diagnosis(
                 f"{need:,} bytes   {len(body.slots)} buffers of one row of {channels:,} channels, twice",
-                f"{chip.scratchpad.usable:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
-                f"{need - chip.scratchpad.usable:,} bytes",
+                f"{room:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
+                f"{need - room:,} bytes",
                 (
                     "a narrower format (--precision f16)",
                     "a chip with a larger scratchpad (extends: ...)",

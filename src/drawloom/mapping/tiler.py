@@ -37,7 +37,7 @@ def cut(work: Work, chip: Chip, name: str, *, multicast: bool) -> Cut:
     if isinstance(found, Cut):
         return found
     operands, results = found
-    need, have = operands + results, chip.scratchpad.usable
+    need, have = operands + results, chip.scratchpad.usable - work.reserved
     raise DoesNotFit(
         "map.memory",
         f"node '{name}' does not fit a tile even in its smallest chunks",
@@ -121,6 +121,8 @@ def _chunk(total: int, parts: int, step: int) -> int:
 
 def _grids(work: Work, chip: Chip, step: int) -> list[tuple[int, int, int]]:
     n = chip.n_tiles
+    if work.by_batch:
+        return [(n, 1, 1)]
     sizes = [d for d in range(1, n + 1) if n % d == 0]
     found = [
         (b, m, c)
@@ -150,7 +152,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     size_a, size_b = t.bytes_a * halves, t.bytes_b * halves
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
-    room = t.chip.scratchpad.usable - t.fixed_bytes
+    room = t.chip.scratchpad.usable - work.reserved - t.fixed_bytes
     a, b = np.minimum(2, total_a), np.minimum(2, total_b)
     tight = a * size_a + b * size_b > room
     a, b = np.where(tight, 1, a), np.where(tight, 1, b)
@@ -193,11 +195,19 @@ def _price(
     by_a, by_b = (t.gn if share_a else 1), (group_b if share_b else 1)
     allowed = kept.fits
     if share_a:
-        allowed = allowed & (t.gn > 1) & multicast & (not work.depthwise) & (work.products == 1)
+        allowed = (
+            allowed
+            & (t.gn > 1)
+            & (not work.a_local)
+            & multicast
+            & (not work.depthwise)
+            & (work.products == 1)
+        )
     if share_b:
         allowed = allowed & (group_b > 1) & multicast & (work.products == 1)
     out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
-    per_tile = kept.loads_a * t.bytes_a / by_a + kept.loads_b * t.bytes_b / by_b
+    reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
+    per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
     reads = tiles * (per_tile + results * out_bytes * work.loads)
     written = tiles * results * out_bytes * work.stores
     dram = 1e9 * np.maximum.reduce(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from drawloom.chip.model import Chip
 from drawloom.mapping.storage import Transfer
-from drawloom.program.commands import Read, Write
+from drawloom.program.commands import Move, Read, Write
 from drawloom.program.program import Origin
 from drawloom.program.streams import StreamSet, TileStream
 
@@ -32,12 +32,29 @@ class Context:
 
 
 def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
-    """Read transfers into the buffer at ``spm``."""
+    """Read transfers into the buffer at ``spm``; what is resident moves there."""
     for t in transfers:
+        if t.local:
+            stream.add(Move(t.dram, spm + t.offset, t.inner, _moved(t), origin))
+            continue
         stream.add(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
 
 
 def write(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
-    """Write the buffer at ``spm`` out along transfers."""
+    """Write the buffer at ``spm`` out along transfers; what is resident moves there."""
     for t in transfers:
+        if t.local:
+            dims = tuple((near, far, count) for far, near, count in _moved(t))
+            stream.add(Move(spm + t.offset, t.dram, t.inner, dims, origin))
+            continue
         stream.add(Write(spm + t.offset, t.dram, t.inner, t.dims, origin))
+
+
+def _moved(transfer: Transfer) -> tuple[tuple[int, int, int], ...]:
+    """Return the levels of a local transfer: (strided side, compact side, count)."""
+    out: list[tuple[int, int, int]] = []
+    step = transfer.inner
+    for stride, count in reversed(transfer.dims):
+        out.append((stride, step, count))
+        step *= count
+    return tuple(reversed(out))

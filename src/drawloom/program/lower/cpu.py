@@ -45,7 +45,9 @@ def _shares(command: Cpu, n_tiles: int) -> list[Cpu]:
     for start in range(0, count, share):
         n = min(share, count - start)
         mine = _rows(indices, start, n, ())
-        out.append(replace(command, ins=(table, mine), outs=(_rows(command.outs[0], start, n, row),)))
+        out.append(
+            replace(command, ins=(table, mine), outs=(_rows(command.outs[0], start, n, row),))
+        )
     return out
 
 

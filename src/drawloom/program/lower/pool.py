@@ -28,7 +28,10 @@ def lower(piece: PoolPiece, context: Context) -> None:
     """Write a pool piece's commands: chunks are dealt out in runs of neighbours."""
     origin = context.origin(piece.name, piece.nodes[0])
     every = places(piece)
-    share = ceil_div(len(every), context.chip.n_tiles)
+    n_tiles, images = context.chip.n_tiles, piece.src.blocked.batch
+    share = ceil_div(len(every), n_tiles)
+    if piece.by_batch:
+        share = ceil_div(images, n_tiles) * (len(every) // images)
     for tile, stream in enumerate(context.streams.tiles):
         for copy, place in enumerate(every[tile * share : (tile + 1) * share]):
             src, dst = piece.buffers["src"].at(copy), piece.buffers["dst"].at(copy)

@@ -15,7 +15,9 @@ FLAT_GRAIN = 128  # elements: keeps every tile's share whole in all formats
 def chunks(piece: StripPiece, n_tiles: int) -> list[list[tuple[int, int, int]]]:
     """Per tile, the chunks (matrix, first row, rows after) it works on."""
     total = piece.batch * piece.rows
-    share = ceil_div(total, n_tiles)
+    share = (
+        ceil_div(piece.batch, n_tiles) * piece.rows if piece.by_batch else ceil_div(total, n_tiles)
+    )
     if piece.geometry == "flat":
         share = align_up(share, FLAT_GRAIN)
     out: list[list[tuple[int, int, int]]] = []
