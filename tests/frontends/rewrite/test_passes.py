@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_pass_is_a_frozen_dataclass_named_as_its_word(name: str) -> None:
 def test_a_pass_that_never_settles_is_our_bug() -> None:
     @dataclasses.dataclass(frozen=True)
     class Restless:
-        name = "restless"
+        name: ClassVar[str] = "restless"
 
         def __call__(self, graph: Graph) -> Graph:
             return dataclasses.replace(graph)
