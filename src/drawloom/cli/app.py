@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.flags import mapper_flags
+from drawloom.mapping.options import MapOptions
+
 if TYPE_CHECKING:
     from drawloom.cli.work import Choices, Work
 
@@ -27,20 +30,18 @@ Model = Annotated[
 ]
 ChipName = Annotated[
     str | None,
-    typer.Option("--chip", help="A chip's name, or a chip file. [default: tx81, or the program's]"),
+    typer.Option("--chip", help="A chip's name, or a chip file. (default: tx81, or the program's)"),
 ]
 Dims = Annotated[
     list[str] | None,
     typer.Option("--dim", help="Number of a symbolic dimension: batch=1. Repeatable."),
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="Format of floats: f16, bf16 or f32. [default: f16]")
+    str | None, typer.Option(help="Format of floats: f16, bf16 or f32. (default: f16)")
 ]
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", help="Software profile of the chip. [default: lean]")
+    str | None, typer.Option("--profile", help="Software profile of the chip. (default: lean)")
 ]
-Fuse = Annotated[bool, typer.Option(help="Fuse elementwise work into its producer.")]
-Multicast = Annotated[bool, typer.Option(help="Let tiles share loads over the NoC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Artefact = Annotated[
     Path,
@@ -68,6 +69,7 @@ def _options(
 
 
 @app.command()
+@mapper_flags
 def run(
     model: Model,
     chip: ChipName = None,
@@ -82,8 +84,8 @@ def run(
     ] = None,
     dim: Dims = None,
     precision: Precision = None,
-    fuse: Fuse = True,
-    multicast: Multicast = True,
+    *,
+    mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
     """Run a model on the simulated chip: its outputs, bit for bit."""
@@ -91,7 +93,7 @@ def run(
     from drawloom.cli.screen import Progress
 
     with Progress() as progress:
-        work = _open(model, _choices(chip, dim, precision, None, fuse, multicast), progress)
+        work = _open(model, _choices(chip, dim, precision, None, mapping), progress)
         given = _inputs(work, inputs, random_inputs)
         outputs = work.run(given, progress)
         if output is not None:
@@ -114,6 +116,7 @@ def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
 
 
 @app.command()
+@mapper_flags
 def compile(
     model: Model,
     output: Annotated[
@@ -126,8 +129,8 @@ def compile(
     dim: Dims = None,
     precision: Precision = None,
     profile: ProfileName = None,
-    fuse: Fuse = True,
-    multicast: Multicast = True,
+    *,
+    mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
     """Compile a model into a program; the output's extension says which stage to write."""
@@ -136,7 +139,7 @@ def compile(
 
     with Progress() as progress:
         results.check_outputs(output)
-        work = _open(model, _choices(chip, dim, precision, profile, fuse, multicast), progress)
+        work = _open(model, _choices(chip, dim, precision, profile, mapping), progress)
         progress.step("write")
         for path in output:
             results.write_stage(work, path)
@@ -144,6 +147,7 @@ def compile(
 
 
 @app.command()
+@mapper_flags
 def time(
     model: Model,
     chip: ChipName = None,
@@ -156,8 +160,8 @@ def time(
     layers: Annotated[int, typer.Option(help="How many layers to list.", min=0)] = 10,
     dim: Dims = None,
     precision: Precision = None,
-    fuse: Fuse = True,
-    multicast: Multicast = True,
+    *,
+    mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
     """Time a model or program cycle by cycle: latency, what bounds it, energy, layers."""
@@ -165,7 +169,7 @@ def time(
     from drawloom.cli import screen
 
     with screen.Progress() as progress:
-        work = _open(model, _choices(chip, dim, precision, profile, fuse, multicast), progress)
+        work = _open(model, _choices(chip, dim, precision, profile, mapping), progress)
         timed = work.time(progress)
         progress.step("report")
         figures = report.figures(timed, work.graph)
@@ -221,14 +225,11 @@ def _choices(
     dim: list[str] | None,
     precision: str | None,
     profile: str | None,
-    fuse: bool,
-    multicast: bool,
+    mapping: MapOptions,
 ) -> Choices:
     from drawloom.cli.work import Choices
-    from drawloom.mapping.options import MapOptions
 
-    options = MapOptions(fuse=fuse, multicast=multicast)
-    return Choices(chip, tuple(dim or ()), precision, profile, options)
+    return Choices(chip, tuple(dim or ()), precision, profile, mapping)
 
 
 def _open(model: Path, choices: Choices, progress: Any) -> Work:

@@ -141,7 +141,7 @@ def _trace(path: Path, _: Dims, as_json: bool) -> None:
     from drawloom import report
     from drawloom.timing.files import read_trace
 
-    figures = report.figures(read_trace(path))
+    figures = report.figures(read_trace(path), bounded=False)
     if as_json:
         show_json(report.record(figures))
     else:

@@ -167,7 +167,7 @@ def _refuse(path: Path, choices: Choices, *, chip: bool = False) -> None:
         "--chip": chip,
         "--dim": bool(choices.dims),
         "--precision": choices.precision is not None,
-        "--no-fuse, --no-multicast": choices.mapping != MapOptions(),
+        "options of the mapper": choices.mapping != MapOptions(),
     }
     faults = [Fault(flag, "", "only for a model") for flag, is_given in given.items() if is_given]
     if faults:

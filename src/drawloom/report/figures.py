@@ -23,12 +23,14 @@ class Figures:
     """The figures of one timed program.
 
     ``floor`` is that of the model's graph where it is known (``has_graph``), else of the program's
-    own work. ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch.
+    own work; it is no bound (``has_bound``) where the program came without its constants.
+    ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch.
     """
 
     trace: Trace
     floor: Floor
     has_graph: bool
+    has_bound: bool
     layers: ByLayer
     utilisation: Mapping[Engine, tuple[float, ...]]  # of the engines that did something, by tile
     energy: Range  # joules
@@ -98,8 +100,14 @@ class Figures:
         return sum(shares) / len(shares) if shares else 0.0
 
 
-def figures(trace: Trace, graph: Graph | None = None) -> Figures:
-    """Return the figures of a trace; with the model's graph, bounds are those of the model."""
+def figures(trace: Trace, graph: Graph | None = None, *, bounded: bool = True) -> Figures:
+    """Return the figures of a trace.
+
+    Args:
+        trace: the timed program.
+        graph: the model; with it, bounds are those of the model, not of the program's own work.
+        bounded: whether bounds are wanted; not where the trace's program has no data.
+    """
     chip, program = trace.chip, trace.program
     bound = program_floor(program, chip) if graph is None else floor(graph, chip)
     shares = trace.utilisation()
@@ -114,6 +122,7 @@ def figures(trace: Trace, graph: Graph | None = None) -> Figures:
         trace=trace,
         floor=bound,
         has_graph=graph is not None,
+        has_bound=bounded and bound.ps > 0,
         layers=by_layer(trace),
         utilisation=used,
         energy=joules(trace.energy),

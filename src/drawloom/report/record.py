@@ -24,8 +24,8 @@ def record(figures: Figures) -> Record:
         "on_chip_ps": figures.on_chip_ps,
         "launch_ps": figures.launch_ps,
         "runs_per_s": figures.runs_per_s,
-        "bound": bound_record(figures.floor) | {"of": "model" if figures.has_graph else "program"},
-        "over_bound_ratio": figures.over_floor,
+        "bound": _bound(figures) if figures.has_bound else None,
+        "over_bound_ratio": figures.over_floor if figures.has_bound else None,
         "matrix_operations_per_s": figures.operations_per_s,
         "matrix_peak_share": figures.peak_share,
         "dram_read_bytes": read,
@@ -47,6 +47,10 @@ def record(figures: Figures) -> Record:
         "no_engine_ps": figures.layers.waiting_ps,
         "layers": [_layer(layer) for layer in figures.layers.layers],
     }
+
+
+def _bound(figures: Figures) -> Record:
+    return {"of": "model" if figures.has_graph else "program"} | bound_record(figures.floor)
 
 
 def bound_record(bound: Floor) -> Record:

@@ -61,8 +61,7 @@ def headline(figures: Figures) -> list[Line]:
             time_text(figures.latency_ps),
             f"{time_text(figures.on_chip_ps)} on the chip, {time_text(figures.launch_ps)} launch",
         ),
-        ("bound", time_text(bound.ps), bound_text(figures)),
-        ("over bound", ratio_text(figures.over_floor), over_text(figures)),
+        *_bound(figures),
         ("throughput", f"{count_text(figures.runs_per_s)} /s", "runs, one after the other"),
         (
             "matrix rate",
@@ -74,7 +73,7 @@ def headline(figures: Figures) -> list[Line]:
             "DRAM",
             bytes_text(figures.dram_bytes),
             f"{bytes_text(read)} read, {bytes_text(written)} written at"
-            f" {rate_text(figures.dram_bytes_per_s, 'B/s')}; at least {bytes_text(bound.bytes)}",
+            f" {rate_text(figures.dram_bytes_per_s, 'B/s')}{_least(figures)}",
         ),
         (
             "NoC",
@@ -88,7 +87,17 @@ def headline(figures: Figures) -> list[Line]:
             f"{_between(figures.watts, power_text)}; cap {power_text(trace.chip.energy.cap_watts)}",
         ),
     ]
-    return lines if bound.ps else [line for line in lines if line[0] not in ("bound", "over bound")]
+    return lines
+
+
+def _bound(figures: Figures) -> list[Line]:
+    if not figures.has_bound:
+        return []
+    over = ratio_text(figures.over_floor)
+    return [
+        ("bound", time_text(figures.floor.ps), bound_text(figures)),
+        ("over bound", over, over_text(figures)),
+    ]
 
 
 def bound_text(figures: Figures) -> str:
@@ -110,6 +119,10 @@ def over_text(figures: Figures) -> str:
     if figures.on_chip_ps < figures.floor.ps:
         text += "; reads and writes of DRAM overlapped"
     return text
+
+
+def _least(figures: Figures) -> str:
+    return f"; at least {bytes_text(figures.floor.bytes)}" if figures.has_bound else ""
 
 
 def _headline(figures: Figures) -> Table:
