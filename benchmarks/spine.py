@@ -21,6 +21,7 @@ GROUPS: dict[str, Measure] = {
     "board": board.figures,
     **{product.name: partial(products.figures, product) for product in products.PRODUCTS},
     "import": speed.import_figures,
+    "cold": speed.cold_figures,
     "resnet50": speed.resnet_figures,
     "events": speed.event_figures,
 }

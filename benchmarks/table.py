@@ -95,7 +95,7 @@ def measure(groups: Mapping[str, Measure], only: str = "") -> list[Figure]:
 def show(title: str, figures: Sequence[Figure], console: Console | None = None) -> None:
     """Print figures as a table, the notes below it."""
     console = console or Console()
-    table = Table(title=f"{title}\n{conditions()}", title_justify="left")
+    table = Table()
     table.add_column("figure", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("unit")
@@ -105,6 +105,7 @@ def show(title: str, figures: Sequence[Figure], console: Console | None = None) 
         holds = {None: "", True: "yes", False: "[bold red]no[/]"}[figure.holds]
         value = shown(figure.value)
         table.add_row(figure.name, value, figure.unit, figure.goal or "", holds)
+    console.print(f"[bold]{title}[/] ({conditions()})", highlight=False)
     console.print(table)
     for figure in figures:
         if figure.note:

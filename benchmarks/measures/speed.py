@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
@@ -18,13 +21,14 @@ from drawloom.timing import Trace, time
 from drawloom.units import KIB, MIB
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
 STARTS = 7
 IMPORT_GOAL_S = 0.3
 COMPILE_GOAL_S, TIME_GOAL_S, EXECUTE_GOAL_S = 20, 3, 60
 EVENTS_GOAL = 1_000_000
 ROUNDS = 20_000  # of the looped program: some millions of events
 
-_IMPORT = """
+_CLOCKED = """
 import time
 wall, cpu = time.perf_counter(), time.process_time()
 {}
@@ -47,18 +51,32 @@ def import_figures() -> Iterator[Figure]:
     yield Figure("import.compile", wall, "s", note=_least(cpu))
 
 
+def cold_figures() -> Iterator[Figure]:
+    """Yield the time until the event loop has run on a machine that never ran it."""
+    with TemporaryDirectory() as folder:
+        words = "from benchmarks.measures.speed import warm; warm()"
+        wall, cpu = _fresh(words, {"NUMBA_CACHE_DIR": folder})
+    note = f"imports and Numba's compilation, once after installing; wall; CPU {cpu:.1f} s"
+    yield Figure("cold.time", wall, "s", note=note)
+
+
+def _fresh(words: str, settings: Mapping[str, str] | None = None) -> tuple[float, float]:
+    """Return the wall and CPU seconds of statements in a new process."""
+    said = subprocess.run(
+        [sys.executable, "-c", _CLOCKED.format(words)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **(settings or {})},
+    )
+    wall, cpu = said.stdout.split()
+    return float(wall), float(cpu)
+
+
 def _started(words: str) -> tuple[float, float]:
-    """Return the least wall and CPU seconds of statements, each time in a new process."""
-    runs: list[tuple[float, float]] = []
-    for _ in range(STARTS):
-        said = subprocess.run(
-            [sys.executable, "-c", _IMPORT.format(words)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        wall, cpu = said.stdout.split()
-        runs.append((float(wall), float(cpu)))
+    """Return the least wall and CPU seconds of statements over several new processes."""
+    runs = [_fresh(words) for _ in range(STARTS)]
     return min(wall for wall, _ in runs), min(cpu for _, cpu in runs)
 
 
@@ -75,7 +93,7 @@ def resnet_figures() -> Iterator[Figure]:
     model = resnet50()
     build, wall, cpu = took(lambda: drawloom.compile(model))
     yield _second("resnet50.compile", wall, cpu, COMPILE_GOAL_S)
-    _warm()
+    warm()
     trace, wall, cpu = took(build.time)
     yield _second("resnet50.time", wall, cpu, TIME_GOAL_S)
     image = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
@@ -87,7 +105,7 @@ def resnet_figures() -> Iterator[Figure]:
 
 def event_figures() -> Iterator[Figure]:
     """Yield the rate of the event loop over a program of loops on all tiles."""
-    _warm()
+    warm()
     trace, wall, cpu = took(lambda: _timed(ROUNDS))
     yield at_least(
         "events.rate",
@@ -103,7 +121,7 @@ def _second(name: str, wall: float, cpu: float, goal: float) -> Figure:
     return at_most(name, wall, "s", goal, f"wall; CPU {cpu:.2f} s")
 
 
-def _warm() -> None:
+def warm() -> None:
     """Load or compile the event loop, which Numba keeps on disk from then on."""
     _timed(1)
 

@@ -1,7 +1,8 @@
 """Published figures of a TX81: board measurements, rates of all tiles, floors, products.
 
 Sources: FlagOpen/FlagPerf sample log (DRAM and tile-to-tile DMA with all tiles); FlagTree pull
-request #426 (products, FP16, vendor software); those of the board table stand there. No figure was measured by drawloom.
+request #426 (products, FP16, vendor software); those of the board table stand there. No figure
+was measured by drawloom.
 """
 
 from __future__ import annotations
