@@ -174,8 +174,11 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
 
 
 def _keep(copies: Ints, wanted: Ints, total: Ints, size: Ints, room: Ints) -> tuple[Ints, Ints]:
-    """Give an operand enough copies that what will be used again stays, if they fit."""
-    for goal in (np.minimum(wanted + 1, total), np.minimum(wanted, total)):
+    """Give an operand enough copies that what will be used again stays, if they fit.
+
+    Once or twice what is wanted: slots then come round with the loops, which keeps programs short.
+    """
+    for goal in (np.minimum(2 * wanted, total), np.minimum(wanted, total)):
         more = (copies < goal) & (goal <= MAX_COPIES) & ((goal - copies) * size <= room)
         room = np.where(more, room - (goal - copies) * size, room)
         copies = np.where(more, goal, copies)
