@@ -101,18 +101,36 @@ class Edit:
 
     def visit(self, node: Node, rule: Rule) -> None:
         """Apply a rule to the next node."""
-        current = replace(node, inputs=tuple(self._now[v] for v in node.inputs))
+        inputs = tuple(self._now[v] for v in node.inputs)
+        current = node if inputs == node.inputs else replace(node, inputs=inputs)
         made = rule(self, current)
         if made is None:
-            made = self._draft.builder.keep(current, current.inputs)
-            self._titles[self._draft.builder.nodes[-1].name] = node.name
-            self._producers.update(dict.fromkeys(made, self._draft.builder.nodes[-1]))
+            made = self._kept(node, current)
         else:
             self.changed = True
         for old, new in zip(node.outputs, made, strict=True):
+            if not old:
+                continue
             self._now[old] = new
             if old != new:
                 self._uses[new] = self._uses.get(new, 0) + self._uses.get(old, 0)
+
+    def _kept(self, node: Node, current: Node) -> Sequence[str]:
+        """Add a node no rule replaced; its types are known where it reads what it read."""
+        builder = self._draft.builder
+        is_new = node.name not in builder.node_names and not any(
+            v in builder.types for v in node.outputs
+        )
+        if is_new and "" not in node.outputs and current.inputs == node.inputs:
+            builder.types.update((v, self.graph.types[v]) for v in node.outputs)
+            builder.node_names.add(node.name)
+            builder.nodes.append(node)
+        else:
+            builder.keep(current, current.inputs)
+        made = builder.nodes[-1]
+        self._titles[made.name] = node.name
+        self._producers.update(dict.fromkeys(made.outputs, made))
+        return made.outputs
 
     def finish(self) -> Graph:
         """Return the graph: outputs and values under their old names, nodes under theirs."""
