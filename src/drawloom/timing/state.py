@@ -62,22 +62,22 @@ KIND_SHIFT = 56  # an event's order: priority above its serial
 
 def tiles_of(s: Ints) -> Ints:
     """Return the tiles' records: tiles x fields."""
-    return s[s[TILES] : s[QUEUES]].reshape(-1, s[TILE_SIZE])
+    return s[s[TILES] : s[QUEUES]].reshape(s[N_TILES], s[TILE_SIZE])
 
 
 def queues_of(s: Ints) -> Ints:
     """Return the queues' records: tiles x engines x fields."""
-    return s[s[QUEUES] : s[PLACES]].reshape(-1, N_ENGINES, N_QUEUE)
+    return s[s[QUEUES] : s[PLACES]].reshape(s[N_TILES], N_ENGINES, N_QUEUE)
 
 
 def places_of(s: Ints) -> Ints:
     """Return the commands in the queues: tiles x engines x places x fields."""
-    return s[s[PLACES] : s[FLAGS]].reshape(-1, N_ENGINES, s[N_PLACES], s[PLACE_SIZE])
+    return s[s[PLACES] : s[FLAGS]].reshape(s[N_TILES], N_ENGINES, s[N_PLACES], s[PLACE_SIZE])
 
 
 def flags_of(s: Ints) -> Ints:
     """Return the tiles' flags: tiles x flags x fields."""
-    return s[s[FLAGS] : s[HELD]].reshape(-1, s[N_FLAGS], N_FLAG)
+    return s[s[FLAGS] : s[HELD]].reshape(s[N_TILES], s[N_FLAGS], N_FLAG)
 
 
 def spans_of(s: Ints) -> Ints:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Chip, Profile
 from drawloom.errors import Fault, InputError, nearest
+from drawloom.program.addresses import likeness
 from drawloom.program.commands import (
     ENGINE_OF,
     Arm,
@@ -37,6 +38,7 @@ from drawloom.timing.energy import command_energy
 from drawloom.timing.routes import Route, route
 
 ENGINES = tuple(Engine)  # a column holds the position in this tuple
+N_PRICES = 11  # columns of a command's price
 Column = NDArray[np.int64]
 
 
@@ -60,8 +62,8 @@ class CommandTable:
     bytes: Column
     dram_read: Column
     dram_written: Column
-    energy_fj: Column
     n_links: Column
+    energy_fj: Column
     routes: dict[int, Route]  # of the sends, by row
 
 
@@ -89,37 +91,58 @@ def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTabl
     if faults:
         summary = f"program '{program.name}' cannot be timed on chip '{chip.name}'"
         raise InputError("timing.program", summary, faults)
-    starts = np.cumsum([0, *map(len, rows)])
-    n = int(starts[-1])
-    tile = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     flat = tuple(command for row in rows for command in row)
-    routes: dict[int, Route] = {}
-    fixed, transfer, moved, links = (np.zeros(n, np.int64) for _ in range(4))
-    dram = np.zeros((n, 2), np.int64)
-    energy = np.zeros((n, 3), np.int64)
+    tile = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    routes = {
+        row: route(chip, int(tile[row]), command.targets)
+        for row, command in enumerate(flat)
+        if isinstance(command, Send)
+    }
+    known: dict[object, tuple[int, ...]] = {}
+    prices: list[tuple[int, ...]] = []
     for row, command in enumerate(flat):
-        if isinstance(command, Send):
-            routes[row] = route(chip, int(tile[row]), command.targets)
-            transfer[row] = costs.send_cycles(command, routes[row].hops, chip) * chip.period
-            links[row] = len(routes[row].links)
-        fixed[row] = fixed_ps(command, chip, profile)
-        dram[row] = costs.dram_bytes(command)
-        moved[row] = costs.payload(command) or costs.scratchpad_bytes(command, chip)
-        energy[row] = command_energy(command, chip, int(links[row]))
+        # Commands that differ in addresses alone cost the same; a send's route is an address.
+        like = (likeness(command), routes[row].links if row in routes else ())
+        if like not in known:
+            known[like] = _price(command, chip, profile, routes.get(row))
+        prices.append(known[like])
+    engine, origin, fixed, transfer, moved, read, written, links, *energy = (
+        np.array(prices, np.int64).reshape(len(flat), N_PRICES).T.copy()
+    )
+    starts = tuple(int(start) for start in np.cumsum([0, *map(len, rows)]))
+    energies = np.stack(energy, axis=1)
     return CommandTable(
         flat,
-        tuple(int(start) for start in starts),
+        starts,
         tile,
-        np.array([ENGINES.index(ENGINE_OF[type(each)]) for each in flat], np.int64),
-        np.array([each.origin for each in flat], np.int64),
+        engine,
+        origin,
         fixed,
         transfer,
         moved,
-        dram[:, 0].copy(),
-        dram[:, 1].copy(),
-        energy,
+        read,
+        written,
         links,
+        energies,
         routes,
+    )
+
+
+def _price(command: Command, chip: Chip, profile: Profile, way: Route | None) -> tuple[int, ...]:
+    """Return the columns of a command: those of CommandTable from engine on, energy last."""
+    links = len(way.links) if way else 0
+    transfer = 0
+    if isinstance(command, Send) and way:
+        transfer = costs.send_cycles(command, way.hops, chip) * chip.period
+    return (
+        ENGINES.index(ENGINE_OF[type(command)]),
+        command.origin,
+        fixed_ps(command, chip, profile),
+        transfer,
+        costs.payload(command) or costs.scratchpad_bytes(command, chip),
+        *costs.dram_bytes(command),
+        links,
+        *command_energy(command, chip, links),
     )
 
 

@@ -43,7 +43,6 @@ class Trace:
     spent_ps: NDArray[np.int64]
     total_ps: int
     events: int
-    program_hash: str = ""
 
     def __post_init__(self) -> None:
         """Check that the columns fit together."""
