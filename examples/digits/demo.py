@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from data import held_out
+from rich.console import Console
+from rich.table import Table
 
 import drawloom
+from drawloom.report import figures, summary
 
 MODEL = Path(__file__).with_name("digits.onnx")
 OUT = Path("out")
@@ -23,24 +26,22 @@ def main() -> None:
     chip = build.run({"image": images})["logits"]
     (host,) = onnxruntime.InferenceSession(MODEL).run(["logits"], {"image": images})
 
-    print(f"accuracy      chip {_accuracy(chip, labels):.4f}, host {_accuracy(host, labels):.4f}")
-    print(f"worst logit   {np.abs(chip - host).max():.2g} apart, of {np.abs(host).max():.2g}")
+    table = Table(title=f"{len(images)} held-out handwritten digits", title_justify="left")
+    for column in ("", "simulated TX81, fp16", "ONNX Runtime, fp32"):
+        table.add_column(column, justify="left" if not column else "right")
+    found = [int((logits.argmax(axis=1) == labels).sum()) for logits in (chip, host)]
+    table.add_row("right", *(f"{n} of {len(labels)}" for n in found))
+    table.add_row("accuracy", *(f"{n / len(labels):.2%}" for n in found))
+    worst, largest = np.abs(chip - host).max(), np.abs(host).max()
+    table.add_row("worst difference", f"{worst:.3g}", f"of logits up to {largest:.3g}")
+    console = Console()
+    console.print(table)
 
-    trace = build.time()
-    low, likely, high = (joules * 1e6 for joules in trace.energy())
-    print(f"latency       {trace.latency_ps / 1e6:,.1f} us for {len(images)} images")
-    print(f"energy        {likely:,.1f} uJ, between {low:,.1f} and {high:,.1f}")
-    for engine, share in trace.utilisation().items():
-        print(f"utilisation   {engine} {share:.1%}")
-
+    console.print(summary(figures(build.time(), build.graph)))
     OUT.mkdir(exist_ok=True)
     build.write_page(OUT / "digits.html")
-    build.write_trace(OUT / "digits.trace.json")
-    print(f"wrote {OUT}/digits.html, {OUT}/digits.trace.json")
-
-
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((logits.argmax(axis=1) == labels).mean())
+    build.write_trace(OUT / "digits.trace.json.gz")
+    console.print(f"\nwrote {OUT}/digits.html (open it) and {OUT}/digits.trace.json.gz (for Perfetto)")
 
 
 if __name__ == "__main__":
