@@ -21,7 +21,8 @@ def addresses(command: Command) -> tuple[Address, ...]:
     """Return the addresses of a command in the order of its fields; absent ones are left out."""
     if isinstance(command, Cpu):
         return tuple(o.address for o in (*command.ins, *command.outs) if o is not None)
-    return tuple(a for a in _getter(address_fields(type(command)))(command) if a is not None)
+    found = _address_getter(type(command))(command)
+    return tuple(a for a in found if a is not None) if None in found else found
 
 
 def with_addresses(command: Command, new: Sequence[Address]) -> Command:
@@ -61,9 +62,9 @@ def likeness(command: Command) -> tuple[object, ...]:
             return kind, command.fmt, command.count, repr(command.value), command.origin
         case Vector():
             scalar = repr(command.scalar)
-            return kind, _absent(command), scalar, _getter(_plain_names(kind))(command)
+            return kind, _absent(command), scalar, _plain_getter(kind)(command)
         case _:
-            return kind, _absent(command), _getter(_plain_names(kind))(command)
+            return kind, _absent(command), _plain_getter(kind)(command)
 
 
 def _plain(operand: Operand | None) -> tuple[object, ...] | None:
@@ -81,8 +82,13 @@ def _names(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def _plain_names(kind: type) -> tuple[str, ...]:
-    return tuple(name for name in _names(kind) if name not in address_fields(kind))
+def _address_getter(kind: type) -> Callable[[object], tuple[Any, ...]]:
+    return _getter(address_fields(kind))
+
+
+@cache
+def _plain_getter(kind: type) -> Callable[[object], tuple[Any, ...]]:
+    return _getter(tuple(name for name in _names(kind) if name not in address_fields(kind)))
 
 
 @cache

@@ -63,7 +63,7 @@ def _address(address: Address, scope: Scope) -> Iterator[Complaint]:
         yield "address", f"moves with i{len(strides) - 1}", f"{around} around it"
         return
     turns = zip(strides, scope.loops, strict=False)
-    lowest = base + sum(min(0, stride * (count - 1)) for stride, count in turns)
+    lowest = base + sum(min(0, stride) * max(0, count - 1) for stride, count in turns)
     if lowest < 0:
         yield "address", f"reaches {lowest}", "0 or more"
 
@@ -85,16 +85,18 @@ def _flag(flag: int, _: Scope) -> str:
 
 
 def _origin(origin: int, scope: Scope) -> str:
-    return "" if -1 <= origin < scope.n_origins else f"one of the {scope.n_origins} origins"
+    if -1 <= origin < scope.n_origins:
+        return ""
+    return f"an origin: 0 to {scope.n_origins - 1}" if scope.n_origins else "no origin is listed"
 
 
 def _tile(tile: int, scope: Scope) -> str:
-    return "" if 0 <= tile < scope.n_tiles else f"one of the {scope.n_tiles} tiles"
+    return "" if 0 <= tile < scope.n_tiles else f"a tile: 0 to {scope.n_tiles - 1}"
 
 
 def _tiles(tiles: tuple[int, ...], scope: Scope) -> str:
     if not all(0 <= tile < scope.n_tiles for tile in tiles):
-        return f"tiles out of the {scope.n_tiles}"
+        return f"tiles out of 0 to {scope.n_tiles - 1}"
     return _distinct(tiles, scope)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from operator import sub
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +87,10 @@ class _Run:
 
 
 def _item(command: Command, names: dict[object, int]) -> _Item:
-    bases: list[int] = []
-    for address in addresses(command):
-        assert isinstance(address, int), command
-        bases.append(address)
-    key = likeness(command)
-    return _Item(names.setdefault(key, len(names)), tuple(bases), 1, command=command)
+    bases = addresses(command)
+    assert Affine not in map(type, bases), command
+    shape = names.setdefault(likeness(command), len(names))
+    return _Item(shape, cast("tuple[int, ...]", bases), 1, command=command)
 
 
 def _roll(items: list[_Item], names: dict[object, int]) -> list[_Item]:
