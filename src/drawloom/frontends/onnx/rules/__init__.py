@@ -20,6 +20,7 @@ from drawloom.frontends.onnx.rules import (
     normalization,
     pooling,
     quantization,
+    recurrent,
     reduction,
     resizing,
 )
@@ -38,6 +39,7 @@ FAMILIES: dict[str, dict[str, Rule]] = {
     "normalization": normalization.RULES,
     "pooling": pooling.RULES,
     "quantization": quantization.RULES,
+    "recurrent": recurrent.RULES,
     "reduction": reduction.RULES,
     "resizing": resizing.RULES,
 }

@@ -8,7 +8,6 @@ _RANDOM = "random values have no place in inference; pass them as an input"
 _SEQUENCE = "a sequence is no tensor; export with tensors, one for each element"
 _TEXT = "work on text belongs before the model"
 _TREE = "classical models are not run on dataflow chips"
-_RECURRENT = "unroll it when exporting: MatMul, Sigmoid and Tanh for each step"
 _TRAINING = "export the model for inference"
 
 ADVICE: dict[str, str] = {
@@ -41,9 +40,6 @@ ADVICE: dict[str, str] = {
     "StringSplit": _TEXT,
     "RegexFullMatch": _TEXT,
     "TfIdfVectorizer": _TEXT,
-    "LSTM": _RECURRENT,
-    "GRU": _RECURRENT,
-    "RNN": _RECURRENT,
     "ai.onnx.ml.TreeEnsemble": _TREE,
     "ai.onnx.ml.TreeEnsembleClassifier": _TREE,
     "ai.onnx.ml.TreeEnsembleRegressor": _TREE,

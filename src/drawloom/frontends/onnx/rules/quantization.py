@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drawloom.frontends.onnx.call import Call, Rule
+from drawloom.frontends.onnx.call import Call, Refused, Rule
 from drawloom.frontends.onnx.rules.elementwise import dtype_word
+from drawloom.frontends.onnx.rules.movement import cut, from_front
 
 
 def _quantize(call: Call) -> Sequence[str]:
@@ -17,6 +18,8 @@ def _quantize(call: Call) -> Sequence[str]:
 
 
 def _dequantize(call: Call) -> Sequence[str]:
+    if call.get("block_size", 0):
+        return [_by_blocks(call)]
     made = call.emit("DequantizeLinear", _operands(call), **_axis(call))
     wanted = call.get("output_dtype", 0)
     if wanted and dtype_word(wanted) != call.draft.type(made).dtype.value:
@@ -24,8 +27,34 @@ def _dequantize(call: Call) -> Sequence[str]:
     return [made]
 
 
+def _by_blocks(call: Call) -> str:
+    """(x - zero) * scale where a scale serves a block of indices along the axis."""
+    x, scale, shape = call.x(0), call.x(1), call.shape(0)
+    (axis,) = from_front((call.get("axis", 1),), len(shape))
+    block = call.get("block_size")
+    wanted = (*shape[:axis], -(-shape[axis] // block), *shape[axis + 1 :])
+    if call.shape(1) != wanted or block < 1:
+        allowed = f"{list(wanted)}, a scale for each {block} indices of axis {axis}"
+        raise Refused(f"scale of shape {list(call.shape(1))}", allowed, sound=False)
+    word = call.type(1).dtype.value
+    codes = call.emit("Cast", (x,), to=word)
+    if call.has(2):
+        zero = call.emit("Cast", (call.x(2),), to=word)
+        codes = call.emit("Sub", (codes, _spread(call, zero, axis, block, shape[axis])))
+    return call.emit("Mul", (codes, _spread(call, scale, axis, block, shape[axis])))
+
+
+def _spread(call: Call, value: str, axis: int, block: int, size: int) -> str:
+    """Repeat each index of an axis ``block`` times; the last block may be cut short."""
+    dims = call.draft.type(value).shape
+    lone = call.reshape(value, (*dims[: axis + 1], 1, *dims[axis + 1 :]))
+    each = call.emit("Expand", (lone,), shape=(*dims[: axis + 1], block, *dims[axis + 1 :]))
+    flat = call.reshape(each, (*dims[:axis], dims[axis] * block, *dims[axis + 1 :]))
+    return cut(call, flat, axis, 0, size)
+
+
 def _axis(call: Call) -> dict[str, Any]:
-    """Return the axis where scales lie along one; a block of scales is spelled out."""
+    """Return the axis where scales lie along one."""
     per_tensor = call.type(1).size == 1
     return {} if per_tensor else {"axis": call.get("axis", 1)}
 
