@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,13 +22,19 @@ DIMS = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), max_size=2).ma
 
 
 def operands(low: int) -> st.SearchStrategy[tuple[Operand, ...]]:
-    one = st.builds(lambda at, n: Operand("dram", at, "i8", (n,)), st.integers(0, 60), st.integers(1, 9))
+    one = st.builds(
+        lambda at, n: Operand("dram", at, "i8", (n,)), st.integers(0, 60), st.integers(1, 9)
+    )
     return st.lists(one, min_size=low, max_size=2).map(tuple)
 
 
 COMMANDS = st.one_of(
-    st.builds(lambda at, n, dims: Read(at, 0, n, dims), st.integers(0, 60), st.integers(1, 9), DIMS),
-    st.builds(lambda at, n, dims: Write(0, at, n, dims), st.integers(0, 60), st.integers(1, 9), DIMS),
+    st.builds(
+        lambda at, n, dims: Read(at, 0, n, dims), st.integers(0, 60), st.integers(1, 9), DIMS
+    ),
+    st.builds(
+        lambda at, n, dims: Write(0, at, n, dims), st.integers(0, 60), st.integers(1, 9), DIMS
+    ),
     st.builds(lambda ins, outs: Cpu("Relu", ins, outs), operands(0), operands(1)),
 )
 PIECES = st.lists(
@@ -96,12 +102,11 @@ def test_a_barrier_stands_between_pieces_whose_tiles_clash(
     for here, there in itertools.combinations(found, 2):
         for a, b in itertools.product(here, there):
             if a.piece != b.piece and clash(a, b):
-                assert (a.epoch < b.epoch) == (a.piece < b.piece) and a.epoch != b.epoch, (a, b)
+                first, second = (a, b) if a.piece < b.piece else (b, a)
+                assert first.epoch < second.epoch, (a, b)
 
 
 def _in_piece(command: Command, number: int) -> Command:
-    from dataclasses import replace
-
     return replace(command, origin=number)
 
 
@@ -117,21 +122,14 @@ def test_every_tile_stands_at_every_barrier(pieces: list[list[tuple[int, Command
     assert counts.pop() < len(pieces)
 
 
-def spans(stream: Stream) -> list[tuple[int, list[tuple[int, int]], list[tuple[int, int]]]]:
-    """(epoch, spans read, spans written) of each command, coarse: from first to last byte."""
-    out = []
+def accesses(stream: Stream, n_tiles: int) -> list[tuple[int, frozenset[int], frozenset[int]]]:
+    """(barriers of all tiles so far, bytes read, bytes written) of each command."""
+    out: list[tuple[int, frozenset[int], frozenset[int]]] = []
     epoch = 0
     for command in unroll(stream):
-        epoch += isinstance(command, Barrier)
+        epoch += isinstance(command, Barrier) and len(command.tiles) == n_tiles
         if isinstance(command, (Read, Write)):
-            assert isinstance(command.dram, int)
-            runs = [(command.dram, command.inner, command.dims)]
-            exact = [
-                (at + sum(each), at + sum(each) + inner)
-                for at, inner, dims in runs
-                for each in itertools.product(*([s * i for i in range(n)] for s, n in dims))
-            ]
-            out.append((epoch, exact, []) if isinstance(command, Read) else (epoch, [], exact))
+            out.append((epoch, *touched(command)))
     return out
 
 
@@ -140,14 +138,13 @@ def spans(stream: Stream) -> list[tuple[int, list[tuple[int, int]], list[tuple[i
 def test_tiles_of_a_mapped_graph_never_race(graph: Graph) -> None:
     """Between two barriers no tile writes a byte that another tile reads or writes."""
     program = assemble(map_graph(graph, load_chip("tx81")))
-    owner: dict[tuple[int, int], int] = {}
-    reader: dict[tuple[int, int], int] = {}
-    for tile, stream in enumerate(program.streams):
-        for epoch, _, written in spans(stream):
-            for byte in (b for low, high in written for b in range(low, high)):
-                assert owner.setdefault((epoch, byte), tile) == tile, (epoch, byte)
-        for epoch, read, _ in spans(stream):
-            for byte in (b for low, high in read for b in range(low, high)):
-                reader[epoch, byte] = tile if reader.get((epoch, byte), tile) == tile else -1
-    for place, tile in owner.items():
-        assert reader.get(place, tile) == tile, place
+    every = [accesses(stream, len(program.streams)) for stream in program.streams]
+    writer: dict[tuple[int, int], int] = {}
+    for tile, mine in enumerate(every):
+        for epoch, _, written in mine:
+            for byte in written:
+                assert writer.setdefault((epoch, byte), tile) == tile, (epoch, byte)
+    for tile, mine in enumerate(every):
+        for epoch, read, _ in mine:
+            for byte in read:
+                assert writer.get((epoch, byte), tile) == tile, (epoch, byte)

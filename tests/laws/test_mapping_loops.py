@@ -53,19 +53,32 @@ def written(mapping: Mapping) -> int:
     return sum(1 for tile in range(TX81.n_tiles) for _ in program.commands(tile))
 
 
+# Operands that turn through 16 and 9 slots are alike again only after 144 steps, and the rolling
+# of loops does not look that far.
+FAR = pytest.mark.xfail(reason="slots of the operands have no short common period")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("axis", ["m", "k"])
-@pytest.mark.parametrize("base", BASES)
-def test_four_times_the_turns_take_at_most_half_as_many_commands_more(
-    axis: str, base: tuple[int, int, int]
-) -> None:
+@pytest.mark.parametrize(
+    ("base", "axis"),
+    [
+        (BASES[0], "m"),
+        pytest.param(BASES[0], "k", marks=FAR),
+        (BASES[1], "m"),
+        (BASES[1], "k"),
+        (BASES[2], "m"),
+        (BASES[2], "k"),
+    ],
+)
+def test_twice_the_turns_take_no_more_commands(base: tuple[int, int, int], axis: str) -> None:
+    """From four times the base on, when every loop has turned a few times."""
     m, k, n = base
     short = product(m, k, n)
-    longer = product(4 * m, k, n) if axis == "m" else product(m, 4 * k, n)
-    if matrix(short).chunk[2] >= k:
-        pytest.skip("the short product has one chunk of depth, and needs no partial sums")
-    few, many = written(short), written(cut_like(longer, short))
-    assert many <= 1.5 * few, f"{axis}: {few} commands, then {many}"
+    few, many = (
+        written(cut_like(product(f * m, k, n) if axis == "m" else product(m, f * k, n), short))
+        for f in (4, 8)
+    )
+    assert many <= 1.05 * few, f"{few} commands, then {many}"
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from drawloom.program.assemble import assemble
 from drawloom.program.binary import program_hash
 
 TX81 = load_chip("tx81")
+OPTIONS = st.builds(MapOptions, fuse=st.booleans(), multicast=st.booleans(), resident=st.booleans())
 ROOT = Path(__file__).parents[2]
 CODE = """
 import sys
@@ -48,9 +49,8 @@ def compiled(seed: str, paths: list[Path]) -> str:
 
 
 @settings(max_examples=20)
-@given(graphs(), st.booleans(), st.booleans())
-def test_mapping_twice_gives_the_same(graph: Graph, fuse: bool, multicast: bool) -> None:
-    options = MapOptions(fuse=fuse, multicast=multicast)
+@given(graphs(), OPTIONS)
+def test_mapping_twice_gives_the_same(graph: Graph, options: MapOptions) -> None:
     first, second = map_graph(graph, TX81, options), map_graph(graph, TX81, options)
     assert mapping_text(first) == mapping_text(second)
     assert program_hash(assemble(first)) == program_hash(assemble(second))

@@ -258,7 +258,10 @@ def graphs(draw: st.DrawFn, max_nodes: int = 6, everything: bool = False) -> Gra
     shape = [_pick(draw, *(SIZES if i >= rank - 2 and rank < 4 else SMALL)) for i in range(rank)]
     if rank == 4:
         shape[1] = _pick(draw, *SIZES[:17])
-        shape[0] = min(shape[0], 3)
+    if rank > 2:  # a large batch is cut in other ways than a small one
+        shape[0] = _pick(draw, 1, 2, 3, 16, 19, 33)
+    while math.prod(shape) > MOST:
+        shape[shape.index(max(shape[1:]), 1)] //= 2
     values = [b.input("x", TensorType(dtype, tuple(shape)))]
     for _ in range(draw(st.integers(1, max_nodes))):
         operand = draw(st.sampled_from((*values, values[-1], values[-1])))

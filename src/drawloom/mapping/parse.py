@@ -26,7 +26,7 @@ from drawloom.mapping.text import (
     known_contents,
 )
 
-KINDS = ("input", "output", "constant", "temporary")
+KINDS = ("input", "output", "constant", "temporary", "resident")
 LAYOUTS = ("dense", "rows", "image", "weights", "depthwise", "channel")
 
 
@@ -58,7 +58,8 @@ def parse_mapping(
     reader.read(lines)
     if reader.faults:
         count = "1 fault" if len(reader.faults) == 1 else f"{len(reader.faults)} faults"
-        raise InputError("mapping.text", f"{count} in {file}", reader.faults)
+        faults = sorted(reader.faults, key=lambda fault: int(fault.path.split()[-1]))
+        raise InputError("mapping.text", f"{count} in {file}", faults)
     return reader.mapping()
 
 
@@ -112,7 +113,7 @@ class _Reader:
             at = end
         for word in ("graph", "chip", "dram"):
             if word not in self.once and not self.faults:
-                self.faults.append(Fault("end of text", "missing", f"a line '{word} ...'"))
+                self.faults.append(Fault("line 1", "", f"no line '{word} ...' below"))
 
     def _try(self, line: Line, read: Callable[[Line], Any]) -> Any:
         """Return what ``read`` makes of a line; None with its fault noted where it cannot."""
