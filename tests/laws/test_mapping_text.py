@@ -37,7 +37,7 @@ def same(a: Mapping, b: Mapping) -> bool:
     return contents and parts == (b.pieces, b.storages, b.dram_bytes, dict(b.notes))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(graphs(), OPTIONS)
 def test_parse_undoes_print(graph: Graph, options: MapOptions) -> None:
     mapping = map_graph(graph, TX81, options)
@@ -48,7 +48,7 @@ def test_parse_undoes_print(graph: Graph, options: MapOptions) -> None:
     assert program_hash(assemble(again)) == program_hash(assemble(mapping))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(named_graphs(names=True))
 def test_any_name_survives(graph: Graph) -> None:
     mapping = map_graph(graph, TX81)
@@ -56,7 +56,7 @@ def test_any_name_survives(graph: Graph) -> None:
     assert same(mapping, again)
 
 
-@settings(max_examples=15)
+@settings(max_examples=4)
 @given(graphs(max_nodes=4), st.booleans())
 def test_a_file_holds_the_mapping_in_the_same_bytes(graph: Graph, changed: bool) -> None:
     mapping = map_graph(graph, TX81)
@@ -74,7 +74,7 @@ def test_a_file_holds_the_mapping_in_the_same_bytes(graph: Graph, changed: bool)
         assert first.read_bytes() == second.read_bytes()
 
 
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(graphs(max_nodes=2), st.data())
 def test_a_damaged_file_is_refused_or_read_right(graph: Graph, data: st.DataObject) -> None:
     mapping = map_graph(graph, TX81)
@@ -95,7 +95,7 @@ def test_a_damaged_file_is_refused_or_read_right(graph: Graph, data: st.DataObje
         assert same(mapping, again)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(graphs(max_nodes=3), st.data())
 def test_a_changed_text_is_refused_or_read_as_it_stands(graph: Graph, data: st.DataObject) -> None:
     """No change to a text makes anything but an InputError or a mapping that prints again."""
