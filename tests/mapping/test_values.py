@@ -326,3 +326,20 @@ def test_attention_heads_stay_in_the_scratchpads() -> None:
     graph = b.finish([b.add("MatMul", [weights, v], output="y")])
     assert sum(s.kind == "resident" for s in map_graph(graph, TX81).storages) == 2
     check(graph, {n: draw(i, graph.types[n]) for i, n in enumerate("qkv")}, slack=8.0)
+
+
+def test_outputs_come_in_the_order_of_the_model() -> None:
+    b = GraphBuilder("two")
+    x = b.input("x", t(F16, 3, 70))
+    first = b.add("Relu", [x], output="first")
+    second = b.add("Reshape", [b.add("MatMul", [first, b.constant("w", draw(1, t(F16, 70, 70)))])], {"shape": (210,)},
+                   output="second")
+    graph = b.finish([second, first, x])
+    check(graph, {"x": draw(0, graph.types["x"])})
+
+
+def test_a_norm_over_several_axes_with_a_small_weight() -> None:
+    b = GraphBuilder("norm")
+    x = b.input("x", t(F16, 2, 3, 10))
+    y = b.add("RMSNormalization", [x, b.constant("w", draw(1, t(F16, 1)))], {"axis": 1}, output="y")
+    check(b.finish([y]), {"x": draw(0, t(F16, 2, 3, 10))})

@@ -193,9 +193,20 @@ def _norm(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
     if len(node.outputs) > 1 or (axis == len(shape) - 1 and len(shape) >= 2):
         return None
     flat = (prod(shape[:axis]), prod(shape[axis:]))
-    rest = [_reshape_constant(emit, v, (flat[1],)) if v else "" for v in inputs[1:]]
+    rest = [_flat_weight(emit, v, shape[axis:]) if v else "" for v in inputs[1:]]
     y = emit(node.op, emit.reshape(inputs[0], flat), *rest, **{**node.attrs, "axis": -1})
     return (emit.reshape(y, shape),)
+
+
+def _flat_weight(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+    """Return a norm's weight, which may be smaller than what it scales, as one long axis."""
+    constants = emit.builder.constants
+    if value in constants:
+        spread = np.broadcast_to(constants[value], shape).reshape(-1)
+        return emit.builder.constant(f"{value}.r", np.ascontiguousarray(spread))
+    if emit.shape(value) != shape:
+        value = emit("Expand", value, shape=shape)
+    return emit.reshape(value, (prod(shape),))
 
 
 REDUCED_IMAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")

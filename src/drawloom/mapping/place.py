@@ -47,11 +47,18 @@ def place(site: Site) -> Mapping:
         graph=site.graph,
         chip=site.chip,
         pieces=tuple(_placed(piece, table) for piece in site.pieces),
-        storages=tuple(table.values()),
+        storages=_in_order(list(table.values()), site.results),
         constants={addresses[key]: array for key, array in store.constants.items()},
         dram_bytes=total,
         notes={"chip": site.chip.name},
     )
+
+
+def _in_order(storages: list[Storage], results: list[str]) -> tuple[Storage, ...]:
+    """Return the storages with the outputs last, in the order the model gives them."""
+    outputs = {s.value: s for s in storages if s.kind == "output"}
+    rest = [s for s in storages if s.kind != "output"]
+    return (*rest, *(outputs[name] for name in results))
 
 
 def _placed(item: Any, table: dict[int, Storage]) -> Any:

@@ -32,7 +32,9 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     legal = legalise(graph)
     plan = group_nodes(legal, Kinds(legal), fuse=options.fuse)
     residency = settle(plan, legal, chip) if options.resident else Residency()
-    site = Site(legal, chip, options, Store(legal, chip.blocking), plan.home, residency)
+    site = Site(
+        legal, chip, options, Store(legal, chip.blocking), plan.home, residency, list(graph.outputs)
+    )
     for value in legal.inputs:
         site.store.value(value, "dense", kind="input")
     readers = _readers(legal)

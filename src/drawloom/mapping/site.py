@@ -33,6 +33,7 @@ class Site:
     store: Store
     home: dict[str, str]  # value -> the layout it is first stored in
     residency: Residency
+    results: list[str]  # names of the model's outputs
     pieces: list[Piece] = field(default_factory=list[Piece])
 
     def need(self, value: str, layout: str) -> Storage:

@@ -93,7 +93,7 @@ def _chunk(
                 f"{room:,} bytes   chip '{chip.name}', usable scratchpad of a tile",
                 f"{need - room:,} bytes",
                 (
-                    "a narrower format (--precision f16)",
+                    "a narrower format (--precision f16, where it is f32)",
                     "a chip with a larger scratchpad (extends: ...)",
                 ),
             ),

@@ -7,6 +7,7 @@ from drawloom.chip.layout import Blocked
 from drawloom.chip.model import Blocking
 from drawloom.program.commands import (
     Address,
+    Affine,
     Command,
     Conv,
     Cpu,
@@ -28,8 +29,16 @@ Span = tuple[str, Address, int]
 
 
 def strided_bytes(inner: int, dims: Dims) -> int:
-    """Bytes from the first to past the last byte of a strided access (strides >= 0)."""
-    return inner + sum(stride * (count - 1) for stride, count in dims)
+    """Bytes from the lowest to past the highest byte of a strided access."""
+    return inner + sum(abs(stride) * (count - 1) for stride, count in dims)
+
+
+def lowest(address: Address, dims: Dims) -> Address:
+    """Address of the lowest byte of a strided access: levels may run backwards."""
+    below = sum(min(0, stride) * (count - 1) for stride, count in dims)
+    if isinstance(address, int):
+        return address + below
+    return Affine(address.base + below, address.strides)
 
 
 def moved_bytes(inner: int, dims: tuple[tuple[int, ...], ...]) -> int:
@@ -59,13 +68,14 @@ def touched(command: Command, blocking: Blocking) -> tuple[list[Span], list[Span
         case Read():
             n = moved_bytes(command.inner, command.dims)
             span = strided_bytes(command.inner, command.dims)
-            return [("dram", command.dram, span)], [("spm", command.spm, n)]
+            return [("dram", lowest(command.dram, command.dims), span)], [("spm", command.spm, n)]
         case Write():
             n = moved_bytes(command.inner, command.dims)
             span = strided_bytes(command.inner, command.dims)
-            return [("spm", command.spm, n)], [("dram", command.dram, span)]
+            return [("spm", command.spm, n)], [("dram", lowest(command.dram, command.dims), span)]
         case Send():
-            return [("spm", command.src, strided_bytes(command.inner, command.dims))], []
+            source = lowest(command.src, command.dims)
+            return [("spm", source, strided_bytes(command.inner, command.dims))], []
         case Cpu():
             return [_operand(o) for o in command.ins if o], [_operand(o) for o in command.outs]
         case Move() | Fill() | Select():
@@ -93,9 +103,11 @@ def _move(command: Move | Fill | Select) -> tuple[list[Span], list[Span]]:
         return [("spm", command.mask, command.count), ("spm", command.src, n)], [
             ("spm", command.dst, n)
         ]
-    source = strided_bytes(command.inner, tuple((s, n) for s, _, n in command.dims))
-    target = strided_bytes(command.inner, tuple((t, n) for _, t, n in command.dims))
-    return [("spm", command.src, source)], [("spm", command.dst, target)]
+    near = tuple((s, n) for s, _, n in command.dims)
+    far = tuple((t, n) for _, t, n in command.dims)
+    source = ("spm", lowest(command.src, near), strided_bytes(command.inner, near))
+    target = ("spm", lowest(command.dst, far), strided_bytes(command.inner, far))
+    return [source], [target]
 
 
 def _matrix(command: MatMul | Conv, blocking: Blocking) -> tuple[list[Span], list[Span]]:

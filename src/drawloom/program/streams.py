@@ -131,7 +131,8 @@ def _runs(base: int, inner: int, dims: tuple[tuple[int, int], ...]) -> list[tupl
     for _, count in dims:
         runs *= count
     if runs > MAX_RUNS:
-        return [(base, base + inner + sum(s * (n - 1) for s, n in dims))]
+        low = base + sum(min(0, s) * (n - 1) for s, n in dims)
+        return [(low, low + inner + sum(abs(s) * (n - 1) for s, n in dims))]
     starts = [base]
     for stride, count in dims:
         starts = [start + i * stride for start in starts for i in range(count)]
