@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from drawloom.frontends.rewrite.edit import Edit, rewrite
 from drawloom.frontends.rewrite.match import number
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Attr, Graph, Node
 
 Powers = tuple[int, int]
@@ -28,8 +29,10 @@ _DEEPEST = 8
 _INNER = ("Erf", "Tanh", "Sigmoid", "HardSigmoid", "Clip")
 _ROOT_HALF = math.sqrt(0.5)
 _ROOT_PI = math.sqrt(2.0 / math.pi)
-_TOLERANCE = 2e-3
-"""Constants are written with three digits by some, and in half precision by others."""
+_WRITTEN = 2e-4
+"""How far a constant may be off: some exporters write four digits."""
+_HALF = 4e-3
+"""The same where constants are in half precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +85,22 @@ def _activation(edit: Edit, node: Node, inner: Node, x: str) -> tuple[str, dict[
     whole = polynomial(edit, node.outputs[0], names, _DEEPEST, node)
     if whole is None:
         return None
-    argument = polynomial(edit, inner.inputs[0], {x: (1, 0)}, _DEEPEST)
+    near = _HALF if edit.type(x).dtype in (DType.F16, DType.BF16) else _WRITTEN
+    argument = polynomial(edit, inner.inputs[0], {x: (1, 0)}, _DEEPEST) or {}
     match inner.op:
-        case "Erf" | "Tanh" if _is(whole, {(1, 0): 0.5, (1, 1): 0.5}):
-            return _gelu(inner.op, argument)
-        case "Sigmoid" if _is(whole, {(1, 1): 1.0}) and argument and set(argument) == {(1, 0)}:
+        case "Erf" | "Tanh" if _is(whole, {(1, 0): 0.5, (1, 1): 0.5}, near):
+            return _gelu(inner.op, argument, near)
+        case "Sigmoid" if _is(whole, {(1, 1): 1.0}) and set(argument) == {(1, 0)}:
             alpha = argument[(1, 0)]
             return "Silu", {} if alpha == 1.0 else {"alpha": alpha}
         case "HardSigmoid" if _is(whole, {(1, 1): 1.0}) and inner.inputs[0] == x:
             slope, middle = inner.float("alpha", 0.2), inner.float("beta", 0.5)
-            same = math.isclose(slope, 1 / 6, rel_tol=1e-6) and middle == 0.5
-            return ("HardSwish", {}) if same else None
-        case "Clip" if _is(whole, {(1, 1): 1 / 6}) and argument:
+            return (
+                ("HardSwish", {})
+                if math.isclose(slope, 1 / 6, rel_tol=near) and middle == 0.5
+                else None
+            )
+        case "Clip" if _is(whole, {(1, 1): 1 / 6}, near):
             bounds = (inner.attrs.get("min"), inner.attrs.get("max"))
             same = _is(argument, {(1, 0): 1.0, (0, 0): 3.0}) and bounds == (0, 6)
             return ("HardSwish", {}) if same else None
@@ -104,18 +111,16 @@ def _activation(edit: Edit, node: Node, inner: Node, x: str) -> tuple[str, dict[
             return None
 
 
-def _gelu(op: str, argument: Polynomial | None) -> tuple[str, dict[str, Attr]] | None:
-    if argument is None:
-        return None
+def _gelu(op: str, argument: Polynomial, near: float) -> tuple[str, dict[str, Attr]] | None:
     if op == "Erf":
-        return ("Gelu", {}) if _is(argument, {(1, 0): _ROOT_HALF}) else None
+        return ("Gelu", {}) if _is(argument, {(1, 0): _ROOT_HALF}, near) else None
     cubic = {(1, 0): _ROOT_PI, (3, 0): _ROOT_PI * 0.044715}
-    return ("Gelu", {"approximate": "tanh"}) if _is(argument, cubic) else None
+    return ("Gelu", {"approximate": "tanh"}) if _is(argument, cubic, near) else None
 
 
-def _is(found: Polynomial, wanted: Polynomial) -> bool:
+def _is(found: Polynomial, wanted: Polynomial, near: float = 0.0) -> bool:
     return set(found) == set(wanted) and all(
-        math.isclose(found[k], wanted[k], rel_tol=_TOLERANCE) for k in wanted
+        math.isclose(found[k], wanted[k], rel_tol=near) for k in wanted
     )
 
 
