@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -24,12 +23,13 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.files import read_whole, write_whole
-from drawloom.graph.files import read_graph, write_graph
+from drawloom.graph.files import graph_bytes, graph_of, read_graph
 from drawloom.graph.ir import Graph
-from drawloom.mapping.files import read_mapping, write_mapping
+from drawloom.mapping.files import mapping_bytes, mapping_of
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
-from drawloom.program.files import read_program, write_program
+from drawloom.program.binary import encode
+from drawloom.program.decode import decode
 from drawloom.program.program import Program
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
-PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, products in tf32"}
+PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Build:
 
     def write_page(self, path: str | Path, profile: str | None = None) -> None:
         """Write the page of a run: one HTML file that needs no network."""
-        _report("write_page")(self.time(profile), path, self.graph)
+        _report("write_page")(self._figures(profile), path)
 
     def write_trace(self, path: str | Path, profile: str | None = None) -> None:
         """Write the trace: ``.json`` or ``.json.gz`` for Perfetto, ``.trace`` to read back."""
@@ -125,7 +125,7 @@ class Build:
 
     def report(self, folder: str | Path, profile: str | None = None) -> tuple[Path, ...]:
         """Write page, trace file and figures into a folder; return their paths."""
-        return _report("write_report")(self.time(profile), folder, self.graph)
+        return _report("write_report")(self._figures(profile), folder)
 
     def save(self, path: str | Path) -> None:
         """Write the build to a ``.build`` file, which ``load`` reads.
@@ -133,14 +133,14 @@ class Build:
         Raises:
             InputError: the file cannot be written (``files.write``).
         """
-        with TemporaryDirectory() as folder:
-            place = Path(folder)
-            write_graph(self.source, place / "source.graph")
-            write_graph(self.graph, place / "computed.graph")
-            write_mapping(self.mapping, place / "mapping.map")
-            write_program(self.program, place / "program.prog")
-            (place / "options.json").write_text(json.dumps(asdict(self.options)))
-            write_whole(path, _zipped(place))
+        parts = {
+            "source.graph": graph_bytes(self.source),
+            "computed.graph": graph_bytes(self.graph),
+            "mapping.map": mapping_bytes(self.mapping),
+            "program.prog": encode(self.program),
+            "options.json": json.dumps(asdict(self.options)).encode(),
+        }
+        write_whole(path, _zipped(parts))
 
     @staticmethod
     def load(path: str | Path) -> Build:
@@ -149,20 +149,20 @@ class Build:
         Raises:
             InputError: the file cannot be read (``files.read``) or is no build (``build.file``).
         """
-        raw = read_whole(path)
-        with TemporaryDirectory() as folder:
-            place = Path(folder)
-            _unzip(raw, place, str(path))
-            given = json.loads((place / "options.json").read_text())
-            mapping = read_mapping(place / "mapping.map")
-            return Build(
-                source=read_graph(place / "source.graph"),
-                graph=read_graph(place / "computed.graph"),
-                chip=mapping.chip,
-                mapping=mapping,
-                program=read_program(place / "program.prog"),
-                options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
-            )
+        parts = _unzip(read_whole(path), str(path))
+        given = json.loads(parts["options.json"])
+        mapping = mapping_of(parts["mapping.map"], "mapping.map")
+        return Build(
+            source=graph_of(parts["source.graph"], "source.graph"),
+            graph=graph_of(parts["computed.graph"], "computed.graph"),
+            chip=mapping.chip,
+            mapping=mapping,
+            program=decode(parts["program.prog"], "program.prog"),
+            options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
+        )
+
+    def _figures(self, profile: str | None) -> Any:
+        return _report("figures")(self.time(profile), self.graph)
 
     def _repr_html_(self) -> str:
         return _report("build_html")(self)
@@ -256,20 +256,19 @@ def _check_profile(chip: Chip, profile: str) -> None:
         raise InputError("compile.options", f"chip '{chip.name}' has no such profile", [fault])
 
 
-def _zipped(folder: Path) -> bytes:
+def _zipped(parts: Mapping[str, bytes]) -> bytes:
     """Return the parts of a build as one archive: stored, in one order, under one date."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in PARTS:
-            archive.writestr(zipfile.ZipInfo(name), (folder / name).read_bytes())
+            archive.writestr(zipfile.ZipInfo(name), parts[name])
     return out.getvalue()
 
 
-def _unzip(raw: bytes, folder: Path, file: str) -> None:
+def _unzip(raw: bytes, file: str) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            for name in PARTS:
-                (folder / name).write_bytes(archive.read(name))
+            return {name: archive.read(name) for name in PARTS}
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         fault = Fault(file, str(error).strip("'\""), "a file that Build.save writes")
         raise InputError("build.file", "this is no build", [fault]) from None

@@ -49,7 +49,7 @@ class Balance(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return page(hand.trace())
+    return page(figures(hand.trace()))
 
 
 def data_of(html: str) -> dict[str, object]:
@@ -91,13 +91,13 @@ def test_the_page_says_precision_profile_and_how_sure_it_is(html: str) -> None:
 
 
 def test_equal_traces_give_equal_pages(html: str) -> None:
-    assert page(hand.trace()) == html
+    assert page(figures(hand.trace())) == html
 
 
 def test_a_long_run_still_gives_a_small_page() -> None:
     trace = hand.trace(1000)
     assert len(trace) > MAX_SPANS
-    html = page(trace)
+    html = page(figures(trace))
     assert len(html.encode()) < 1_500_000
     assert "too many commands to draw each" in html
 
@@ -126,8 +126,8 @@ def test_long_names_lose_their_middle() -> None:
 
 
 def test_a_report_is_a_page_a_trace_and_the_figures(tmp_path: Path) -> None:
-    paths = write_report(hand.trace(), tmp_path / "new" / "report")
+    paths = write_report(figures(hand.trace()), tmp_path / "new" / "report")
     assert [path.name for path in paths] == ["page.html", "trace.json.gz", "figures.json"]
     assert json.loads(paths[2].read_text())["latency_ps"] == hand.trace().latency_ps
-    write_page(hand.trace(), tmp_path / "one.html")
+    write_page(figures(hand.trace()), tmp_path / "one.html")
     assert (tmp_path / "one.html").read_bytes() == paths[0].read_bytes()

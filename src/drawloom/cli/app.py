@@ -157,6 +157,10 @@ def time(
         Path | None,
         typer.Option(help="Write the trace: .json or .json.gz for Perfetto, or .trace."),
     ] = None,
+    error_bars: Annotated[
+        bool,
+        typer.Option(help="Time with the chip's numbers at both ends of their ranges too."),
+    ] = False,
     layers: Annotated[int, typer.Option(help="How many layers to list.", min=0)] = 10,
     dim: Dims = None,
     precision: Precision = None,
@@ -172,9 +176,9 @@ def time(
         work = _open(model, _choices(chip, dim, precision, profile, mapping), progress)
         timed = work.time(progress)
         progress.step("report")
-        figures = report.figures(timed, work.graph)
+        figures = report.figures(timed, work.graph, error_bars=error_bars)
         if page is not None:
-            report.write_page(timed, page, work.graph)
+            report.write_page(figures, page)
         if trace is not None:
             report.write_trace(timed, trace)
     if as_json:

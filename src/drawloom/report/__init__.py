@@ -7,7 +7,6 @@ from pathlib import Path
 
 from drawloom.errors import Fault, InputError
 from drawloom.files import write_whole
-from drawloom.graph.ir import Graph
 from drawloom.report.bounds import Floor, floor, program_floor
 from drawloom.report.figures import Figures, figures
 from drawloom.report.notebook import build_html
@@ -33,13 +32,13 @@ __all__ = [
 ]
 
 
-def write_page(trace: Trace, path: str | Path, graph: Graph | None = None) -> None:
-    """Write the page of a run; with the model's graph, bounds are those of the model.
+def write_page(figures: Figures, path: str | Path) -> None:
+    """Write the page of a run.
 
     Raises:
         InputError: the file cannot be written (``files.write``).
     """
-    write_whole(path, page(trace, graph).encode())
+    write_whole(path, page(figures).encode())
 
 
 def write_trace(trace: Trace, path: str | Path) -> None:
@@ -59,15 +58,12 @@ def write_trace(trace: Trace, path: str | Path) -> None:
         raise InputError("report.trace", f"'{path}' does not say in which form", [fault])
 
 
-def write_report(
-    trace: Trace, folder: str | Path, graph: Graph | None = None
-) -> tuple[Path, Path, Path]:
+def write_report(figures: Figures, folder: str | Path) -> tuple[Path, Path, Path]:
     """Write page.html, trace.json.gz and figures.json into a folder, made where it is missing."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     paths = place / "page.html", place / "trace.json.gz", place / "figures.json"
-    write_page(trace, paths[0], graph)
-    write_trace(trace, paths[1])
-    text = json.dumps(record(figures(trace, graph)), indent=2)
-    write_whole(paths[2], text.encode() + b"\n")
+    write_page(figures, paths[0])
+    write_trace(figures.trace, paths[1])
+    write_whole(paths[2], json.dumps(record(figures), indent=2).encode() + b"\n")
     return paths

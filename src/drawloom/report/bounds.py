@@ -1,4 +1,4 @@
-"""The floor of a graph or program on a chip: what no mapping can be quicker than, and why.
+"""The floor of a graph or program on a chip: the time that one resource alone would take, and why.
 
     floor = max(matrix time, DRAM time)
     matrix time = multiply-adds / peak rate of their format, all tiles, no overhead
@@ -38,7 +38,7 @@ _CONVOLUTIONS = {"Conv": (0, 1), "ConvInteger": (0, 1), "QLinearConv": (0, 3)}
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The least time of some work on a chip, with the parts that it is the larger of."""
+    """The time of some work if nothing but one resource held it up, with the parts."""
 
     macs: Mapping[str, int]  # multiply-adds by format word of the matrix engine
     read_bytes: int

@@ -59,6 +59,9 @@ def _latency(shown: Figures) -> str:
         note += "; reads and writes of DRAM overlapped"
     launch = f"{time_text(shown.launch_ps)} of it launch by the host"
     body = f'<div class="bars">{bars}</div><p>{note}.</p><p>{escape(launch)}.</p>'
+    if shown.latency_range:
+        body += ranged(shown.latency_range, time_text, "Latency")
+        body += "<p>The ends: all numbers of the hardware at their quick or slow ends.</p>"
     value, unit = time_text(shown.latency_ps).split(" ")
     return _card(6, "Latency", value, unit, body)
 

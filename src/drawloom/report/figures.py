@@ -11,6 +11,7 @@ from drawloom.program.commands import Engine
 from drawloom.program.program import Program
 from drawloom.report.bounds import Floor, floor, program_floor
 from drawloom.report.layers import ByLayer, by_layer
+from drawloom.report.spread import latency_range
 from drawloom.timing import Trace
 from drawloom.timing.table import ENGINES
 from drawloom.units import PS_PER_S
@@ -24,7 +25,8 @@ class Figures:
 
     ``floor`` is that of the model's graph where it is known (``has_graph``), else of the program's
     own work; it is no bound (``has_bound``) where the program came without its constants.
-    ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch.
+    ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch. ``latency_range``
+    (picoseconds) is there where it was asked for.
     """
 
     trace: Trace
@@ -35,6 +37,7 @@ class Figures:
     utilisation: Mapping[Engine, tuple[float, ...]]  # of the engines that did something, by tile
     energy: Range  # joules
     energy_parts: Mapping[str, Range]  # joules, by engine, and "idle"
+    latency_range: Range | None = None
 
     @property
     def notes(self) -> dict[str, str]:
@@ -100,13 +103,17 @@ class Figures:
         return sum(shares) / len(shares) if shares else 0.0
 
 
-def figures(trace: Trace, graph: Graph | None = None, *, bounded: bool = True) -> Figures:
+def figures(
+    trace: Trace, graph: Graph | None = None, *, bounded: bool = True, error_bars: bool = False
+) -> Figures:
     """Return the figures of a trace.
 
     Args:
         trace: the timed program.
         graph: the model; with it, bounds are those of the model, not of the program's own work.
         bounded: whether bounds are wanted; not where the trace's program has no data.
+        error_bars: whether to time the program twice more, with the chip's numbers at both ends
+            of their ranges.
     """
     chip, program = trace.chip, trace.program
     bound = program_floor(program, chip) if graph is None else floor(graph, chip)
@@ -127,6 +134,7 @@ def figures(trace: Trace, graph: Graph | None = None, *, bounded: bool = True) -
         utilisation=used,
         energy=joules(trace.energy),
         energy_parts={**parts, "idle": joules(trace.idle_energy)},
+        latency_range=latency_range(trace) if error_bars else None,
     )
 
 

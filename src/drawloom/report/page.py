@@ -9,29 +9,22 @@ from pathlib import Path
 from string import Template
 
 import drawloom
-from drawloom.graph.ir import Graph
 from drawloom.report import page_tables as tables
 from drawloom.report.basis import basis, profile_note
 from drawloom.report.cards import cards
-from drawloom.report.figures import Figures, figures
+from drawloom.report.figures import Figures
 from drawloom.report.floorplan import by_tile, floorplan
 from drawloom.report.quantities import time_text
 from drawloom.report.roofline import roofline
 from drawloom.report.timeline import Timeline, timeline
-from drawloom.timing import Trace
 from drawloom.timing.table import ENGINES
 
 _ASSETS = Path(__file__).parent / "assets"
 
 
-def page(trace: Trace, graph: Graph | None = None) -> str:
-    """Return the page of a run as HTML.
-
-    Args:
-        trace: the timed program.
-        graph: the model; with it, bounds are those of the model, not of the program's own work.
-    """
-    shown = figures(trace, graph)
+def page(shown: Figures) -> str:
+    """Return the page of a run as HTML."""
+    trace = shown.trace
     spans = timeline(trace, shown.layers)
     rests_on = basis(shown)
     fields = {

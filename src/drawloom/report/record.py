@@ -21,6 +21,7 @@ def record(figures: Figures) -> Record:
         "profile": trace.profile,
         "notes": dict(trace.program.notes),
         "latency_ps": figures.latency_ps,
+        "latency_range_ps": range_record(figures.latency_range) if figures.latency_range else None,
         "on_chip_ps": figures.on_chip_ps,
         "launch_ps": figures.launch_ps,
         "runs_per_s": figures.runs_per_s,

@@ -13,7 +13,7 @@ from drawloom.report.svg import LogAxis, tag, text
 from drawloom.timing.table import ENGINES
 from drawloom.units import PS_PER_S
 
-WIDE, HIGH = 680, 520
+WIDE, HIGH = 680, 600
 LEFT, RIGHT, TOP, BOTTOM = 86, 16, 20, 52
 NAMED = 5  # layers whose names stand beside their points
 LETTER = 7.5  # width of one, about
@@ -99,7 +99,7 @@ def _roofs(x: LogAxis, y: LogAxis, peak: float, read: int, combined: int, fmt: s
     )  # fmt: skip
     low = max(x.low, y.low / read)
     dx, dy = x.at(low * 10) - x.at(low), y.at(low * 10 * read) - y.at(low * read)
-    middle = low * max(peak / read / low, 1.0) ** 0.78
+    middle = low * max(peak / read / low, 1.0) ** 0.6
     turned = f"translate({x.at(middle):.1f} {y.at(middle * read):.1f}) rotate({degrees(atan2(dy, dx)):.1f})"
     label = f"DRAM read {rate_text(read, 'B/s')}"
     more = f", both ways {rate_text(combined, 'B/s')}" if combined != read else ""
@@ -145,14 +145,12 @@ def _names(figures: Figures, points: dict[int, _Point], x: LogAxis, y: LogAxis) 
 
 
 def _star(point: _Point, x: LogAxis, y: LogAxis) -> str:
-    at = f"translate({x.at(point.intensity):.1f} {y.at(point.rate):.1f})"
+    place = f"translate({x.at(point.intensity):.1f} {y.at(point.rate):.1f})"
+    corner = f"translate({x.stop - 12:.1f} {y.start - 16:.1f})"
     path = "M0-11L2.9-3.4L11-3.4L4.4 1.6L6.8 9.3L0 4.6L-6.8 9.3L-4.4 1.6L-11-3.4L-2.9-3.4Z"
     star = tag("path", d=path, fill="var(--bound)", stroke="var(--card)", stroke_width=1.5)
-    label = text(
-        f"whole run {rate_text(point.rate, 'OP/s')}", -12, 20, class_="halo", font_weight=600,
-        text_anchor="end",
-    )  # fmt: skip
-    return tag("g", star + label, transform=at)
+    label = text(f"whole run {rate_text(point.rate, 'OP/s')}", -16, 5, text_anchor="end")
+    return tag("g", star, transform=place) + tag("g", star + label, transform=corner)
 
 
 def main_engine(layer: Layer) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -61,6 +63,7 @@ def headline(figures: Figures) -> list[Line]:
             time_text(figures.latency_ps),
             f"{time_text(figures.on_chip_ps)} on the chip, {time_text(figures.launch_ps)} launch",
         ),
+        *_error_bars(figures),
         *_bound(figures),
         ("throughput", f"{count_text(figures.runs_per_s)} /s", "runs, one after the other"),
         (
@@ -88,6 +91,13 @@ def headline(figures: Figures) -> list[Line]:
         ),
     ]
     return lines
+
+
+def _error_bars(figures: Figures) -> list[Line]:
+    if figures.latency_range is None:
+        return []
+    between = _between(figures.latency_range, time_text)
+    return [("", "", f"{between}: the hardware's numbers at the ends of their ranges")]
 
 
 def _bound(figures: Figures) -> list[Line]:
@@ -174,6 +184,5 @@ def _layer(figures: Figures, layer: Layer) -> tuple[str, ...]:
     )
 
 
-def _between(figures: Range, show: object) -> str:
-    assert callable(show)
-    return f"between {show(figures.low)} and {show(figures.high)}"
+def _between(figure: Range, show: Callable[[float], str]) -> str:
+    return f"between {show(figure.low)} and {show(figure.high)}"
