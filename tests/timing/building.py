@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numba
+from numba.core import config as numba_config
 
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
@@ -71,7 +71,7 @@ def _plain_advance() -> Any:
     kept = {name: importlib.import_module(name) for name in names}
     for name in names:
         del sys.modules[name]
-    config: Any = numba.config
+    config: Any = numba_config
     was, config.DISABLE_JIT = config.DISABLE_JIT, True
     try:
         return importlib.import_module("drawloom.timing.machine").advance

@@ -6,7 +6,6 @@ all of them say the same of who sends what to whom, so that nobody waits for eve
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 from hypothesis import strategies as st
@@ -73,13 +72,20 @@ def computes(depth: int) -> st.SearchStrategy[Command]:
     size = st.sampled_from((1, 64, 100))
     f16 = st.just("f16")
     psum = st.sampled_from((None, 8192))
-    pool = Pool("max", 0, 0, 4, 4, 64, 2, 2, (2, 2), (0, 0, 0, 0), (1, 1), "f16")
-    reduce = Reduce("sum", 0, 0, 4, 4, 64, "hw", "f16", "f32")
+
+    def pool(src: int | Affine, dst: int | Affine, origin: int) -> Command:
+        sizes = (4, 4, 64, 2, 2, (2, 2), (0, 0, 0, 0), (1, 1))
+        return Pool("max", src, dst, *sizes, "f16", origin=origin)
+
+    def reduce(src: int | Affine, dst: int | Affine, origin: int) -> Command:
+        return Reduce("sum", src, dst, 4, 4, 64, "hw", "f16", "f32", origin)
+
     return st.one_of(
         st.builds(MatMul, at, at, at, size, size, size, FORMATS, f16, psum, origin=origin),
         st.builds(Vector, st.just("add"), at, at, SIZES, FORMATS, f16, at, origin=origin),
         st.builds(Vector, st.just("exp"), at, at, SIZES, f16, f16, origin=origin),
-        st.builds(replace, st.sampled_from((pool, reduce)), src=at, dst=at, origin=origin),
+        st.builds(pool, at, at, origin),
+        st.builds(reduce, at, at, origin),
     )
 
 
@@ -101,51 +107,49 @@ def streams(depth: int = 0) -> st.SearchStrategy[tuple[Item, ...]]:
     """Return a few commands, some of them in loops."""
     item: st.SearchStrategy[Item] = local(depth)
     if depth < 2:
-        loop = st.builds(Loop, st.integers(0, 3), streams(depth + 1))
+        loop = st.builds(Loop, st.sampled_from((0, 1, 3, 12)), streams(depth + 1))
         item = st.one_of(item, item, loop)
     return st.lists(item, max_size=4).map(tuple)
 
 
 @st.composite
-def rounds(draw: st.DrawFn, n_tiles: int) -> list[tuple[Item, ...]]:
-    """Return, for every tile, its part in one exchange."""
-    tiles = tuple(range(n_tiles))
-    sender = draw(st.integers(0, n_tiles - 1))
-    targets = tuple(draw(st.lists(st.sampled_from(tiles), min_size=1, max_size=4, unique=True)))
-    how = draw(st.integers(0, 3))
-    if how == 0:
-        return [(Barrier(tiles),) for _ in tiles]
-    if how == 1:
-        operand = Operand("dram", 0, "f32", (draw(st.integers(1, 99)),))
-        work = Cpu("TopK", (operand, None), (Operand("spm", 0, "f32", (7,)),), origin=0)
-        signal = tuple(Signal(target, 7) for target in targets)
-        return [
-            ((work, *signal) if tile == sender else ()) + ((Wait(7),) if tile in targets else ())
-            for tile in tiles
-        ]
-    n = draw(SIZES)
-    parts: list[tuple[Item, ...]] = []
-    for tile in tiles:
-        part: list[Item] = [Arm(3)] if tile in targets else []
-        part.append(Barrier(tiles))
-        if tile == sender:
-            part.append(Send(0, 8192, n, targets, 3, origin=1))
-        elif how == 3 and targets == tiles:
-            part.append(Send(512, 4096, 64, (tile,), 4) if tile in targets else Join(()))
-            part.insert(0, Arm(4))
-        if tile in targets:
-            part.append(Wait(3))
-        parts.append(tuple(part))
-    times = draw(st.integers(1, 2))
-    return [(Loop(times, part),) for part in parts]
+def works(draw: st.DrawFn, n_tiles: int) -> list[tuple[Item, ...]]:
+    """Return a piece of work of one tile's processor that other tiles wait for."""
+    worker = draw(st.integers(0, n_tiles - 1))
+    told = draw(st.sets(st.integers(0, n_tiles - 1), min_size=1))
+    operand = Operand("dram", 0, "f32", (draw(st.integers(1, 99)),))
+    work = Cpu("TopK", (operand, None), (Operand("spm", 0, "f32", (7,)),), origin=0)
+    signals = tuple(Signal(tile, 7) for tile in sorted(told))
+    return [
+        ((work, *signals) if tile == worker else ()) + ((Wait(7),) if tile in told else ())
+        for tile in range(n_tiles)
+    ]
 
 
 @st.composite
-def programs(draw: st.DrawFn, exchanges: bool = True) -> Program:
+def exchanges(draw: st.DrawFn, n_tiles: int) -> list[tuple[Item, ...]]:
+    """Return, for every tile, its part in a round in which several tiles send at once."""
+    tiles = range(n_tiles)
+    some = st.lists(st.sampled_from(tiles), max_size=4, unique=True).map(tuple)
+    targets = [draw(some) for _ in tiles]
+    times = draw(st.integers(1, 2))
+    parts: list[tuple[Item, ...]] = []
+    for tile in tiles:
+        due = sum(each.count(tile) for each in targets)
+        n = draw(SIZES)
+        send = (Send(0, 8192, n, targets[tile], 3, origin=1),) if targets[tile] else ()
+        part = (*[Arm(3)] * due, Barrier(tuple(tiles)), *send, Wait(3, due))
+        parts.append((Loop(times, part),))
+    return parts
+
+
+@st.composite
+def programs(draw: st.DrawFn, alone: bool = False) -> Program:
     """Return a program of up to four tiles that comes to its end."""
     n_tiles = draw(st.integers(1, 4))
     tiles: list[list[Item]] = [list(draw(streams())) for _ in range(n_tiles)]
-    for _ in range(draw(st.integers(0, 3)) if exchanges else 0):
-        for tile, part in enumerate(draw(rounds(n_tiles))):
+    for _ in range(0 if alone else draw(st.integers(0, 3))):
+        meet = exchanges if draw(st.integers(0, 2)) else works
+        for tile, part in enumerate(draw(meet(n_tiles))):
             tiles[tile] += [*part, *draw(streams())]
     return program(*tiles)

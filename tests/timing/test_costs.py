@@ -26,8 +26,10 @@ from drawloom.timing import costs
 from drawloom.timing.energy import command_energy, idle_energy
 
 
-def matmul(m: int, k: int, n: int, fmt: str = "f16", **more: int) -> MatMul:
-    return MatMul(0, 0, 0, m, k, n, fmt, "f16", **more)
+def matmul(
+    m: int, k: int, n: int, fmt: str = "f16", batch: int = 1, psum: int | None = None
+) -> MatMul:
+    return MatMul(0, 0, 0, m, k, n, fmt, "f16", psum=psum, batch=batch)
 
 
 def conv(**more: object) -> Conv:

@@ -155,7 +155,7 @@ def test_one_more_join_never_stops_a_program(program: Program, seed: int) -> Non
     assert len(waiting) - added == len(plain) - kept
 
 
-@given(programs(exchanges=False), st.randoms(use_true_random=False))
+@given(programs(alone=True), st.randoms(use_true_random=False))
 def test_tiles_that_do_not_talk_may_change_places(program: Program, random: object) -> None:
     order = list(range(len(program.streams)))
     random.shuffle(order)  # pyright: ignore[reportAttributeAccessIssue]

@@ -17,6 +17,7 @@ from drawloom.errors import InputError
 from drawloom.program.commands import Arm, Barrier, Engine, Loop, MatMul, Send, Signal, Wait
 from drawloom.program.program import Program
 from drawloom.timing import Trace, time
+from drawloom.timing import machine as loop
 from drawloom.timing.files import read_trace, write_trace
 
 
@@ -166,3 +167,21 @@ def test_importing_timing_does_not_import_numba() -> None:
     code = "import drawloom.timing, sys; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_every_file_of_the_event_loop_is_known_to_its_cache() -> None:
+    folder = Path(loop.__file__).parent
+    compiled = {path.stem for path in folder.glob("*.py") if "@part" in path.read_text()}
+    assert {*compiled, "state"} == set(loop.LOOP_FILES)
+
+
+def test_where_nothing_can_be_kept_the_loop_is_compiled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def njit(*, cache: bool = False, error_model: str) -> Callable[[object], object]:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(loop, "njit", njit)
+    assert callable(loop._compiled(0))

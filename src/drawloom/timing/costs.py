@@ -31,7 +31,11 @@ from drawloom.program.extents import FORMAT_BYTES, moved_bytes, segments, touche
 from drawloom.units import PS_PER_S, align_up, ceil_div
 
 EIGHT_BIT = ("i8", "u8")
-PICKS = ("Gather", "GatherElements", "GatherND")  # processor commands that read only some of their first operand
+PICKS = (
+    "Gather",
+    "GatherElements",
+    "GatherND",
+)  # processor commands that read only some of their first operand
 
 
 def matrix_format(fmt: str) -> str:

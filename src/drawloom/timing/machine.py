@@ -152,7 +152,11 @@ def _compiled(sources: int) -> Callable[[Ints], int]:
                     return HUNG
         return FULL
 
-    compiled = cast(Any, njit)(cache=True, error_model="numpy")(advance)
+    compiler = cast(Any, njit)
+    try:
+        compiled = compiler(cache=True, error_model="numpy")(advance)
+    except RuntimeError:  # no folder that Numba may write to: compile in every process
+        compiled = compiler(error_model="numpy")(advance)
     return cast(Callable[[Ints], int], compiled)
 
 
