@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 from drawloom.errors import InputError
 
+Content = bytes | Iterable[bytes]
 
-def write_whole(path: str | Path, content: bytes | Iterable[bytes]) -> None:
+
+def write_whole(path: str | Path, content: Content) -> None:
     """Write a file so that its name never holds half of it, not even after a crash.
 
     The bytes go into a temporary file beside it, onto the disk, then under the name in one
@@ -21,21 +24,46 @@ def write_whole(path: str | Path, content: bytes | Iterable[bytes]) -> None:
     Raises:
         InputError: ``files.write``, saying which file and why.
     """
-    target = Path(os.path.realpath(path))
-    pieces = (content,) if isinstance(content, bytes) else content
-    with _said("files.write", "write", path):
-        if target.exists() and not target.is_file() and not target.is_dir():
-            _fill(target, pieces, "wb")
-            return
-        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
-            _fill(temporary, pieces, "xb")
-            temporary.replace(target)
-        except BaseException:
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[str | Path, Content]) -> None:
+    """Write files that belong together: all of them as ``write_whole`` does, or none.
+
+    Raises:
+        InputError: ``files.write``, saying which file and why.
+    """
+    ready: list[tuple[str | Path, Path, Path]] = []
+    try:
+        for path, content in contents.items():
+            with _said("files.write", "write", path):
+                _prepare(path, content, ready)
+        for path, temporary, target in ready:
+            with _said("files.write", "write", path):
+                temporary.replace(target)
+    except BaseException:
+        for _, temporary, _ in ready:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise
-        _settle(target.parent)
+        raise
+    for folder in dict.fromkeys(target.parent for _, _, target in ready):
+        _settle(folder)
+
+
+def _prepare(
+    path: str | Path, content: Content, ready: list[tuple[str | Path, Path, Path]]
+) -> None:
+    """Put the bytes beside where they shall be, or into a device."""
+    target = Path(os.path.realpath(path))
+    pieces = (content,) if isinstance(content, bytes) else content
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if target.exists() and not target.is_file():
+        _fill(target, pieces, "wb")
+        return
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    ready.append((path, temporary, target))
+    _fill(temporary, pieces, "xb")
 
 
 def read_whole(path: str | Path) -> bytes:

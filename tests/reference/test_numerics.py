@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -165,7 +166,7 @@ def same(graph: Graph, inputs: samples.Inputs) -> None:
 def drawn(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> np.ndarray:
     if dtype is DType.BOOL:
         return rng.integers(0, 2, shape).astype(bool)
-    info = np.iinfo(dtype.numpy)
+    info: Any = np.iinfo(dtype.numpy)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return rng.integers(info.min, info.max, shape, dtype=dtype.numpy, endpoint=True)
 
 

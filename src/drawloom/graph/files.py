@@ -7,9 +7,8 @@ NumPy's format has no bf16: such a constant is stored as the uint16 of its bits.
 
 from __future__ import annotations
 
-import os
+import io
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from drawloom.errors import Fault, InputError
+from drawloom.files import write_whole
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.text import constant_types, parse, text
@@ -40,21 +40,16 @@ def write_graph(graph: Graph, path: str | Path) -> None:
     """Write a graph to a file, whole: readers see the old file or the new one.
 
     Raises:
-        InputError: ``graph.file``, when the file cannot be written.
+        InputError: ``files.write``, when the file cannot be written.
     """
-    target = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise _refusal(target, "cannot be written", error.strerror or "") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(graph, file)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, graph_bytes(graph))
+
+
+def graph_bytes(graph: Graph) -> bytes:
+    """Return what a graph's file holds."""
+    packed = io.BytesIO()
+    _write(graph, packed)
+    return packed.getvalue()
 
 
 def _write(graph: Graph, file: IO[bytes]) -> None:
@@ -93,10 +88,25 @@ def read_graph(path: str | Path) -> Graph:
     """
     source = Path(path)
     try:
-        with zipfile.ZipFile(source) as archive:
-            body, constants = _read(archive)
+        with source.open("rb") as file:
+            return _graph(file, source)
     except OSError as error:
         raise _refusal(source, "cannot be read", error.strerror or str(error)) from None
+
+
+def graph_of(raw: bytes, name: str) -> Graph:
+    """Return the graph in the bytes of a file that was called ``name``.
+
+    Raises:
+        InputError: as ``read_graph``.
+    """
+    return _graph(io.BytesIO(raw), Path(name))
+
+
+def _graph(file: IO[bytes], source: Path) -> Graph:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            body, constants = _read(archive)
     except _BROKEN as error:
         raise _refusal(source, "is not a whole .graph file", _reason(error)) from None
     return parse(body, constants, source.name)

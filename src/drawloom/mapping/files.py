@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,8 +24,8 @@ from drawloom.chip.text import chip_text
 from drawloom.errors import Fault, InputError
 from drawloom.files import read_whole, write_whole
 from drawloom.graph.dtypes import DType
-from drawloom.graph.files import read_graph, write_graph
-from drawloom.graph.ir import Array, Graph, TensorType
+from drawloom.graph.files import graph_bytes, graph_of
+from drawloom.graph.ir import Array, TensorType
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.parse import hashed_storages, parse_mapping
 from drawloom.mapping.text import mapping_text, other_contents
@@ -52,14 +51,19 @@ def write_mapping(mapping: Mapping, path: str | Path) -> None:
     Raises:
         InputError: ``files.write``, when the file cannot be written.
     """
+    write_whole(path, mapping_bytes(mapping))
+
+
+def mapping_bytes(mapping: Mapping) -> bytes:
+    """Return what a mapping's file holds."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry(_TEXT), mapping_text(mapping).encode())
-        archive.writestr(_entry(_GRAPH), _graph_bytes(mapping.graph))
+        archive.writestr(_entry(_GRAPH), graph_bytes(mapping.graph))
         archive.writestr(_entry(_CHIP), chip_text(mapping.chip).encode())
         for i, array in enumerate(other_contents(mapping).values()):
             archive.writestr(_entry(_constant(i)), _npy(array))
-    write_whole(path, packed.getvalue())
+    return packed.getvalue()
 
 
 def read_mapping(path: str | Path) -> Mapping:
@@ -69,12 +73,21 @@ def read_mapping(path: str | Path) -> Mapping:
         InputError: there is no such file (``files.read``); it is truncated, altered or no
             mapping at all (``mapping.file``); its text has faults (``mapping.text``).
     """
-    raw, name = read_whole(path), Path(path).name
+    return mapping_of(read_whole(path), path)
+
+
+def mapping_of(raw: bytes, path: str | Path) -> Mapping:
+    """Return the mapping in the bytes of the file at ``path``.
+
+    Raises:
+        InputError: as ``read_mapping``.
+    """
+    name = Path(path).name
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             text = archive.read(_TEXT).decode()
             chip = archive.read(_CHIP).decode()
-            graph = _graph(archive.read(_GRAPH))
+            graph = graph_of(archive.read(_GRAPH), _GRAPH)
             kinds = hashed_storages(text)
             constants = {
                 storage: _array(archive.read(_constant(i)), kind)
@@ -104,24 +117,6 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _constant(i: int) -> str:
     return f"constants/{i:06}.npy"
-
-
-def _graph_bytes(graph: Graph) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _GRAPH
-        write_graph(graph, path)
-        return path.read_bytes()
-
-
-def _graph(raw: bytes) -> Graph:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _GRAPH
-        path.write_bytes(raw)
-        try:
-            return read_graph(path)
-        except InputError as error:
-            # Without the temporary file's name, which tells nobody anything.
-            raise InputError(error.kind, f"{_GRAPH} cannot be read", error.faults) from None
 
 
 def _npy(array: Array) -> bytes:

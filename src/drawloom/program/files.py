@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.errors import Fault, InputError
-from drawloom.files import read_whole, write_whole
+from drawloom.files import Content, read_whole, write_together, write_whole
 from drawloom.program.binary import MAGIC, encode
 from drawloom.program.decode import decode
 from drawloom.program.parse import blob_sizes, parse
@@ -30,10 +30,10 @@ def write_program(program: Program, path: str | Path) -> None:
     """
     target = Path(path)
     if target.name.endswith(TEXT):
-        beside = blobs(program)
-        if beside:
-            write_whole(_data_path(target), (raw.tobytes() for raw in beside.values()))
-        write_whole(target, text(program).encode())
+        files: dict[str | Path, Content] = {path: text(program).encode()}
+        if beside := blobs(program):
+            files[_data_path(target)] = (raw.tobytes() for raw in beside.values())
+        write_together(files)
     elif target.name.endswith(BINARY):
         write_whole(target, encode(program))
     else:

@@ -254,7 +254,7 @@ def test_inputs_that_are_no_tensors() -> None:
         f"  input 'x': element type STRING (one of {TYPES})",
         "  input 'z': sequence (a tensor)",
         "  input 'w': no shape (a rank; export the model with shapes)",
-        "  input 'v' dim 0: 'v.0' has no number (give it one: --dim v.0=1)",
+        "  input 'v' dim 0: -1 in the file, so 'v.0' has no number (give it one: --dim v.0=1)",
     )
 
 

@@ -40,6 +40,7 @@ def bind_inputs(inputs: Sequence[ValueInfoProto], dims: Mapping[str, int]) -> di
             inputs that are no tensors (kind ``onnx.inputs``, all at once).
     """
     binding = _Binding(dims)
+    dims = binding.dims = _whole(dims, binding.faults)
     types: dict[str, TensorType] = {}
     for info in inputs:
         kind = _input_type(binding, info)
@@ -54,6 +55,20 @@ def bind_inputs(inputs: Sequence[ValueInfoProto], dims: Mapping[str, int]) -> di
     if binding.faults:
         raise InputError("onnx.inputs", "the model's inputs are not settled", binding.faults)
     return types
+
+
+def _whole(dims: Mapping[str, int], faults: list[Fault]) -> dict[str, int]:
+    """Return the dims as integers; what is none is a fault (NaN, True, a word)."""
+    numbers: dict[str, int] = {}
+    for name, value in dims.items():
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            numbers[name] = operator.index(value)
+        except TypeError:
+            faults.append(Fault(f"--dim {name}", repr(value), "a whole number, at least 0"))
+            numbers[name] = 0
+    return numbers
 
 
 def _input_type(binding: _Binding, info: ValueInfoProto) -> TensorType | None:
@@ -85,7 +100,9 @@ def _size(
     place = f"{path} dim {axis}"
     if missing:
         hint = " ".join(f"--dim {m}=1" for m in missing)
-        binding.faults.append(Fault(place, f"'{word}' has no number", f"give it one: {hint}"))
+        found = f"{dim.dim_value} in the file, so " if dim.HasField("dim_value") else ""
+        found += f"'{word}' has no number"
+        binding.faults.append(Fault(place, found, f"give it one: {hint}"))
     elif size < 0:
         binding.faults.append(Fault(place, f"'{word}' is {size}", "at least 0"))
     return size

@@ -10,7 +10,9 @@ from onnx import TensorProto
 
 from drawloom.frontends.onnx.call import Call, Refused, Rule
 from drawloom.frontends.onnx.tensors import BadTensor, dtype_of
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ops import OPS
+from drawloom.graph.rounding import is_float
 
 # Attributes of early versions that never changed what a node means.
 _DEAD = frozenset({"consumed_inputs"})
@@ -130,6 +132,10 @@ def _cast(call: Call) -> Sequence[str]:
     word = dtype_word(call.need("to"))
     if call.type().dtype.value == word:
         return [call.x(0)]
+    array = call.draft.array(call.x(0))
+    is_whole = not DType(word).is_float and word != "bool"
+    if array is not None and is_whole and is_float(array.dtype) and np.isnan(array).any():
+        raise Refused("NaN among constants", f"numbers, where they become {word}", sound=False)
     return [call.emit("Cast", (call.x(0),), to=word)]
 
 
