@@ -137,7 +137,7 @@ class Build:
             "source.graph": graph_bytes(self.source),
             "computed.graph": graph_bytes(self.graph),
             "mapping.map": mapping_bytes(self.mapping),
-            "program.prog": encode(self.program),
+            "program.prog": b"".join(encode(self.program)),
             "options.json": json.dumps(asdict(self.options)).encode(),
         }
         write_whole(path, _zipped(parts))
