@@ -91,6 +91,25 @@ def test_random_inputs_depend_on_the_seed_alone(line: Line) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_random_indices_stay_below_the_rows_of_the_table() -> None:
+    from drawloom.cli.arrays import random_inputs
+    from drawloom.flow import compile
+    from drawloom.graph.build import GraphBuilder
+    from drawloom.graph.dtypes import DType
+    from drawloom.graph.ir import TensorType
+
+    builder = GraphBuilder("lookup")
+    index = builder.input("index", TensorType(DType.I64, (64,)))
+    other = builder.input("other", TensorType(DType.I64, (64,)))
+    table = builder.constant("table", np.zeros((50, 8), np.float16))
+    rows = builder.add("Gather", [table, builder.add("Reshape", [index], {"shape": (8, 8)})])
+    build = compile(builder.finish([rows, builder.add("Neg", [other])]))
+    made = random_inputs(build.program, build.source, 0)
+    assert (made["index"].min() >= 0, made["index"].max() < 50) == (True, True)
+    assert made["index"].max() > 30
+    assert set(made["other"].tolist()) == {0, 1}
+
+
 def test_inputs_must_be_given(line: Line) -> None:
     code, out, err = line("run", "tiny.onnx", "--dim", "batch=3")
     assert (code, out) == (2, "")

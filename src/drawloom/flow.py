@@ -174,7 +174,7 @@ def compile(
     *,
     dims: Mapping[str, int] | None = None,
     precision: str = "f16",
-    profile: str = "lean",
+    profile: str | None = None,
     mapping: MapOptions | None = None,
     step: Step | None = None,
 ) -> Build:
@@ -185,7 +185,7 @@ def compile(
         chip: a chip of the catalog by name, a chip file, or a chip.
         dims: the number for each symbolic dimension, such as ``{"batch": 1}``.
         precision: format of floating-point numbers: f16, bf16 or f32.
-        profile: software profile by which ``Build.time`` goes; see ``Chip.profiles``.
+        profile: software profile by which ``Build.time`` goes; by default the chip's first.
         mapping: options of the mapper.
         step: called with the name of each step of ``STEPS`` as it begins.
 
@@ -193,9 +193,9 @@ def compile(
         InputError: the model, the chip or an option is not what it should be.
         DoesNotFit: the model does not fit the chip; says by how much and what would help.
     """
-    options = Options(dict(dims or {}), precision, profile, mapping or MapOptions())
     machine = chip if isinstance(chip, Chip) else load_chip(chip)
-    _check_profile(machine, profile)
+    chosen = _profile(machine, profile)
+    options = Options(dict(dims or {}), precision, chosen, mapping or MapOptions())
     tell = step or _nobody
     tell("read")
     source = read(model, options)
@@ -250,10 +250,13 @@ def assemble(mapping: ChipMapping) -> Program:
     return room.assemble(mapping)
 
 
-def _check_profile(chip: Chip, profile: str) -> None:
+def _profile(chip: Chip, asked: str | None) -> str:
+    """Return the profile asked for, or the chip's first."""
+    profile = asked or next(iter(chip.profiles))
     if profile not in chip.profiles:
         fault = Fault("profile", f"'{profile}'", nearest(profile, chip.profiles))
         raise InputError("compile.options", f"chip '{chip.name}' has no such profile", [fault])
+    return profile
 
 
 def _zipped(parts: Mapping[str, bytes]) -> bytes:

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
+import pytest
 from rich.console import Console
 from tests.report import hand
 
+import drawloom
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import TensorType
 from drawloom.report.captions import caption
 from drawloom.report.figures import figures
 from drawloom.report.notebook import trace_html
@@ -59,3 +67,18 @@ def test_a_notebook_shows_the_figures_as_escaped_html() -> None:
     html = trace_html(hand.trace())
     assert "&lt;/script&gt; hand &amp; made on tx81" in html
     assert "profile lean, precision fp16" in html
+
+
+def test_a_notebook_is_told_how_to_show_every_artefact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.delitem(vars(drawloom), "Graph", raising=False)
+    assert drawloom.Graph is not None
+    graph = GraphBuilder("tiny <g>")
+    y = graph.add("Relu", [graph.input("x", TensorType(DType.F16, (4, 8)))], output="y")
+    for artefact, word in (
+        (graph.finish([y]), "<b>tiny &lt;g&gt;</b>"),
+        (hand.trace().chip, "16 (4 × 4) at 1.00 GHz"),
+        (hand.program(), "x f16[256,128]"),
+        (hand.trace(), "over bound"),
+    ):
+        assert word in artefact._repr_html_()  # pyright: ignore[reportAttributeAccessIssue]

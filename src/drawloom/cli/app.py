@@ -40,7 +40,7 @@ Precision = Annotated[
     str | None, typer.Option(help="Format of floats: f16, bf16 or f32. (default: f16)")
 ]
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", help="Software profile of the chip. (default: lean)")
+    str | None, typer.Option("--profile", help="Software profile of the chip. (default: its first)")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Artefact = Annotated[

@@ -110,7 +110,7 @@ def _model(path: Path, choices: Choices, progress: Progress) -> Work:
         choices.chip or "tx81",
         dims=parse_dims(choices.dims),
         precision=choices.precision or "f16",
-        profile=choices.profile or "lean",
+        profile=choices.profile,
         mapping=choices.mapping,
         step=progress.step,
     )
