@@ -87,7 +87,7 @@ def test_the_page_says_precision_profile_and_how_sure_it_is(html: str) -> None:
     assert "<span>profile</span><b>lean</b>" in html
     assert "50 cycles a command (grade F)" in html
     assert "profiles.lean.issue" in html
-    assert "No energy of this chip is public" in html
+    assert "The ends are those of the energies in the chip file" in html
 
 
 def test_equal_traces_give_equal_pages(html: str) -> None:

@@ -101,7 +101,7 @@ def _dram(shown: Figures) -> str:
 def _energy(shown: Figures) -> str:
     value, unit = energy_text(shown.energy.default).split(" ")
     body = ranged(shown.energy, energy_text, "Energy of a run") + (
-        "<p>No energy of this chip is public: the ends are bounds, the value lies between.</p>"
+        "<p>The ends are those of the energies in the chip file; see below where they come from.</p>"
     )
     return _card(6, "Energy of a run", value, unit, body)
 

@@ -217,7 +217,7 @@ def basis_note(rows: Sequence[Row]) -> str:
     grades = ", ".join(f"{grade} {meaning}" for grade, meaning in GRADES.items())
     return escape(
         f"The chip's numbers behind this page. Grades: {grades}. The weakest here is "
-        f"{weakest(rows)}; none was measured by drawloom."
+        f"{weakest(rows)}."
     )
 
 
