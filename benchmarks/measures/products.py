@@ -138,8 +138,16 @@ def remainder(product: Product, least: Floor, trace: Trace) -> str:
     if gap <= 0:
         return "The published software is quicker: it must issue fewer, larger commands."
     issues = gap / (trace.chip.profiles[trace.profile].issue * trace.chip.period)
+    sides = (trace.busy(Engine.MOVE) + trace.busy(Engine.VECTOR)) / trace.chip.n_tiles
     return (
         f"The {gap / PS_PER_US:,.0f} us that remain would be {issues:,.0f} more commands a tile, or "
         f"{gap / least.dram_ps:.1f} times the least DRAM traffic on top: the vendor's public runtime "
-        "waits for idle after most transfers and converts layouts, this mapping does neither."
+        "waits for idle after most transfers and converts layouts, where here the processors wait "
+        f"{waiting(trace):.0%} of the time and layouts cost {sides / trace.total_ps:.0%}."
     )
+
+
+def waiting(trace: Trace) -> float:
+    """Return the share of the time in which a tile's processor waits for others, mean over tiles."""
+    held = [SPENT.index(part) for part in ("queue", "wait", "join", "barrier")]
+    return float(trace.spent_ps[:, held].sum(axis=1).mean()) / trace.total_ps
