@@ -240,6 +240,12 @@ class Chip:
         assert self.scratchpad.usable > 0
         assert self.profiles, "a chip needs a software profile"
 
+    def text(self) -> str:
+        """Return the chip as a canonical chip file; ``chip.files.parse_chip`` reads it back."""
+        from drawloom.chip.text import chip_text
+
+        return chip_text(self)
+
     @property
     def n_tiles(self) -> int:
         """Number of tiles."""

@@ -27,3 +27,9 @@ class Mapping:
     constants: Table[int, Array]  # DRAM address -> value to be stored there, by storage
     dram_bytes: int
     notes: Table[str, str] = field(default_factory=dict[str, str])
+
+    def text(self) -> str:
+        """Return the mapping as canonical text; ``mapping.parse`` reads it back."""
+        from drawloom.mapping.text import mapping_text
+
+        return mapping_text(self)

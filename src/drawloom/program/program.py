@@ -61,6 +61,12 @@ class Program:
         for address, raw in self.data:
             assert address >= 0 and address + raw.size <= self.dram_bytes, address
 
+    def text(self) -> str:
+        """Return the program as canonical text; ``parse.parse`` reads it back."""
+        from drawloom.program.text import text
+
+        return text(self)
+
     def named(self, kind: str) -> dict[str, Region]:
         """Return the regions of a kind by name, in order."""
         return {region.name: region for region in self.regions if region.kind == kind}
