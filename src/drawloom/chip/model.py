@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drawloom.units import MIB, Bytes, Cycles, Picoseconds
+from drawloom.units import Bytes, Cycles, Picoseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +268,3 @@ class Chip:
     def peak_flops(self) -> float:
         """FP16 multiply-adds of all matrix engines, two operations each, per second."""
         return 2.0 * self.matrix.macs_per_cycle["f16"] * self.n_tiles * self.clock
-
-
-def scratchpad_text(chip: Chip) -> str:
-    """Return the scratchpad size in MiB for messages."""
-    return f"{chip.scratchpad.bytes / MIB:g} MiB"
