@@ -13,12 +13,7 @@ from tests.frontends.onnx.cases import node_cases, verdict
 from drawloom.frontends.onnx import read_onnx
 from drawloom.frontends.rewrite import simplify
 
-# These round a resized length down before cells are placed; ONNX's reference does not.
-WRONG = {
-    "test_resize_downsample_scales_linear_align_corners",
-    "test_resize_downsample_scales_cubic_align_corners",
-}
-PASSES = 1489
+PASSES = 1491
 
 
 def simplified(*args: Any) -> Any:
@@ -42,7 +37,7 @@ def cases() -> list[Any]:
 def test_node_cases(cases: list[Any], read: Any, golden: Callable[[str, str], None]) -> None:
     verdicts = {case.name: verdict(case, read) for case in cases}
     count = Counter(word.split()[0] for word in verdicts.values())
-    assert {name for name, word in verdicts.items() if word.startswith("wrong")} == WRONG
+    assert [name for name, word in verdicts.items() if word.startswith("wrong")] == []
     assert count["pass"] == PASSES
     rows = [f"{reason(w)}  <- {name}" for name, w in verdicts.items() if w.startswith("refused")]
     golden("onnx_refused.txt", "\n".join(sorted(rows)) + "\n")

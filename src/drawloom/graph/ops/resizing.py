@@ -63,7 +63,10 @@ def source_positions(node: Node, axis: int, size: int, out: int) -> Wide:
     place = node.str("coordinate_transformation_mode", _COORDINATES[0])
     cell = np.arange(out, dtype=np.float64)
     if place == "align_corners":
-        return cell * (size - 1) / max(out - 1, 1)
+        # A stated scale makes a length that need not be whole, as in ONNX's own evaluator.
+        scales = _floats(node, "scales")
+        length = scales[axis] * size if scales else out
+        return cell * (size - 1) / (length - 1) if length != 1 else np.zeros(out)
     if place == "tf_crop_and_resize":
         return _cropped(node, axis, size, out)
     if place == "pytorch_half_pixel" and out == 1:
