@@ -64,7 +64,7 @@ def test_a_tiles_first_message_may_cost_more() -> None:
     trace = run({0: (send, send), 1: (Arm(0), Arm(0))}, "vendor")
     first, second = spans(trace, Send)[0]
     assert first[1] - first[0] == 10000 + 1 + 71
-    assert second[1] - second[0] == 1500 + 1 + 71
+    assert second[1] - second[0] == 1420 + 1 + 71
 
 
 def test_two_sends_over_one_link_take_turns() -> None:
