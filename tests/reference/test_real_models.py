@@ -192,15 +192,15 @@ def test_llama_answers_the_prompt_as_torch_did() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "alike"), [("f16", 127), ("bf16", 120)])
-def test_llama_in_sixteen_bits_foretells_the_same_bytes(precision: str, alike: int) -> None:
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+def test_llama_in_sixteen_bits_foretells_the_same_bytes(precision: str) -> None:
     found, plain, wanted = prompt_logits(precision)
     assert distance(found, wanted) <= 2.0 * distance(plain, wanted)
     same = np.count_nonzero(found.argmax(axis=-1) == wanted.argmax(axis=-1))
     print(
         f"{precision}: {same} of 128 next bytes as torch has them, {np.abs(found - wanted).max()}"
     )
-    assert same >= alike
+    assert same == 128
 
 
 # The digit classifier, trained.
@@ -214,8 +214,7 @@ def test_all_held_out_digits_are_named_as_onnx_runtime_names_them(precision: str
     found, wanted = on_chip(narrow, inputs), on_host(samples.DIGITS, inputs)
     right, expected = (int((v.argmax(axis=1) == labels).sum()) for v in (found, wanted))
     print(f"{precision}: {right} of 450 right, {np.abs(found - wanted).max()} apart")
-    if precision != "bf16":
-        assert right == expected
+    assert right == expected == 447
     (bound,) = bounds(narrow, inputs).values()
     assert np.isfinite(bound.error).all()
     assert bound.holds(found).all()
