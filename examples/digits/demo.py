@@ -41,7 +41,9 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     build.write_page(OUT / "digits.html")
     build.write_trace(OUT / "digits.trace.json.gz")
-    console.print(f"\nwrote {OUT}/digits.html (open it) and {OUT}/digits.trace.json.gz (for Perfetto)")
+    console.print(
+        f"\nwrote {OUT}/digits.html (open it) and {OUT}/digits.trace.json.gz (for Perfetto)"
+    )
 
 
 if __name__ == "__main__":

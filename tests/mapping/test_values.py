@@ -332,8 +332,12 @@ def test_outputs_come_in_the_order_of_the_model() -> None:
     b = GraphBuilder("two")
     x = b.input("x", t(F16, 3, 70))
     first = b.add("Relu", [x], output="first")
-    second = b.add("Reshape", [b.add("MatMul", [first, b.constant("w", draw(1, t(F16, 70, 70)))])], {"shape": (210,)},
-                   output="second")
+    second = b.add(
+        "Reshape",
+        [b.add("MatMul", [first, b.constant("w", draw(1, t(F16, 70, 70)))])],
+        {"shape": (210,)},
+        output="second",
+    )
     graph = b.finish([second, first, x])
     check(graph, {"x": draw(0, graph.types["x"])})
 

@@ -208,6 +208,7 @@ def vendor_us(chip: Chip, *commands: Command) -> float:
     """Return the microseconds of a stream under the vendor's runtime."""
     return cycles(chip, *commands, profile="vendor") * chip.period / 1e6
 
+
 ROWS: tuple[Row, ...] = (
     Row("add_4k", "vector add, FP16, 4 KiB", 78, 79, "cycles", lambda c: on_engine(c, add(4096))),
     Row("add_256", "vector add, FP16, 256 B", 47, 50, "cycles", lambda c: on_engine(c, add(256))),

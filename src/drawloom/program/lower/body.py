@@ -35,119 +35,87 @@ class Chunk:
         return out
 
 
-def emit(
-    stream: TileStream,
-    body: Body,
-    chunk: Chunk,
-    address: Callable[[str], int],
-    origins: Mapping[str, int],
-) -> None:
-    """Write a body's steps as commands; ``address`` gives a slot's place, ``origins`` a node's number."""
-    slots = {slot.name: slot for slot in body.slots}
-    for step in body.steps:
-        origin = origins[step.node]
-        if step.op.startswith("reduce."):
-            _reduce(stream, step, slots, chunk, address, origin)
-        elif step.op == "spread":
-            _spread(stream, step, slots, chunk, address, origin)
-        elif step.op == "select":
-            size = FORMAT_BYTES[slots[step.a].fmt]
-            count = chunk.count(slots[step.dst])
-            stream.add(
-                Select(address(step.b), address(step.a), address(step.dst), size, count, origin)
-            )
-        else:
-            _vector(stream, step, slots, chunk, address, origin)
+@dataclass(frozen=True, slots=True)
+class Emitter:
+    """Writes a body's steps into a tile's stream.
 
+    ``address`` gives a slot's place in the scratchpad, ``origins`` the number of a node.
+    """
 
-def _reduce(
-    stream: TileStream,
-    step: Step,
-    slots: Mapping[str, Slot],
-    chunk: Chunk,
-    address: Callable[[str], int],
-    origin: int,
-) -> None:
-    a, dst = slots[step.a], slots[step.dst]
-    stream.add(
-        Reduce(
-            step.op.removeprefix("reduce."), address(step.a), address(step.dst),
-            chunk.rows, 1, chunk.channels, "c", a.fmt, dst.fmt, origin,
-        )
-    )  # fmt: skip
+    stream: TileStream
+    body: Body
+    chunk: Chunk
+    address: Callable[[str], int]
+    origins: Mapping[str, int]
 
+    def emit(self) -> None:
+        """Write all steps."""
+        slots = {slot.name: slot for slot in self.body.slots}
+        for step in self.body.steps:
+            a, dst = slots[step.a], slots[step.dst]
+            origin = self.origins[step.node]
+            if step.op.startswith("reduce."):
+                self._reduce(step, a, dst, origin)
+            elif step.op == "spread":
+                self._spread(a, dst, origin)
+            elif step.op == "select":
+                places = (self.address(step.b), self.address(step.a), self.address(step.dst))
+                count = self.chunk.count(dst)
+                self.stream.add(Select(*places, FORMAT_BYTES[a.fmt], count, origin))
+            elif step.b and slots[step.b].kind != a.kind:
+                self._vector_by_block(step, a, slots[step.b], dst, origin)
+            else:
+                self._vector(step, a, dst, origin)
 
-def _spread(
-    stream: TileStream,
-    step: Step,
-    slots: Mapping[str, Slot],
-    chunk: Chunk,
-    address: Callable[[str], int],
-    origin: int,
-) -> None:
-    """Copy each row's value to one lane, then double the lanes until the block is full."""
-    element = FORMAT_BYTES[slots[step.a].fmt]
-    src, dst = address(step.a), address(step.dst)
-    shape = Blocked(chunk.blocking, 1, chunk.rows, chunk.channels, element)
-    lanes = shape.block if shape.full else shape.tail
-    step_in, step_out = chunk.blocking.min_tail * element, lanes * element
-    stream.add(Move(src, dst, element, ((step_in, step_out, chunk.rows),), origin))
-    have = 1
-    while have < lanes:
-        inner = have * element
-        stream.add(Move(dst, dst + inner, inner, ((step_out, step_out, chunk.rows),), origin))
-        have *= 2
-    if shape.full and shape.tail not in (0, shape.block):
-        tail = dst + chunk.rows * step_out
-        inner = shape.tail * element
-        stream.add(Move(dst, tail, inner, ((step_out, inner, chunk.rows),), origin))
+    def _reduce(self, step: Step, a: Slot, dst: Slot, origin: int) -> None:
+        rows, channels = self.chunk.rows, self.chunk.channels
+        src, out = self.address(step.a), self.address(step.dst)
+        op = step.op.removeprefix("reduce.")
+        self.stream.add(Reduce(op, src, out, rows, 1, channels, "c", a.fmt, dst.fmt, origin))
 
+    def _spread(self, a: Slot, dst: Slot, origin: int) -> None:
+        """Copy each row's value to one lane, then double the lanes until the block is full."""
+        chunk, element = self.chunk, FORMAT_BYTES[a.fmt]
+        rows, out = chunk.rows, self.address(dst.name)
+        shape = Blocked(chunk.blocking, 1, rows, chunk.channels, element)
+        lanes = shape.block if shape.full else shape.tail
+        narrow, wide = chunk.blocking.min_tail * element, lanes * element
+        self.stream.add(Move(self.address(a.name), out, element, ((narrow, wide, rows),), origin))
+        have = 1
+        while have < lanes:
+            inner = have * element
+            self.stream.add(Move(out, out + inner, inner, ((wide, wide, rows),), origin))
+            have *= 2
+        if shape.full and shape.tail not in (0, shape.block):
+            inner = shape.tail * element
+            self.stream.add(Move(out, out + rows * wide, inner, ((wide, inner, rows),), origin))
 
-def _vector(
-    stream: TileStream,
-    step: Step,
-    slots: Mapping[str, Slot],
-    chunk: Chunk,
-    address: Callable[[str], int],
-    origin: int,
-) -> None:
-    a, dst = slots[step.a], slots[step.dst]
-    b = slots[step.b] if step.b else None
-    if b is None or a.kind == b.kind:
-        other = None if b is None else address(step.b)
-        stream.add(
+    def _vector(self, step: Step, a: Slot, dst: Slot, origin: int) -> None:
+        other = self.address(step.b) if step.b else None
+        self.stream.add(
             Vector(
-                step.op, address(step.a), address(step.dst), chunk.count(a), a.fmt, dst.fmt,
-                other, step.scalar, 0, origin,
+                step.op, self.address(step.a), self.address(step.dst), self.chunk.count(a),
+                a.fmt, dst.fmt, other, step.scalar, 0, origin,
             )
         )  # fmt: skip
-        return
-    assert a.kind in ("full", "wide") and b.kind in ("wide", "channel"), (step, a.kind, b.kind)
-    _vector_by_block(stream, step, a, b, dst, chunk, address, origin)
 
-
-def _vector_by_block(
-    stream: TileStream,
-    step: Step,
-    a: Slot,
-    b: Slot,
-    dst: Slot,
-    chunk: Chunk,
-    address: Callable[[str], int],
-    origin: int,
-) -> None:
-    size, out = FORMAT_BYTES[a.fmt], FORMAT_BYTES[dst.fmt]
-    blocks = chunk.blocks(size)
-    first = blocks[0][1]
-    for index, (start, width) in enumerate(blocks):
-        if b.kind == "channel":
-            offset, unit = index * chunk.blocking.of(size), chunk.blocking.of(size)
-        else:
-            # A tail narrower than the blocks has its own spread copy behind the first.
-            offset, unit = (0 if width == first else chunk.rows * first), 0
-        stream.add(
-            Vector(
-                step.op, address(step.a) + start * size, address(step.dst) + start * out,
-                chunk.rows * width, a.fmt, dst.fmt, address(step.b) + offset * size, None, unit, origin,
-            )
-        )  # fmt: skip
+    def _vector_by_block(self, step: Step, a: Slot, b: Slot, dst: Slot, origin: int) -> None:
+        """Combine whole rows with one value a channel, or one a row spread over a block."""
+        assert (a.kind, b.kind) in (("full", "wide"), ("full", "channel"), ("wide", "channel"))
+        size, out = FORMAT_BYTES[a.fmt], FORMAT_BYTES[dst.fmt]
+        left, right, result = (self.address(name) for name in (step.a, step.b, step.dst))
+        blocks, rows = self.chunk.blocks(size), self.chunk.rows
+        first = blocks[0][1]
+        for index, (start, width) in enumerate(blocks):
+            if b.kind == "channel":
+                unit = self.chunk.blocking.of(size)
+                offset = index * unit
+            else:
+                # A tail narrower than the blocks has its own spread copy behind the first.
+                offset, unit = (0 if width == first else rows * first), 0
+            self.stream.add(
+                Vector(
+                    step.op, left + start * size, result + start * out, rows * width,
+                    a.fmt, dst.fmt, right + offset * size, None, unit, origin,
+                )
+            )  # fmt: skip

@@ -12,7 +12,7 @@ from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Conv, MatMul, Vector
 from drawloom.program.extents import psum_format
-from drawloom.program.lower.body import Chunk, emit
+from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.context import Context, read, write
 from drawloom.program.lower.operand import Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
@@ -303,7 +303,7 @@ class _Lowering:
                 return self._slot(slot, 0) + inside * FORMAT_BYTES[kind.fmt]
             return self._slot(slot, self.outs)
 
-        emit(stream, body, chunk, address, self.origins)
+        Emitter(stream, body, chunk, address, self.origins).emit()
         for slot, value in body.stores:
             write(
                 stream,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import StripPiece
 from drawloom.mapping.storage import Storage, Transfer
-from drawloom.program.lower.body import Chunk, emit
+from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.context import Context, read, write
 from drawloom.units import align_up, ceil_div
 
@@ -52,7 +52,7 @@ def lower(piece: StripPiece, context: Context) -> None:
             def address(slot: str, copy: int = copy) -> int:
                 return piece.buffers[f"slot.{slot}"].at(copy)
 
-            emit(stream, piece.body, chunk, address, origins)
+            Emitter(stream, piece.body, chunk, address, origins).emit()
             for slot, value in piece.body.stores:
                 box = _box(piece, piece.values[value], piece.body.slot(slot).kind, place)
                 write(stream, box, address(slot), origin)
