@@ -27,6 +27,6 @@ def training() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def _all() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    digits = load_digits()
-    images = (digits.images / BRIGHTEST).astype(np.float32)[:, np.newaxis]
-    return images, digits.target.astype(np.int64)
+    pixels, labels = load_digits(return_X_y=True)
+    images = (np.asarray(pixels) / BRIGHTEST).astype(np.float32).reshape(-1, 1, 8, 8)
+    return images, np.asarray(labels).astype(np.int64)

@@ -24,7 +24,8 @@ def main() -> None:
     images, labels = held_out()
     build = drawloom.compile(MODEL, "tx81", dims={"batch": len(images)})
     chip = build.run({"image": images})["logits"]
-    (host,) = onnxruntime.InferenceSession(MODEL).run(["logits"], {"image": images})
+    session = onnxruntime.InferenceSession(MODEL)
+    host = np.asarray(session.run(["logits"], {"image": images})[0])
 
     table = Table(title=f"{len(images)} held-out handwritten digits", title_justify="left")
     for column in ("", "simulated TX81, fp16", "ONNX Runtime, fp32"):

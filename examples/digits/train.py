@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -98,7 +99,7 @@ def _node(
     *,
     weighted: bool = False,
     output: str = "",
-    **attributes: object,
+    **attributes: Any,
 ) -> onnx.NodeProto:
     """A node whose output is named like it unless `output` says otherwise."""
     parameters = [f"{name}.weight", f"{name}.bias"] if weighted else []

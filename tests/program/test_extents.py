@@ -25,6 +25,7 @@ def reached(base: int, inner: int, dims: tuple[tuple[int, int], ...]) -> set[int
 def test_a_span_runs_from_the_lowest_to_the_highest_byte(inner: int, dims: tuple) -> None:
     bytes_ = reached(1000, inner, dims)
     start = lowest(1000, dims)
+    assert isinstance(start, int)
     assert start == min(bytes_)
     assert start + strided_bytes(inner, dims) == max(bytes_) + 1
 
