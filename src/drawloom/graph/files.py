@@ -25,7 +25,7 @@ from drawloom.graph.text import constant_types, parse, text
 _TEXT = "graph.txt"
 _DATE = (1980, 1, 1, 0, 0, 0)
 # What zipfile and NumPy raise on files that are cut short, altered or something else.
-_BROKEN = (
+BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -54,26 +54,29 @@ def graph_bytes(graph: Graph) -> bytes:
 
 def _write(graph: Graph, file: IO[bytes]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(_TEXT), text(graph).encode())
+        archive.writestr(entry(_TEXT), text(graph).encode())
         for i, name in enumerate(sorted(graph.constants)):
-            array = _bits(graph.constants[name])
+            array = stored_bits(graph.constants[name])
             large = array.nbytes >= 1 << 30
-            with archive.open(_entry(_constant(i)), "w", force_zip64=large) as entry:
-                np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
+            with archive.open(entry(constant_name(i)), "w", force_zip64=large) as file_in:
+                np.lib.format.write_array(file_in, array, version=(1, 0), allow_pickle=False)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
+def entry(name: str) -> zipfile.ZipInfo:
+    """Return an archive's member of this name: always one date, one maker, one mode."""
     info = zipfile.ZipInfo(name, _DATE)
     info.create_system = 3
     info.external_attr = 0o644 << 16
     return info
 
 
-def _constant(i: int) -> str:
+def constant_name(i: int) -> str:
+    """Return the member that holds constant ``i``."""
     return f"constants/{i:06}.npy"
 
 
-def _bits(array: Array) -> Array:
+def stored_bits(array: Array) -> Array:
+    """Return an array as it is stored: bf16 as the uint16 of its bits."""
     packed = np.ascontiguousarray(array).reshape(array.shape)
     return packed.view(_stored(DType.of(packed.dtype)))
 
@@ -107,7 +110,7 @@ def _graph(file: IO[bytes], source: Path) -> Graph:
     try:
         with zipfile.ZipFile(file) as archive:
             body, constants = _read(archive)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _refusal(source, "is not a whole .graph file", _reason(error)) from None
     return parse(body, constants, source.name)
 
@@ -122,19 +125,19 @@ def _read(archive: zipfile.ZipFile) -> tuple[str, dict[str, Array]]:
     body = archive.read(_TEXT).decode()
     constants: dict[str, Array] = {}
     for i, (name, kind) in enumerate(constant_types(body)):
-        with archive.open(_constant(i)) as entry:
-            constants[name] = _array(entry, kind)
+        with archive.open(constant_name(i)) as member:
+            constants[name] = stored_array(member, kind)
     return body, constants
 
 
-def _array(entry: IO[bytes], kind: TensorType) -> Array:
+def stored_array(member: IO[bytes], kind: TensorType) -> Array:
     """Read one ``.npy`` that must hold ``kind``, before any memory is taken for it."""
-    np.lib.format.read_magic(entry)
-    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(entry)
+    np.lib.format.read_magic(member)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
     wanted = _stored(kind.dtype)
     if shape != kind.shape or dtype != wanted or (by_columns and len(shape) > 1):
         raise ValueError(f"a constant is not the {kind.text()} that the text says")
-    return np.frombuffer(entry.read(), wanted).reshape(shape).view(kind.dtype.numpy)
+    return np.frombuffer(member.read(), wanted).reshape(shape).view(kind.dtype.numpy)
 
 
 def _stored(dtype: DType) -> np.dtype[np.generic]:

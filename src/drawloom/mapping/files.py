@@ -12,9 +12,7 @@ the uint16 of its bits. A file is written whole or not at all.
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,26 +21,23 @@ from drawloom.chip.files import parse_chip
 from drawloom.chip.text import chip_text
 from drawloom.errors import Fault, InputError
 from drawloom.files import read_whole, write_whole
-from drawloom.graph.dtypes import DType
-from drawloom.graph.files import graph_bytes, graph_of
-from drawloom.graph.ir import Array, TensorType
+from drawloom.graph.files import (
+    BROKEN,
+    constant_name,
+    entry,
+    graph_bytes,
+    graph_of,
+    stored_array,
+    stored_bits,
+)
+from drawloom.graph.ir import Array
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.parse import hashed_storages, parse_mapping
 from drawloom.mapping.text import mapping_text, other_contents
 
 _TEXT, _GRAPH, _CHIP = "mapping.txt", "graph.graph", "chip.yaml"
-_DATE = (1980, 1, 1, 0, 0, 0)
-# What zipfile and NumPy raise on files that are cut short, altered or something else.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    OSError,
-)
+# What reading raises on files that are cut short, altered or something else.
+_BROKEN = (*BROKEN, OSError)
 
 
 def write_mapping(mapping: Mapping, path: str | Path) -> None:
@@ -58,11 +53,11 @@ def mapping_bytes(mapping: Mapping) -> bytes:
     """Return what a mapping's file holds."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(_TEXT), mapping_text(mapping).encode())
-        archive.writestr(_entry(_GRAPH), graph_bytes(mapping.graph))
-        archive.writestr(_entry(_CHIP), chip_text(mapping.chip).encode())
+        archive.writestr(entry(_TEXT), mapping_text(mapping).encode())
+        archive.writestr(entry(_GRAPH), graph_bytes(mapping.graph))
+        archive.writestr(entry(_CHIP), chip_text(mapping.chip).encode())
         for i, array in enumerate(other_contents(mapping).values()):
-            archive.writestr(_entry(_constant(i)), _npy(array))
+            archive.writestr(entry(constant_name(i)), _npy(array))
     return packed.getvalue()
 
 
@@ -90,7 +85,7 @@ def mapping_of(raw: bytes, path: str | Path) -> Mapping:
             graph = graph_of(archive.read(_GRAPH), _GRAPH)
             kinds = hashed_storages(text)
             constants = {
-                storage: _array(archive.read(_constant(i)), kind)
+                storage: stored_array(io.BytesIO(archive.read(constant_name(i))), kind)
                 for i, (storage, kind) in enumerate(kinds.items())
             }
         return parse_mapping(text, graph, parse_chip(chip, _CHIP), constants, name)
@@ -108,33 +103,7 @@ def _refusal(path: str | Path, faults: list[Fault]) -> InputError:
     return InputError("mapping.file", f"'{path}' is not a whole .map file", faults)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, _DATE)
-    info.create_system = 3
-    info.external_attr = 0o644 << 16
-    return info
-
-
-def _constant(i: int) -> str:
-    return f"constants/{i:06}.npy"
-
-
 def _npy(array: Array) -> bytes:
     out = io.BytesIO()
-    packed = np.ascontiguousarray(array).reshape(array.shape)
-    bits = packed.view(_stored(DType.of(packed.dtype)))
-    np.lib.format.write_array(out, bits, version=(1, 0), allow_pickle=False)
+    np.lib.format.write_array(out, stored_bits(array), version=(1, 0), allow_pickle=False)
     return out.getvalue()
-
-
-def _array(raw: bytes, kind: TensorType) -> Array:
-    """Read one ``.npy`` that must hold ``kind``."""
-    wanted = _stored(kind.dtype)
-    found = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
-    if found.shape != kind.shape or found.dtype != wanted:
-        raise ValueError(f"a constant is not the {kind.text()} that the text says")
-    return np.ascontiguousarray(found).reshape(kind.shape).view(kind.dtype.numpy)
-
-
-def _stored(dtype: DType) -> np.dtype[np.generic]:
-    return DType.U16.numpy if dtype is DType.BF16 else dtype.numpy
