@@ -10,7 +10,7 @@ from __future__ import annotations
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
-from drawloom.program.commands import Conv, MatMul, Vector
+from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.context import Context, read, write
@@ -106,7 +106,8 @@ class _Lowering:
     # The pipeline.
 
     def run(self) -> None:
-        if self.piece.share_a or self.piece.share_b:
+        shared = self.piece.share_a or self.piece.share_b
+        if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
@@ -118,6 +119,10 @@ class _Lowering:
             self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
+        if shared:
+            # No hazard check covers what a send reads: the next piece must not write over it.
+            for tile in self.tiles:
+                self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
