@@ -7,7 +7,6 @@ from math import prod
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
-from drawloom.graph.window import Window
 from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind, is_flat
 from drawloom.mapping.rules import ROW_OPS, RULES
 
@@ -155,10 +154,3 @@ class Kinds:
             return True
         kind = broadcast_kind(have, out, value in self.constants, flat=is_flat(node, self.types))
         return kind != "" and (kind != "scalar" or node.op != "Where")
-
-
-def window_of(node: Node, types: Mapping[str, TensorType]) -> Window:
-    """Return the window of a convolution or pool."""
-    sizes = types[node.inputs[0]].shape[2:]
-    kernel = types[node.inputs[1]].shape[2:] if node.op == "Conv" else node.ints("kernel_shape")
-    return Window.of(node, sizes, kernel)

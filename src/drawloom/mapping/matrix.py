@@ -10,13 +10,13 @@ from drawloom.mapping.bodies import build_body
 from drawloom.mapping.body import Body
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
-from drawloom.mapping.kinds import window_of
-from drawloom.mapping.pieces import Buffer, MatrixPiece, Window
+from drawloom.mapping.pieces import Buffer, MatrixPiece
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.tiler import cut
+from drawloom.mapping.windows import window_of
 
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
@@ -65,57 +65,36 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
     graph = site.graph
     types = graph.types
     out = types[node.outputs[0]]
-    fmt, out_fmt = types[node.inputs[0]].dtype.value, out.dtype.value
-    products = 1
+    fmt, products = types[node.inputs[0]].dtype.value, 1
     if fmt == "f32":
         fmt, products = "tf32", 3
-    slots = tuple((slot.kind, slot.fmt) for slot in body.slots)
-    loads = sum(body.slot(s).kind != "channel" for s, _ in body.loads)
-    rest = (slots, loads, len(body.stores), len(body.steps), products)
-    if node.op == "Conv":
-        x, w = types[node.inputs[0]].shape, types[node.inputs[1]].shape
-        depthwise = node.int("group", 1) > 1
+    convolution = node.op == "Conv"
+    depthwise = convolution and node.int("group", 1) > 1
+    if convolution:
         a = site.need(node.inputs[0], "image")
         b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
-        win = window_of(node, types)
-        window = Window(
-            x[2], x[3], (w[2], w[3]), (win.strides[0], win.strides[1]),
-            (win.pads_before[0], win.pads_after[0], win.pads_before[1], win.pads_after[1]),
-            (win.dilations[0], win.dilations[1]), out.shape[2], out.shape[3],
-        )  # fmt: skip
-        work = Work(
-            x[0],
-            out.shape[2],
-            x[1],
-            out.shape[1],
-            fmt,
-            out_fmt,
-            False,
-            False,
-            False,
-            window,
-            depthwise,
-            *rest,
-        )
-        return a, b, work
-    trans_a, trans_b = bool(node.int("trans_a")), bool(node.int("trans_b"))
-    a, b = site.need(node.inputs[0], "rows"), site.need(node.inputs[1], "rows")
-    shape = a.shape[::-1] if trans_a and len(a.shape) == 2 else a.shape
-    m, k = (a.shape[-1], a.shape[-2]) if trans_a else (shape[-2], shape[-1])
-    batched = b.blocked.batch > 1
+        batch, m, k, n = out.shape[0], out.shape[2], a.shape[1], out.shape[1]
+    else:
+        a, b = site.need(node.inputs[0], "rows"), site.need(node.inputs[1], "rows")
+        batch, m, n = prod(out.shape[:-2]), out.shape[-2], out.shape[-1]
+        k = a.shape[-2 if node.int("trans_a") else -1]
     work = Work(
-        prod(out.shape[:-2]),
-        m,
-        k,
-        out.shape[-1],
-        fmt,
-        out_fmt,
-        trans_a,
-        trans_b,
-        batched,
-        None,
-        False,
-        *rest,
+        batch=batch,
+        m=m,
+        k=k,
+        n=n,
+        fmt=fmt,
+        out_fmt=out.dtype.value,
+        trans_a=bool(node.int("trans_a")),
+        trans_b=bool(node.int("trans_b")),
+        b_batched=not convolution and b.blocked.batch > 1,
+        window=window_of(node, types) if convolution else None,
+        depthwise=depthwise,
+        slots=tuple((slot.kind, slot.fmt) for slot in body.slots),
+        loads=sum(body.slot(s).kind != "channel" for s, _ in body.loads),
+        stores=len(body.stores),
+        passes=len(body.steps),
+        products=products,
     )
     return a, b, work
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from drawloom.errors import Diagnosis, DoesNotFit
-from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.groups import Group
-from drawloom.mapping.kinds import window_of
 from drawloom.mapping.pieces import PoolPiece, Window
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.storage import Storage
+from drawloom.mapping.windows import window_of
 from drawloom.units import ceil_div
 
 OPS = {"MaxPool": "max", "AveragePool": "avg", "ReduceMean": "sum", "ReduceSum": "sum", "ReduceMax": "max",
@@ -20,7 +19,7 @@ def plan(group: Group, site: Site, src: Storage, dst: Storage) -> PoolPiece:
     """Return the piece of a pooling or whole-image reduction group."""
     node, graph, chip = group.nodes[0], site.graph, site.chip
     room = chip.scratchpad.usable - site.residency.reserved
-    window = _window(node, graph) if node.op in ("MaxPool", "AveragePool") else None
+    window = window_of(node, graph.types) if node.op in ("MaxPool", "AveragePool") else None
     blocked = src.blocked
     block = blocked.block
     height = window.oh if window is not None else 1
@@ -63,16 +62,6 @@ def plan(group: Group, site: Site, src: Storage, dst: Storage) -> PoolPiece:
         scale,
         group.by_batch,
     )
-
-
-def _window(node: Node, graph: Graph) -> Window:
-    shape, out = graph.types[node.inputs[0]].shape, graph.types[node.outputs[0]].shape
-    win = window_of(node, graph.types)
-    return Window(
-        shape[2], shape[3], (win.kernel[0], win.kernel[1]), (win.strides[0], win.strides[1]),
-        (win.pads_before[0], win.pads_after[0], win.pads_before[1], win.pads_after[1]),
-        (win.dilations[0], win.dilations[1]), out[2], out[3],
-    )  # fmt: skip
 
 
 def _sizes(src: Storage, window: Window | None, rows: int, channels: int) -> tuple[int, int]:

@@ -162,14 +162,7 @@ class Conv:
     @property
     def out_hw(self) -> tuple[int, int]:
         """Height and width of the result."""
-        top, bottom, left, right = self.pads
-        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[
-            0
-        ] + 1
-        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[
-            1
-        ] + 1
-        return high, wide
+        return _windows(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +232,15 @@ class Pool:
     @property
     def out_hw(self) -> tuple[int, int]:
         """Height and width of the result."""
-        top, bottom, left, right = self.pads
-        high = (self.h + top + bottom - self.dilations[0] * (self.kh - 1) - 1) // self.strides[
-            0
-        ] + 1
-        wide = (self.w + left + right - self.dilations[1] * (self.kw - 1) - 1) // self.strides[
-            1
-        ] + 1
-        return high, wide
+        return _windows(self)
+
+
+def _windows(command: Conv | Pool) -> tuple[int, int]:
+    """How many windows fit the padded image, down and across."""
+    top, bottom, left, right = command.pads
+    high = command.h + top + bottom - command.dilations[0] * (command.kh - 1) - 1
+    wide = command.w + left + right - command.dilations[1] * (command.kw - 1) - 1
+    return high // command.strides[0] + 1, wide // command.strides[1] + 1
 
 
 @dataclass(frozen=True, slots=True)
