@@ -26,3 +26,8 @@ def ceil_div(a: int, b: int) -> int:
 def align_up(n: int, step: int) -> int:
     """Return the smallest multiple of ``step`` not below ``n``."""
     return ceil_div(n, step) * step
+
+
+def align_down(n: int, step: int) -> int:
+    """Return the largest multiple of ``step`` not above ``n``."""
+    return n // step * step

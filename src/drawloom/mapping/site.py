@@ -18,8 +18,9 @@ from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.residency import Residency
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.store import Store
+from drawloom.units import KIB, align_down
 
-COPY_BUFFER = 512 * 1024  # bytes of each of the two buffers of a copy
+COPY_BUFFER = 512 * KIB  # bytes of each of the two buffers of a copy, where there is room
 Index = NDArray[np.int64]
 
 
@@ -81,7 +82,9 @@ class Site:
         runs = tuple(
             run for source, target, taken in parts for run in copy_runs(source, target, taken)
         )
-        buffers = {"copy": Buffer("copy", self.chip.scratchpad.reserve_low, COPY_BUFFER, 2)}
+        room = self.chip.scratchpad.usable - self.residency.reserved
+        size = min(COPY_BUFFER, align_down(room // 2, self.chip.blocking.align))
+        buffers = {"copy": Buffer("copy", self.chip.scratchpad.reserve_low, size, 2)}
         self.add(CopyPiece(name, (node,), parts[0][1].dtype.bytes, runs, buffers, fill))
 
     def add(self, piece: Piece) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 
 from drawloom.mapping.pieces import Buffer
 from drawloom.mapping.storage import Transfer, split
@@ -37,20 +38,16 @@ class Operand:
     groups: list[Group]  # by tile: the tiles that load the same chunks together, itself included
     transfers: Callable[[int, Key], tuple[Transfer, ...]]  # tile, key -> what the chunk is made of
     origin: int
-    targets: list[Group] = field(init=False)
+    fans: list[tuple[Group, ...]] = field(init=False)  # by tile: the targets of its sends
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
 
     def __post_init__(self) -> None:
-        """Settle whom each tile sends to: the others, and itself where the fan-out must be made up."""
+        """Settle whom each tile sends to."""
         fanout = self.context.chip.send.fanout
-        others = [tuple(t for t in group if t != tile) for tile, group in enumerate(self.groups)]
-        self.targets = [
-            rest if len(rest) in fanout else group
-            for rest, group in zip(others, self.groups, strict=True)
-        ]
+        self.fans = [_fans(tile, group, fanout) for tile, group in enumerate(self.groups)]
 
     def address(self, slot: int) -> int:
         """Scratchpad address of a slot."""
@@ -79,11 +76,9 @@ class Operand:
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
 
     def _incoming(self, tile: int, key: Key) -> int:
-        parts = self._parts(tile, key)
+        senders = zip(self.groups[tile], self._parts(tile, key), strict=True)
         return sum(
-            len(part)
-            for other, part in zip(self.groups[tile], parts, strict=True)
-            if tile in self.targets[other]
+            len(part) * any(tile in fan for fan in self.fans[other]) for other, part in senders
         )
 
     def deliver(self, tile: int, key: Key, slot: int) -> None:
@@ -97,19 +92,9 @@ class Operand:
             mark, depth = self.read_mark[tile, slot], self.context.chip.dram_read.depth
             stream.join_since(Engine.READ, mark, depth, self.origin)
         stream.add(Barrier(group, self.origin))
-        for t in own:
+        for t, fan in product(own, self.fans[tile]):
             place = self.address(slot) + t.offset
-            stream.add(
-                Send(
-                    place,
-                    place,
-                    t.bytes,
-                    self.targets[tile],
-                    self.first_flag + slot,
-                    (),
-                    self.origin,
-                )
-            )
+            stream.add(Send(place, place, t.bytes, fan, self.first_flag + slot, (), self.origin))
         self.sent[tile, slot] = stream.issued[Engine.SEND]
 
     def wait(self, tile: int, key: Key, slot: int) -> None:
@@ -120,6 +105,24 @@ class Operand:
     def use(self, tile: int, slot: int) -> None:
         """Note that all matrix commands given so far may use the slot."""
         self.used[tile, slot] = self.context.streams.tiles[tile].issued[Engine.MATRIX]
+
+
+def _fans(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:
+    """Return the targets of a tile's sends: all others, in as few sends as the fan-outs allow.
+
+    A tile sends to itself as well where that makes up a number that the engine can do at once.
+    """
+    others = tuple(t for t in group if t != tile)
+    if len(others) in fanout:
+        return (others,)
+    if len(group) in fanout:
+        return (group,)
+    out: list[Group] = []
+    while others:
+        n = max(size for size in fanout if size <= len(others))
+        out.append(others[:n])
+        others = others[n:]
+    return tuple(out)
 
 
 def slots_of(keys: list[Key], copies: int) -> list[tuple[int, bool]]:
