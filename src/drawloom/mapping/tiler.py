@@ -80,8 +80,9 @@ def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
             if np.isfinite(price[at]) and (best is None or price[at] < best[0] - 1e-9):
                 best = (float(price[at]), at, kept, share_a, share_b, order)
     if best is None:
-        least = int(np.argmin(sizes.bytes_a + sizes.bytes_b + sizes.fixed_bytes))
-        return int((sizes.bytes_a + sizes.bytes_b)[least]), int(sizes.fixed_bytes[least])
+        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work)
+        least = int(np.argmin(operands + sizes.fixed_bytes))
+        return int(operands[least]), int(sizes.fixed_bytes[least])
     price, at, kept, share_a, share_b, order = best
     gb, gm, gn, mt, nt, kt = (int(x) for x in table[at])
     return Cut(
@@ -148,7 +149,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     """Two chunks of each operand where they fit, and more where chunks are used again."""
     work = t.work
     batches, mc, nc, kc = t.counts
-    halves = 3 if work.products > 1 else 1  # the high and low part stand beside the operand
+    halves = _halves(work)
     size_a, size_b = t.bytes_a * halves, t.bytes_b * halves
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
@@ -171,6 +172,11 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     stays = b >= nc * kc
     repeat = np.where(stays, batches if work.b_batched else 1, batches)
     return _Kept(a, b, loads_a, nc * kc * np.where(reuse_b, 1, mc) * repeat, fits)
+
+
+def _halves(work: Work) -> int:
+    """How many buffers a chunk of an operand takes: split f32 keeps a high and a low part beside it."""
+    return 3 if work.products > 1 else 1
 
 
 def _keep(copies: Ints, wanted: Ints, total: Ints, size: Ints, room: Ints) -> tuple[Ints, Ints]:
