@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measures import board, products, speed
-from benchmarks.table import Measure, main
+from benchmarks.measures.table import Measure, main
 
 GROUPS: dict[str, Measure] = {
     "board": board.figures,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.table import Figure
+from benchmarks.measures.table import Figure
 from tests.reference.tx81_board import ROWS, TOLERANCE, Row
 
 from drawloom.chip.files import load_chip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.table import Figure, at_most
+from benchmarks.measures.table import Figure, at_most
 
 from drawloom.chip.files import load_chip
 from drawloom.graph.build import GraphBuilder

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
-from benchmarks.table import Figure, at_least, at_most
+from benchmarks.measures.table import Figure, at_least, at_most
 
 from drawloom.chip.files import load_chip
 from drawloom.program.commands import Engine, Join, Loop, MatMul, Read, Vector, Write

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.table import JSON_KEYS, Figure, at_least, at_most, main, measure, shown
+from benchmarks.measures.table import JSON_KEYS, Figure, at_least, at_most, main, measure, shown
 
 from benchmarks import spine
 
