@@ -20,12 +20,14 @@ from drawloom.graph.ir import Array, Attr, TensorType
 class Refused(Exception):
     """A node that cannot become part of a graph: what was found, what is allowed."""
 
-    def __init__(self, found: str, allowed: str, *, sound: bool = True) -> None:
+    def __init__(self, found: str, allowed: str, *, sound: bool = True, unknown: str = "") -> None:
         super().__init__(found, allowed)
         self.found = found
         self.allowed = allowed
         self.sound = sound
         """Whether the model is sound, so that it is drawloom that falls short."""
+        self.unknown = unknown
+        """The value whose numbers would have to be known."""
 
 
 class Expand(Exception):
@@ -80,7 +82,8 @@ class Call:
         """Return operand ``i``'s values, or refuse: ``what`` must be a constant."""
         array = self.draft.array(self.x(i))
         if array is None:
-            raise Refused(f"{what} depends on the model's inputs", f"a constant {what}")
+            found = f"{what} depends on the model's inputs"
+            raise Refused(found, f"a constant {what}", unknown=self.x(i))
         return array
 
     def listed(self, i: int, what: str) -> tuple[int, ...]:

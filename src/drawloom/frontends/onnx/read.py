@@ -13,7 +13,9 @@ from drawloom.frontends.onnx.dims import bind_inputs
 from drawloom.frontends.onnx.file import load_model, opset_of
 from drawloom.frontends.onnx.walk import Scope, Walk, live_nodes
 from drawloom.graph.build import GraphBuilder
-from drawloom.graph.ir import Graph
+from drawloom.graph.ir import Graph, TensorType
+
+_FEW = 8
 
 
 def read_onnx(
@@ -42,10 +44,54 @@ def read_onnx(
     """
     model, folder = load_model(source)
     title = name or _title(source, model)
+    walk, scope = _walked(model, folder, dims or {}, title)
+    if walk.faults or walk.weights:
+        raise _error(walk, title)
+    return _finish(walk.draft.builder, scope.names, [o.name for o in model.graph.output])
+
+
+def steering_inputs(
+    source: str | Path | bytes | ModelProto, dims: Mapping[str, int] | None = None
+) -> frozenset[str]:
+    """Return the inputs whose numbers a model's nodes must know before it can be read.
+
+    A Reshape's shape, a Slice's bounds, an If's condition: they decide shapes. Once these inputs
+    are constants, others may come to light behind them. Only whole numbers, truth values and
+    lists of up to eight floats steer.
+
+    Raises:
+        InputError: as ``read_onnx``, for the file and for its inputs.
+    """
+    model, folder = load_model(source)
+    walk, _ = _walked(model, folder, dims or {}, _title(source, model))
+    builder = walk.draft.builder
+    maker = {value: node for node in builder.nodes for value in node.outputs}
+    found, todo = set[str](), list(walk.unknown)
+    seen = set[str]()
+    while todo:
+        value = todo.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if value in builder.inputs:
+            found.add(value)
+        elif value in maker:
+            todo += [v for v in maker[value].inputs if v]
+    return frozenset(v for v in found if _steers(builder.types[v]))
+
+
+def _steers(kind: TensorType) -> bool:
+    return not kind.dtype.is_float or kind.size <= _FEW
+
+
+def _walked(
+    model: ModelProto, folder: Path | None, dims: Mapping[str, int], title: str
+) -> tuple[Walk, Scope]:
+    """Return the walk through all nodes, with its faults, and the names it leaves."""
     graph = model.graph
     initial = {t.name for t in graph.initializer}
     initial |= {t.values.name for t in graph.sparse_initializer}
-    kinds = bind_inputs([i for i in graph.input if i.name not in initial], dims or {})
+    kinds = bind_inputs([i for i in graph.input if i.name not in initial], dims)
     draft = Draft(title)
     for value, kind in kinds.items():
         draft.builder.input(value, kind)
@@ -54,9 +100,7 @@ def read_onnx(
     outputs = [o.name for o in graph.output]
     walk.constants(graph, scope, live_nodes(graph.node, outputs)[1])
     walk.nodes(graph.node, outputs, scope)
-    if walk.faults or walk.weights:
-        raise _error(walk, title)
-    return _finish(draft.builder, scope.names, outputs)
+    return walk, scope
 
 
 def _title(source: str | Path | bytes | ModelProto, model: ModelProto) -> str:

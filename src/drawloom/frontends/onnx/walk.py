@@ -53,6 +53,8 @@ class Walk:
     functions: dict[tuple[str, str], FunctionProto]
     weights: list[Fault] = field(default_factory=list[Fault])
     faults: list[Fault] = field(default_factory=list[Fault])
+    unknown: list[str] = field(default_factory=list[str])
+    """Values whose numbers would have to be known, for nodes refused for that alone."""
     sound: bool = True
     """Whether every fault so far is drawloom's limit rather than the model's error."""
 
@@ -107,6 +109,8 @@ class Walk:
             return lost
         except Refused as refused:
             self.sound &= refused.sound
+            if refused.unknown:
+                self.unknown.append(refused.unknown)
             self.faults.append(Fault(_place(node, layer, opset), refused.found, refused.allowed))
             return lost
         except InputError as error:

@@ -78,7 +78,11 @@ def _eye_like(call: Call) -> Sequence[str]:
 
 
 def _non_zero(call: Call) -> Sequence[str]:
-    places = np.stack(np.nonzero(call.array(0, "how many are not zero")))
+    array = call.draft.array(call.x(0))
+    if array is None:
+        what = "how many are not zero"
+        raise Refused(f"{what} depends on the model's inputs", f"a constant {what}")
+    places = np.stack(np.nonzero(array))
     return [call.constant(places.astype(np.int64), "places")]
 
 
