@@ -20,7 +20,7 @@ from drawloom.backend import DrawloomBackend, DrawloomRep
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.mapping.pieces import CpuPiece
 
-LIMIT_S = 120
+LIMIT_S = 300
 WORDS = ("passed", "refused", "wrong", "crashed", "hung")
 
 
