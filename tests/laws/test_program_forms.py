@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.laws.programs import commands, programs
 
 from drawloom.errors import InputError
+from drawloom.graph.lazy import values
 from drawloom.program.binary import MAGIC, encode, program_hash
 from drawloom.program.decode import decode
 from drawloom.program.parse import parse
@@ -32,7 +33,10 @@ def same(one: Program, other: Program) -> bool:
         all(getattr(one, name) == getattr(other, name) for name in plain)
         and list(one.notes.items()) == list(other.notes.items())
         and [address for address, _ in one.data] == [address for address, _ in other.data]
-        and all(np.array_equal(a, b) for (_, a), (_, b) in zip(one.data, other.data, strict=True))
+        and all(
+            np.array_equal(values(a), values(b))
+            for (_, a), (_, b) in zip(one.data, other.data, strict=True)
+        )
         and repr(one.streams) == repr(other.streams)
     )
 

@@ -11,6 +11,7 @@ import pytest
 from tests.program.sample import sample
 
 from drawloom.errors import InputError
+from drawloom.graph.lazy import values
 from drawloom.program.binary import MAGIC, encode, program_hash
 from drawloom.program.commands import Affine, Arm, Loop, Read, Stream, Wait
 from drawloom.program.decode import decode
@@ -59,7 +60,7 @@ def test_equal_streams_are_stored_once() -> None:
 def test_data_are_read_without_a_copy_and_cannot_be_changed() -> None:
     (_, raw), _ = decode(RAW).data
     with pytest.raises(ValueError, match="read-only"):
-        raw[0] = 1
+        values(raw)[0] = 1
 
 
 @pytest.mark.parametrize(

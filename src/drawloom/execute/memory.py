@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Blocking
 from drawloom.execute.faults import Index, Outside, Refused
+from drawloom.graph.lazy import values
 from drawloom.program.commands import Address, Affine
 from drawloom.program.program import Program
 
@@ -103,7 +104,7 @@ def dram_image(program: Program) -> Memory:
     start = 0
     for address, raw in sorted(program.data, key=lambda item: item[0]):
         image[start:address] = POISON
-        image[address : address + raw.size] = raw
+        image[address : address + raw.size] = values(raw)
         start = max(start, address + raw.size)
     image[start:] = POISON
     return Memory("DRAM" if whole else "the part of DRAM that the program uses", image)

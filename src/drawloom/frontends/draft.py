@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from drawloom.graph.build import GraphBuilder, infer_node
 from drawloom.graph.evaluate import evaluate_node
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import Constants, Held, LazyTensor
 
 LARGE_BYTES = 64 << 20
 """A constant beyond this is not computed unless that makes it smaller than its operands."""
@@ -21,9 +20,11 @@ KEPT = frozenset({"DequantizeLinear"})
 
 
 def folded(
-    node: Node, types: Mapping[str, TensorType], constants: Mapping[str, Array]
-) -> tuple[Array, ...] | None:
+    node: Node, types: Mapping[str, TensorType], constants: Constants
+) -> tuple[Held, ...] | None:
     """Return the node's outputs where all its operands are constants and they stay small.
+
+    What is made of a lazy operand is lazy again.
 
     Raises:
         InputError: the operator cannot take these operands.
@@ -31,15 +32,36 @@ def folded(
     reads = [v for v in node.inputs if v]
     if node.op in KEPT or any(v not in constants for v in reads):
         return None
-    made = sum(kind.bytes for kind in infer_node(node, types))
-    held = sum(_memory(constants[v]) for v in dict.fromkeys(reads))
-    if made > max(LARGE_BYTES, held):
+    kinds = infer_node(node, types)
+    operands = tuple(constants.held[v] if v else None for v in node.inputs)
+    held = sum(_memory(constants.held[v]) for v in dict.fromkeys(reads))
+    if sum(kind.bytes for kind in kinds) > max(LARGE_BYTES, held):
         return None
-    return evaluate_node(node, tuple(constants[v] if v else None for v in node.inputs))
+    lazy = [operand for operand in operands if isinstance(operand, LazyTensor)]
+    if not lazy:
+        return _evaluated(node, operands)
+    source = ", ".join(dict.fromkeys(operand.source for operand in lazy))
+    if any(operand.is_meta for operand in lazy):
+        return tuple(LazyTensor.meta(kind, source) for kind in kinds)
+    return tuple(
+        LazyTensor(kind, source, partial(_output, node, operands, i))
+        for i, kind in enumerate(kinds)
+    )
 
 
-def _memory(array: Array) -> int:
+def _output(node: Node, operands: tuple[Held | None, ...], i: int) -> Array:
+    return _evaluated(node, operands)[i]
+
+
+def _evaluated(node: Node, operands: tuple[Held | None, ...]) -> tuple[Array, ...]:
+    arrays = tuple(v.read() if isinstance(v, LazyTensor) else v for v in operands)
+    return evaluate_node(node, arrays)
+
+
+def _memory(array: Held) -> int:
     """Return the bytes an array holds: a fill that repeats one number holds that number."""
+    if isinstance(array, LazyTensor):
+        return array.nbytes
     steps = zip(array.shape, array.strides, strict=True)
     return array.itemsize * math.prod(d for d, step in steps if step)
 
@@ -56,10 +78,11 @@ class Draft:
         return self.builder.types[value]
 
     def array(self, value: str) -> Array | None:
-        """Return a value's array where it is a constant."""
-        return self.builder.constants.get(value)
+        """Return a value's array where it is a constant that has values."""
+        constants = self.builder.constants
+        return None if value not in constants or constants.is_meta(value) else constants[value]
 
-    def constant(self, name: str, array: NDArray[np.generic]) -> str:
+    def constant(self, name: str, array: Held) -> str:
         """Add a constant; returns its name."""
         return self.builder.constant(name, array)
 
@@ -114,5 +137,5 @@ def renamed(graph: Graph, wanted: Mapping[str, str]) -> Graph:
         tuple(names[v] for v in graph.outputs),
         nodes,
         {names[v]: kind for v, kind in graph.types.items()},
-        {names[v]: array for v, array in graph.constants.items()},
+        Constants({names[v]: held for v, held in graph.constants.held.items()}),
     )

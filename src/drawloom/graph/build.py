@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.ir import Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import Constants, Held, LazyTensor
 from drawloom.graph.operator import label
 from drawloom.graph.ops import OPS
 
@@ -35,7 +36,8 @@ class GraphBuilder:
         self.name = name
         self.types: dict[str, TensorType] = {}
         self.nodes: list[Node] = []
-        self.constants: dict[str, Array] = {}
+        self._held: dict[str, Held] = {}
+        self.constants = Constants(self._held)
         self.inputs: list[str] = []
         self.node_names: set[str] = set()
         self._next: dict[str, int] = {}
@@ -47,12 +49,12 @@ class GraphBuilder:
         self.inputs.append(name)
         return name
 
-    def constant(self, name: str, array: ArrayLike) -> str:
+    def constant(self, name: str, array: ArrayLike | LazyTensor) -> str:
         """Add a constant under ``name``, or the next free name like it; returns the name."""
-        value = np.asarray(array)
+        value = array if isinstance(array, LazyTensor) else np.asarray(array)
         unique = self.fresh(name)
         self.types[unique] = TensorType(DType.of(value.dtype), value.shape)
-        self.constants[unique] = value
+        self._held[unique] = value
         return unique
 
     def add(
@@ -136,7 +138,7 @@ class GraphBuilder:
         ]
         if faults:
             raise InputError("graph.outputs", f"graph '{self.name}' has no such value", faults)
-        nodes, constants = tuple(self.nodes), dict(self.constants)
+        nodes, constants = tuple(self.nodes), dict(self._held)
         if prune:
             nodes = live_nodes(nodes, outputs)
             read = {v for node in nodes for v in node.inputs} | set(outputs)
@@ -144,7 +146,9 @@ class GraphBuilder:
         made = {v for node in nodes for v in node.outputs}
         known = made | set(constants) | set(self.inputs)
         types = {k: v for k, v in self.types.items() if k in known}
-        return Graph(self.name, tuple(self.inputs), tuple(outputs), nodes, types, constants)
+        return Graph(
+            self.name, tuple(self.inputs), tuple(outputs), nodes, types, Constants(constants)
+        )
 
     def _free(self, word: str, taken: Mapping[str, object] | set[str]) -> str:
         assert word, "names are never empty"
@@ -185,7 +189,7 @@ def rebuild(graph: Graph, change: Change, *, name: str = "") -> Graph:
     builder = GraphBuilder(name or graph.name)
     for value in graph.inputs:
         builder.input(value, graph.types[value])
-    for value, array in graph.constants.items():
+    for value, array in graph.constants.held.items():
         builder.constant(value, array)
     now = {value: value for value in (*graph.inputs, *graph.constants, "")}
     for node in graph.nodes:

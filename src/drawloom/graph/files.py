@@ -55,7 +55,8 @@ def graph_bytes(graph: Graph) -> bytes:
 def _write(graph: Graph, file: IO[bytes]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(entry(_TEXT), text(graph).encode())
-        for i, name in enumerate(sorted(graph.constants)):
+        names = [name for name in sorted(graph.constants) if not graph.constants.is_meta(name)]
+        for i, name in enumerate(names):
             array = stored_bits(graph.constants[name])
             large = array.nbytes >= 1 << 30
             with archive.open(entry(constant_name(i)), "w", force_zip64=large) as file_in:

@@ -15,39 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from numpy.typing import NDArray
+from drawloom.graph.lazy import Array, Constants
+from drawloom.graph.tensor import TensorType
 
-from drawloom.graph.dtypes import DType
+__all__ = ["Array", "Attr", "Graph", "Node", "TensorType"]
 
-Array = NDArray[Any]
 Attr = int | float | str | bool | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorType:
-    """An element type with a concrete shape (``()`` is a scalar)."""
-
-    dtype: DType
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        n = 1
-        for dim in self.shape:
-            n *= dim
-        return n
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the elements, densely packed."""
-        return self.size * self.dtype.bytes
-
-    def text(self) -> str:
-        """Return ``f16[1,3,224,224]``."""
-        return f"{self.dtype.value}[{','.join(map(str, self.shape))}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +62,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """A typed graph; raises AssertionError when its own rules are broken."""
+    """A typed graph; raises AssertionError when its own rules are broken.
+
+    A constant is an array, or a ``LazyTensor`` that is read when it is asked for.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     types: Mapping[str, TensorType]
-    constants: Mapping[str, Array]
+    constants: Constants = field(default_factory=Constants)
 
     def __post_init__(self) -> None:
         """Check order, single definition and types."""
@@ -111,7 +88,7 @@ class Graph:
             assert value in known, f"output '{value}' is never made"
         for value in known - {""}:
             assert value in self.types, f"'{value}' has no type"
-        for name, array in self.constants.items():
+        for name, array in self.constants.held.items():
             kind = self.types[name]
             assert kind.shape == array.shape, (name, kind.text(), array.shape)
             assert kind.dtype.numpy == array.dtype, (name, kind.text(), array.dtype)

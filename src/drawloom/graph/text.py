@@ -3,7 +3,7 @@
     text     ::= "drawloom graph 1" line...
     line     ::= "name" word
                | "input" word type
-               | "constant" word type "sha256=" hex
+               | "constant" word type ("sha256=" hex | "meta")
                | "node" word op "(" operand, ... ")" key=attr ... "->" word type, ... ["layer" word]
                | "output" word
     operand  ::= word | "-"                     - is an operand left out
@@ -12,7 +12,8 @@
     word     ::= letters, digits and _ . / : -, or any text in JSON's quotes
 
 The text is canonical: equal graphs give equal bytes. Constants stand in it by
-name, type and the hash of their bytes; ``parse`` wants their arrays. Types of
+name, type and the hash of their bytes; ``parse`` wants their arrays. A constant
+without values is ``meta``. Types of
 node outputs are there to be read; ``parse`` infers them again and compares.
 """
 
@@ -29,6 +30,7 @@ from drawloom.errors import Fault, InputError, nearest
 from drawloom.graph.build import GraphBuilder, infer_node
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import LazyTensor
 
 _HEAD = "drawloom graph 1"
 _BARE = re.compile(r"[A-Za-z_./:][A-Za-z0-9_./:\-]*", re.ASCII)
@@ -47,8 +49,9 @@ def _lines(graph: Graph) -> Iterator[str]:
     for name in graph.inputs:
         yield f"input {_word(name)} {graph.types[name].text()}"
     for name in sorted(graph.constants):
-        digest = hash_of(graph.constants[name])
-        yield f"constant {_word(name)} {graph.types[name].text()} sha256={digest}"
+        is_meta = graph.constants.is_meta(name)
+        contents = "meta" if is_meta else f"sha256={hash_of(graph.constants[name])}"
+        yield f"constant {_word(name)} {graph.types[name].text()} {contents}"
     for node in graph.nodes:
         yield node_text(node, graph.types)
     for name in graph.outputs:
@@ -86,15 +89,17 @@ def _attr_text(value: Attr) -> str:
 
 
 def constant_types(text: str) -> list[tuple[str, TensorType]]:
-    """Return name and type of each constant a text names, in its order, skipping bad lines."""
+    """Return name and type of each constant with values, in the text's order, skipping bad lines."""
     found: list[tuple[str, TensorType]] = []
     for line in text.split("\n"):
         tokens = _Line(line)
         if tokens.accept("constant"):
             try:
-                found.append((tokens.word(), tokens.type()))
+                name, kind = tokens.word(), tokens.type()
             except _Bad:
                 continue  # parse names the fault
+            if not tokens.accept("meta"):
+                found.append((name, kind))
     return found
 
 
@@ -247,6 +252,9 @@ class _Reader:
 
     def _constant(self, line: _Line) -> None:
         name, kind = self._new(line), line.type()
+        if line.accept("meta"):
+            self.builder.constant(name, LazyTensor.meta(kind, name))
+            return
         line.expect("sha256")
         line.expect("=")
         digest = line.take()

@@ -9,12 +9,14 @@ expanded. What is left over is the tile processor's work.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import prod
 
 import numpy as np
 
 from drawloom.graph.build import GraphBuilder, rebuild
-from drawloom.graph.ir import Attr, Graph, Node, TensorType
+from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import derive
 
 Rule = Callable[[GraphBuilder, Node, Sequence[str]], Sequence[str] | None]
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
@@ -79,7 +81,12 @@ def _conv(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
         w = _reshape_constant(emit, w, (*emit.shape(w)[:2], 1, emit.shape(w)[2]))
         attrs = _flat_window(node)
     if groups > 1 and not depthwise:
-        w = builder.constant(f"{node.name}.dense", _dense_weights(builder.constants[w], groups))
+        held = builder.constants.held[w]
+        wide = (held.shape[0], held.shape[1] * groups, *held.shape[2:])
+        dense = derive(
+            held, partial(_dense_weights, groups), TensorType(builder.types[w].dtype, wide)
+        )
+        w = builder.constant(f"{node.name}.dense", dense)
         attrs["group"] = 1
     y = builder.add("Conv", (x, w), attrs, name=node.name, layer=node.layer or node.name)
     if bias:
@@ -104,11 +111,13 @@ def _flat_window(node: Node) -> dict[str, Attr]:
 
 def _reshape_constant(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
     if value in emit.builder.constants:
-        return emit.builder.constant(f"{value}.r", emit.builder.constants[value].reshape(shape))
+        return emit.builder.constant(
+            f"{value}.r", emit.builder.constants.held[value].reshape(shape)
+        )
     return emit.reshape(value, shape)
 
 
-def _dense_weights(weights: np.ndarray, groups: int) -> np.ndarray:
+def _dense_weights(groups: int, weights: Array) -> Array:
     """Put grouped weights on the diagonal of dense ones; the rest is zero."""
     outs, inner = weights.shape[:2]
     dense = np.zeros((outs, inner * groups, *weights.shape[2:]), weights.dtype)
@@ -202,11 +211,16 @@ def _flat_weight(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
     """Return a norm's weight, which may be smaller than what it scales, as one long axis."""
     constants = emit.builder.constants
     if value in constants:
-        spread = np.broadcast_to(constants[value], shape).reshape(-1)
-        return emit.builder.constant(f"{value}.r", np.ascontiguousarray(spread))
+        kind = TensorType(emit.builder.types[value].dtype, (prod(shape),))
+        spread = derive(constants.held[value], partial(_spread, shape), kind)
+        return emit.builder.constant(f"{value}.r", spread.reshape((prod(shape),)))
     if emit.shape(value) != shape:
         value = emit("Expand", value, shape=shape)
     return emit.reshape(value, (prod(shape),))
+
+
+def _spread(shape: tuple[int, ...], array: Array) -> Array:
+    return np.ascontiguousarray(np.broadcast_to(array, shape))
 
 
 REDUCED_IMAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
@@ -258,8 +272,9 @@ def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
-        spread = np.broadcast_to(emit.builder.constants[value], shape)
-        return emit.builder.constant(f"{value}.wide", np.ascontiguousarray(spread))
+        kind = TensorType(emit.builder.types[value].dtype, shape)
+        spread = derive(emit.builder.constants.held[value], partial(_spread, shape), kind)
+        return emit.builder.constant(f"{value}.wide", spread)
     return emit("Expand", value, shape=shape)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 
 from drawloom.chip.model import Chip
-from drawloom.graph.ir import Array, Graph
+from drawloom.graph.ir import Graph
+from drawloom.graph.lazy import Held
 from drawloom.mapping.pieces import Piece
 from drawloom.mapping.storage import Storage
 
@@ -24,7 +25,7 @@ class Mapping:
     chip: Chip
     pieces: tuple[Piece, ...]
     storages: tuple[Storage, ...]
-    constants: Table[int, Array]  # DRAM address -> value to be stored there, by storage
+    constants: Table[int, Held]  # DRAM address -> value to be stored there, by storage
     dram_bytes: int
     notes: Table[str, str] = field(default_factory=dict[str, str])
 

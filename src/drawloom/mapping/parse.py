@@ -9,6 +9,7 @@ from typing import Any
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.graph.ir import Array, Graph, TensorType
+from drawloom.graph.lazy import Held, values
 from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.lines import Bad, Line, Values, made
@@ -86,7 +87,7 @@ class _Reader:
         self.values = Values()
         self.faults: list[Fault] = []
         self.pieces: list[Piece] = []
-        self.contents: dict[int, Array] = {}
+        self.contents: dict[int, Held] = {}
         self.notes: dict[str, str] = {}
         self.once: dict[str, int] = {}
 
@@ -186,7 +187,7 @@ class _Reader:
         if kind == "constant":
             self.contents[address] = self._contents(name, value, type_of, digest)
 
-    def _contents(self, name: str, value: str, kind: TensorType, digest: str) -> Array:
+    def _contents(self, name: str, value: str, kind: TensorType, digest: str) -> Held:
         array = self.given.get(name) if digest else known_contents(self.graph, value, kind)
         if array is None and digest:
             raise Bad(name, "its contents were not given")
@@ -196,7 +197,7 @@ class _Reader:
             )
         if digest and (array.dtype != kind.dtype.numpy or array.shape != kind.shape):
             raise Bad(name, f"its contents are not {kind.text()}")
-        if digest and hash_of(array) != digest:
+        if digest and hash_of(values(array)) != digest:
             raise Bad(name, "its contents have another hash")
         return array
 

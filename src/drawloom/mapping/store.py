@@ -6,10 +6,12 @@ Until addresses are given out, a storage's address is its number.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, TensorType
+from drawloom.graph.lazy import Held, derive
 from drawloom.mapping.storage import Storage, matrix_view
 
 FOREVER = 1 << 30
@@ -24,7 +26,7 @@ class Store:
     blocking: Blocking
     made: dict[Key, Storage] = field(default_factory=dict[Key, Storage])
     alias: dict[Key, Key] = field(default_factory=dict[Key, Key])
-    constants: dict[Key, Array] = field(default_factory=dict[Key, Array])
+    constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
 
@@ -38,9 +40,10 @@ class Store:
         """Return a constant's storage in a layout and format."""
         key = (f"{name}@{fmt.value}", layout)
         if key not in self.constants:
-            array = self.graph.constants[name]
-            array = array if array.dtype == fmt.numpy else array.astype(fmt.numpy)
-            self.constants[key] = array.reshape(-1) if layout == "channel" else array
+            held = self.graph.constants.held[name]
+            if held.dtype != fmt.numpy:
+                held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
+            self.constants[key] = held.reshape((held.size,)) if layout == "channel" else held
         return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
 
     def output(self, name: str, position: int, kind: TensorType) -> Storage:
@@ -70,6 +73,10 @@ class Store:
     def note(self, storage: Storage, piece: int) -> None:
         """Remember that a piece uses a storage."""
         self.used.setdefault(self.root(self.keys[storage.address]), []).append(piece)
+
+
+def _cast(fmt: DType, array: Array) -> Array:
+    return array.astype(fmt.numpy)
 
 
 def same_geometry(

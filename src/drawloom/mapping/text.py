@@ -28,7 +28,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from operator import index
 from types import NoneType, UnionType
@@ -37,6 +37,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 import numpy as np
 
 from drawloom.graph.ir import Array, Attr, Graph, TensorType
+from drawloom.graph.lazy import Held, LazyTensor, derive, values
 from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.mapping import Mapping as ChipMapping
@@ -119,11 +120,15 @@ def chip_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def known_contents(graph: Graph, value: str, kind: TensorType) -> Array | None:
+def known_contents(graph: Graph, value: str, kind: TensorType) -> Held | None:
     """Return a graph constant in the form a storage holds it; None where the graph has no such."""
-    array = graph.constants.get(value)
-    if array is None or array.size != kind.size:
+    held = graph.constants.held.get(value)
+    if held is None or held.size != kind.size:
         return None
+    return derive(held, partial(_stored_as, kind), kind)
+
+
+def _stored_as(kind: TensorType, array: Array) -> Array:
     with np.errstate(all="ignore"):
         return array.astype(kind.dtype.numpy, copy=False).reshape(kind.shape)
 
@@ -133,17 +138,21 @@ def other_contents(mapping: ChipMapping) -> dict[str, Array]:
     out: dict[str, Array] = {}
     for name, storage in names_of(mapping.storages).items():
         if storage.kind == "constant":
-            array = mapping.constants[storage.address]
+            held = mapping.constants[storage.address]
             kind = TensorType(storage.dtype, storage.shape)
             plain = known_contents(mapping.graph, storage.value, kind)
-            if plain is None or not _same_bytes(array, plain):
-                out[name] = array
+            if plain is None or not _same(held, plain):
+                out[name] = values(held)
     return out
 
 
-def _same_bytes(a: Array, b: Array) -> bool:
-    if a.shape != b.shape or a.dtype != b.dtype:
+def _same(one: Held, other: Held) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    without = [isinstance(held, LazyTensor) and held.is_meta for held in (one, other)]
+    if any(without):
+        return all(without)
+    a, b = values(one), values(other)
     bits = f"u{a.dtype.itemsize}"  # so that a NaN equals itself and -0 does not equal 0
     return np.array_equal(np.ascontiguousarray(a).view(bits), np.ascontiguousarray(b).view(bits))
 

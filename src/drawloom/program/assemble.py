@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import TensorType
+from drawloom.graph.lazy import Held, derive
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import CopyPiece, CpuPiece, MatrixPiece, Piece, PoolPiece, StripPiece
-from drawloom.mapping.storage import stored_bytes
+from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.lower import copy, cpu, matrix, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
@@ -31,7 +35,7 @@ def assemble(mapping: Mapping) -> Program:
         LOWER[type(piece)](piece, context)
         context.streams.close_piece(context.origin(piece.name, piece.nodes[0]))
     data = tuple(
-        (storage.address, stored_bytes(storage, mapping.constants[storage.address]))
+        (storage.address, _image(storage, mapping.constants[storage.address]))
         for storage in mapping.storages
         if storage.kind == "constant"
     )
@@ -52,3 +56,9 @@ def assemble(mapping: Mapping) -> Program:
         origins=tuple(context.origins),
         notes=mapping.notes,
     )
+
+
+def _image(storage: Storage, values: Held) -> Held:
+    """Return the bytes that stand in DRAM for a constant."""
+    kind = TensorType(DType.U8, (storage.bytes,))
+    return derive(values, partial(stored_bytes, storage), kind)

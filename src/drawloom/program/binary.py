@@ -20,6 +20,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from drawloom.graph.lazy import values
 from drawloom.program.commands import Loop, Stream
 from drawloom.program.fields import WORD_OF, Header, Note, slots
 from drawloom.program.packing import Packer
@@ -70,7 +71,7 @@ def _pieces(program: Program) -> Iterator[bytes]:
     start.uint(VERSION)
     yield MAGIC + bytes(start.out) + body.table() + bytes(body.out)
     for _, raw in program.data:
-        yield raw.tobytes()
+        yield values(raw).tobytes()
 
 
 def _pack_streams(out: Packer, streams: tuple[Stream, ...]) -> None:

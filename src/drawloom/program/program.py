@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from drawloom.chip.model import Blocking
+from drawloom.graph.lazy import Held
 from drawloom.program.commands import Command, Loop, Stream
 
 
@@ -40,7 +38,8 @@ class Origin:
 class Program:
     """A stream per tile, the DRAM image they start from, and where each command comes from.
 
-    ``notes`` are short facts shown wherever a figure of this program is (precision, ...).
+    ``data`` are bytes by address: arrays of uint8, or lazy ones that are made when they are
+    loaded. ``notes`` are short facts shown wherever a figure of this program is (precision, ...).
     """
 
     name: str
@@ -49,7 +48,7 @@ class Program:
     scratchpad_bytes: int
     dram_bytes: int
     regions: tuple[Region, ...]
-    data: tuple[tuple[int, NDArray[np.uint8]], ...]
+    data: tuple[tuple[int, Held], ...]
     streams: tuple[Stream, ...]
     origins: tuple[Origin, ...]
     notes: Mapping[str, str] = field(default_factory=dict[str, str])

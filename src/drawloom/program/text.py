@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from drawloom.graph.lazy import values
 from drawloom.program.commands import Command, Loop, Stream
 from drawloom.program.fields import RECORDS, WORD_OF, Data, Header, Note, Slot, slots
 from drawloom.program.kinds import show_tiles, show_word
@@ -41,7 +42,8 @@ def text(program: Program) -> str:
 
 def blobs(program: Program) -> dict[str, NDArray[np.uint8]]:
     """Return the data whose bytes do not stand in the text, by hash, in the text's order."""
-    return {sha256(raw): raw for _, raw in program.data if raw.size > INLINE}
+    pieces = (values(raw) for _, raw in program.data if raw.size > INLINE)
+    return {sha256(raw): raw for raw in pieces}
 
 
 def sha256(raw: NDArray[np.uint8]) -> str:
@@ -64,7 +66,7 @@ def _lines(program: Program) -> Iterator[str]:
     for region in program.regions:
         yield _record(region)
     for address, raw in program.data:
-        yield _record(_data(address, raw))
+        yield _record(_data(address, values(raw)))
     for number, origin in enumerate(program.origins):
         yield f"origin #{number}{_fields(origin, slots(Origin))}"
     for lines, tiles in _blocks(program).items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Array, Attr, Graph, Node
+from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import LazyTensor
 from drawloom.graph.rounding import LARGEST, Wide, narrow, wide
 
 _FORMATS = {d.value: d for d in (DType.F16, DType.BF16, DType.F32)}
@@ -115,9 +117,13 @@ class _Narrowing:
             )
 
     def _constants(self) -> None:
-        for value, array in self.graph.constants.items():
+        for value, array in self.graph.constants.held.items():
             if self._narrows(value) and (value in self.graph.outputs or self._is_number(value)):
-                array = self._rounded(value, array)
+                if isinstance(array, LazyTensor):
+                    kind = TensorType(self.to, array.shape)
+                    array = array.map(partial(_rounded_late, value, self.to), kind)
+                else:
+                    array = self._rounded(value, array)
             self.now[value] = self.builder.constant(self._inside(value), array)
         if self.faults:
             summary = f"constants of '{self.graph.name}' are too large for {self.to.value}"
@@ -178,7 +184,7 @@ class _Narrowing:
             return self.now[value]
         key = f"{value}.scale"
         if key not in self.now:
-            self.now[key] = self.builder.constant(key, self.graph.constants[value])
+            self.now[key] = self.builder.constant(key, self.graph.constants.held[value])
         return self.now[key]
 
     def _attrs(self, node: Node) -> Iterator[tuple[str, Attr]]:
@@ -212,6 +218,17 @@ class _Narrowing:
         if inside == value or value in self.builder.types:
             return value
         return self.builder.add("Identity", (inside,), name=value, output=value)
+
+
+def _rounded_late(value: str, to: DType, array: Array) -> Array:
+    """Return a weight, read only now, in a format that must hold it."""
+    made = narrow(wide(array), to.numpy)
+    over = np.isfinite(wide(array)) & ~np.isfinite(wide(made))
+    if np.any(over):
+        largest = float(np.abs(wide(array)[over]).max())
+        fault = Fault(f"constant '{value}'", f"{largest:.6g}", f"at most {LARGEST[to]:.6g}")
+        raise InputError("quantize.range", f"a weight is too large for {to.value}", [fault])
+    return made
 
 
 def only_masks(readers: Readers, value: str, *, low: bool) -> bool:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from drawloom.frontends.draft import Draft, renamed
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
+from drawloom.graph.lazy import Held
 
 
 class Edit:
@@ -26,7 +24,7 @@ class Edit:
         self._draft = Draft(graph.name)
         for value in graph.inputs:
             self._draft.builder.input(value, graph.types[value])
-        for value, array in graph.constants.items():
+        for value, array in graph.constants.held.items():
             self._draft.constant(value, array)
         self._now = {v: v for v in ("", *graph.inputs, *graph.constants)}
         self._producers: dict[str, Node] = {}
@@ -55,8 +53,12 @@ class Edit:
         return self._draft.type(value) if made else self.graph.types[value]
 
     def array(self, value: str) -> Array | None:
-        """Return a value's array where it is a constant."""
+        """Return a value's array where it is a constant that has values."""
         return self._draft.array(value)
+
+    def held(self, value: str) -> Held | None:
+        """Return a constant as it is held, not read where it is lazy."""
+        return self._draft.builder.constants.held.get(value)
 
     def producer(self, value: str, *ops: str) -> Node | None:
         """Return the node that makes a value, where it is one of ``ops`` (any if none given)."""
@@ -71,7 +73,7 @@ class Edit:
         """Return what stands for a value of the graph as it was."""
         return self._now[value]
 
-    def constant(self, array: NDArray[np.generic], like: Node, what: str) -> str:
+    def constant(self, array: Held, like: Node, what: str) -> str:
         """Add a constant named after a node; returns its name."""
         return self._draft.constant(self._free(f"{like.name}.{what}"), array)
 

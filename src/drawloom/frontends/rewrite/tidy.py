@@ -14,6 +14,7 @@ from drawloom.frontends.rewrite.match import number
 from drawloom.graph.build import live_nodes
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph, Node
+from drawloom.graph.lazy import Constants, LazyTensor
 from drawloom.graph.ops.movement import slices_of
 
 
@@ -27,12 +28,12 @@ class DropDead:
         """Return the graph without them."""
         nodes = live_nodes(graph.nodes, graph.outputs)
         read = {v for node in nodes for v in node.inputs} | set(graph.outputs)
-        constants = {k: v for k, v in graph.constants.items() if k in read}
+        constants = {k: v for k, v in graph.constants.held.items() if k in read}
         if len(nodes) == len(graph.nodes) and len(constants) == len(graph.constants):
             return graph
         known = {v for node in nodes for v in node.outputs} | set(constants) | set(graph.inputs)
         types = {k: v for k, v in graph.types.items() if k in known}
-        return Graph(graph.name, graph.inputs, graph.outputs, nodes, types, constants)
+        return Graph(graph.name, graph.inputs, graph.outputs, nodes, types, Constants(constants))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,10 @@ class FoldConstants:
         return rewrite(graph, self._rule)
 
     def _rule(self, edit: Edit, node: Node) -> Sequence[str] | None:
-        if any(edit.array(v) is None for v in node.inputs if v):
+        held = {v: a for v in node.inputs if v and (a := edit.held(v)) is not None}
+        if any(v not in held for v in node.inputs if v):
             return None
-        types = {v: edit.type(v) for v in node.inputs if v}
-        constants = {v: a for v in node.inputs if (a := edit.array(v)) is not None}
-        made = folded(node, types, constants)
+        made = folded(node, {v: edit.type(v) for v in held}, Constants(held))
         if made is None:
             return None
         return [edit.constant(a, node, "value") for a in made[: len(node.outputs)]]
@@ -67,9 +67,9 @@ class MergeDuplicates:
         """Return the graph with one of each."""
         first: dict[object, str] = {}
         same: dict[str, str] = {}
-        for value, array in graph.constants.items():
+        for value, array in graph.constants.held.items():
             key: object = id(array)
-            if array.nbytes <= self.constant_bytes:
+            if not isinstance(array, LazyTensor) and array.nbytes <= self.constant_bytes:
                 key = (array.dtype.name, array.shape, array.tobytes())
             same[value] = first.setdefault(key, value)
         seen: dict[object, tuple[str, ...]] = {}
