@@ -140,7 +140,7 @@ def onnx_model(case: Case) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
         ],
         [onnx.ValueInfoProto(name=y) for y in outputs],
     )
-    opset = 24 if case.op in ("Silu", "Swish") else OPSET
+    opset = 24 if case.op in ("Silu", "Swish", "TensorScatter") else OPSET
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=11
     )
