@@ -24,6 +24,31 @@ LLAMA = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 100.0,
 }
+YARN = {
+    "type": "yarn",
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "mscale": 1.0,
+    "mscale_all_dim": 0.8,
+}
+DEEPSEEK = {
+    **LLAMA,
+    "num_key_value_heads": 4,
+    "q_lora_rank": 24,
+    "kv_lora_rank": 20,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 12,
+    "v_head_dim": 10,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_group": 4,
+    "topk_group": 2,
+    "moe_intermediate_size": 20,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+}
 DECODERS: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
     "llama-biases": {**LLAMA, "attention_bias": True, "mlp_bias": True, "head_dim": 12},
@@ -37,6 +62,43 @@ DECODERS: dict[str, dict[str, Any]] = {
         "max_window_layers": 1,
     },
     "qwen3": {**LLAMA, "model_type": "qwen3", "head_dim": 16},
+    "mixtral": {**LLAMA, "model_type": "mixtral", "num_local_experts": 4},
+    "mixtral-many": {**LLAMA, "model_type": "mixtral", "num_local_experts": 8},
+    "qwen2_moe": {
+        **LLAMA,
+        "model_type": "qwen2_moe",
+        "num_experts": 6,
+        "num_experts_per_tok": 3,
+        "moe_intermediate_size": 20,
+        "shared_expert_intermediate_size": 28,
+        "mlp_only_layers": [1],
+    },
+    "qwen3_moe": {
+        **LLAMA,
+        "model_type": "qwen3_moe",
+        "head_dim": 16,
+        "num_experts": 6,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 20,
+        "norm_topk_prob": True,
+        "decoder_sparse_step": 2,
+    },
+    "deepseek_v2": {
+        **DEEPSEEK,
+        "model_type": "deepseek_v2",
+        "topk_method": "group_limited_greedy",
+        "q_lora_rank": None,
+        "routed_scaling_factor": 1.5,
+    },
+    "deepseek_v2-greedy": {**DEEPSEEK, "model_type": "deepseek_v2", "topk_method": "greedy"},
+    "deepseek_v3": {**DEEPSEEK, "model_type": "deepseek_v3", "rope_scaling": YARN},
+    "deepseek_v3-biases": {
+        **DEEPSEEK,
+        "model_type": "deepseek_v3",
+        "attention_bias": True,
+        "n_group": 1,
+        "topk_group": 1,
+    },
 }
 
 

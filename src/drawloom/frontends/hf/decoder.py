@@ -6,10 +6,13 @@ key and value there, and looks at what stands up to it; what stands behind is ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from drawloom.frontends.hf.experts import Mixture, experts
 from drawloom.frontends.hf.figures import Decoder
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
@@ -33,18 +36,31 @@ class Places:
     masks: dict[int | None, str]
 
 
-def decoder(net: Net, figures: Decoder, request: Request) -> None:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a decoder attends.
+
+    Attributes:
+        caches: adds the cache inputs; gives them for each layer.
+        attention: adds a layer's attention, of normalised tokens and its part of the cache.
+    """
+
+    caches: Callable[[Net, Any, Request], list[tuple[str, ...]]]
+    attention: Callable[[Net, Any, Request, Places, tuple[str, ...], str, int], str]
+
+
+def decoder(kind: Kind, net: Net, figures: Decoder, request: Request) -> None:
     """Build the graph of a decoder: ``input_ids`` to ``logits`` and the cache."""
     net.root = "model."
     ids = net.input("input_ids", DType.I32, request.batch, request.n_tokens)
     places = positions(net, figures, request)
-    past = caches(net, figures, request)
+    past = kind.caches(net, figures, request)
     table = net.weights.plain(
         "model.embed_tokens.weight", (figures.vocab_size, figures.hidden_size)
     )
     x = net.add("Gather", (table, ids), "model.embed_tokens", axis=0)
     for i in range(figures.num_hidden_layers):
-        x = _layer(net, figures, request, places, past[i], x, i)
+        x = _layer(kind, net, figures, request, places, past[i], x, i)
     give_logits(net, figures, request, x)
 
 
@@ -103,6 +119,7 @@ def caches(net: Net, figures: Decoder, request: Request) -> list[tuple[str, ...]
 
 
 def _layer(
+    kind: Kind,
     net: Net,
     figures: Decoder,
     request: Request,
@@ -113,11 +130,29 @@ def _layer(
 ) -> str:
     module = f"model.layers.{i}"
     normal = net.rms_norm(x, f"{module}.input_layernorm", figures.rms_norm_eps)
-    attended = _attention(net, figures, request, places, past, normal, i)
+    attended = kind.attention(net, figures, request, places, past, normal, i)
     x = net.add("Add", (x, attended), module, "attended")
     normal = net.rms_norm(x, f"{module}.post_attention_layernorm", figures.rms_norm_eps)
-    mixed = gated(net, figures, normal, f"{module}.mlp", figures.intermediate_size)
+    mixture = figures.mixture(i)
+    if mixture is None:
+        mixed = gated(net, figures, normal, f"{module}.mlp", figures.intermediate_size)
+    else:
+        mixed = _mixed(net, figures, mixture, normal, f"{module}.{mixture.module}")
     return net.add("Add", (x, mixed), module, "mixed")
+
+
+def _mixed(net: Net, figures: Decoder, mixture: Mixture, x: str, module: str) -> str:
+    """Return the mixture of experts, and the shared expert's result where there is one."""
+    mixed = experts(net, mixture, x, figures.hidden_act, module)
+    if not mixture.shared:
+        return mixed
+    shared = f"{module}.{mixture.shared}"
+    y = gated(net, figures, x, shared, mixture.shared_width)
+    if mixture.has_shared_gate:
+        gate = net.linear(x, f"{shared}_gate", 1)
+        gate = net.add("Sigmoid", (gate,), f"{shared}_gate", "open")
+        y = net.add("Mul", (y, gate), module, "shared")
+    return net.add("Add", (mixed, y), module, "total")
 
 
 def _attention(
@@ -142,6 +177,9 @@ def _attention(
     return net.linear(
         net.joined(mixed, module), f"{module}.o_proj", figures.hidden_size, bias=figures.has_o_bias
     )
+
+
+HEADS = Kind(caches, _attention)
 
 
 def projected(net: Net, figures: Decoder, x: str, part: str, n_heads: int) -> str:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from drawloom.frontends.hf import figures as figs
-from drawloom.frontends.hf.decoder import decoder
+from drawloom.frontends.hf import figures_moe as moe
+from drawloom.frontends.hf.decoder import HEADS, decoder
+from drawloom.frontends.hf.latent import LATENT
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
 
@@ -32,10 +35,17 @@ class Family:
     needs_tokens: bool = True
 
 
+_DECODER = partial(decoder, HEADS)
+
 FAMILIES: dict[str, Family] = {
-    "llama": Family(figs.Llama, decoder),
-    "mistral": Family(figs.Mistral, decoder),
-    "qwen2": Family(figs.Qwen2, decoder),
-    "qwen3": Family(figs.Qwen3, decoder),
+    "deepseek_v2": Family(moe.DeepseekV2, partial(decoder, LATENT)),
+    "deepseek_v3": Family(moe.DeepseekV3, partial(decoder, LATENT)),
+    "llama": Family(figs.Llama, _DECODER),
+    "mistral": Family(figs.Mistral, _DECODER),
+    "mixtral": Family(moe.Mixtral, _DECODER),
+    "qwen2": Family(figs.Qwen2, _DECODER),
+    "qwen2_moe": Family(moe.Qwen2Moe, _DECODER),
+    "qwen3": Family(figs.Qwen3, _DECODER),
+    "qwen3_moe": Family(moe.Qwen3Moe, _DECODER),
 }
 """Families by the ``model_type``, or the ``_class_name``, of a configuration."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from drawloom.errors import Fault, nearest
+from drawloom.frontends.hf.experts import Mixture
 from drawloom.frontends.hf.net import ACTIVATIONS
 from drawloom.frontends.hf.rope import Rope
 from drawloom.graph.dtypes import DType
@@ -137,10 +138,10 @@ class Decoder(Figures):
         del layer
         return None
 
-    def has_experts(self, layer: int) -> bool:
-        """Return whether this layer's network is a mixture of experts."""
+    def mixture(self, layer: int) -> Mixture | None:
+        """Return the mixture of experts that is this layer's network, if it is one."""
         del layer
-        return False
+        return None
 
     def unsupported(self) -> list[Fault]:
         """Return an unknown activation or rotary rule."""

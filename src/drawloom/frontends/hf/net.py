@@ -52,6 +52,20 @@ class Net:
         name = f"{name}.{part}" if part else name
         return self.builder.add(op, inputs, attrs, name=name, layer=module)
 
+    def many(
+        self, op: str, inputs: Sequence[str], module: str, parts: Sequence[str], **attrs: Attr
+    ) -> tuple[str, ...]:
+        """Add a node with several outputs, named after ``parts``; the first names the node."""
+        path = module.removeprefix(self.root)
+        names = [f"{path}.{part}" for part in parts]
+        return self.builder.add_many(op, inputs, attrs, name=names[0], layer=module, outputs=names)
+
+    def cast(self, x: str, to: DType, module: str, part: str) -> str:
+        """Return x in another format; x itself where it has it."""
+        if self.builder.types[x].dtype is to:
+            return x
+        return self.add("Cast", (x,), module, f"{part}.{to.value}", to=to.value)
+
     def input(self, name: str, dtype: DType, *shape: int) -> str:
         """Add a graph input."""
         return self.builder.input(name, TensorType(dtype, shape))
@@ -67,11 +81,13 @@ class Net:
         return value
 
     def number(self, name: str, value: float | Array, dtype: DType | None = None) -> str:
-        """Return a constant that the configuration gives, in the graph's format."""
-        kind = dtype or self.dtype
-        array = np.asarray(value)
-        made = narrow(wide(array), kind.numpy) if kind.is_float else array.astype(kind.numpy)
-        return self.builder.constant(name, made)
+        """Return a constant that the configuration gives, in the graph's format; once a name."""
+        if name not in self.builder.constants:
+            kind = dtype or self.dtype
+            array = np.asarray(value)
+            made = narrow(wide(array), kind.numpy) if kind.is_float else array.astype(kind.numpy)
+            self.builder.constant(name, made)
+        return name
 
     def linear(self, x: str, module: str, width: int, *, bias: bool = False) -> str:
         """Return x [..., in] times a module's weight [width, in], and its bias."""

@@ -34,14 +34,19 @@ class Weights:
         self._known: dict[str, str] = {}
         self._faults: dict[str, Fault] = {}
 
-    def plain(self, name: str, shape: Shape) -> str:
-        """Return the constant that is tensor ``name``, of ``shape`` as the checkpoint has it."""
-        return self._put(name, lambda: self._taken(name, shape))
+    def plain(self, name: str, shape: Shape, *, dtype: DType | None = None) -> str:
+        """Return the constant that is tensor ``name``, of ``shape`` as the checkpoint has it.
 
-    def turned(self, name: str, shape: Shape) -> str:
+        ``dtype`` is another format than the graph's.
+        """
+        kind = TensorType(dtype or self._dtype, shape)
+        return self._put(name, lambda: self._taken(name, kind))
+
+    def turned(self, name: str, shape: Shape, *, dtype: DType | None = None) -> str:
         """Return the constant ``name.T``: a tensor of ``shape`` [out, in] as [in, out]."""
-        kind = TensorType(self._dtype, (shape[1], shape[0]))
-        return self._put(f"{name}.T", lambda: derive(self._taken(name, shape), _transposed, kind))
+        kind = TensorType(dtype or self._dtype, shape)
+        turned = TensorType(kind.dtype, (shape[1], shape[0]))
+        return self._put(f"{name}.T", lambda: derive(self._taken(name, kind), _transposed, turned))
 
     def stacked(self, name: str, parts: Sequence[str], shape: Shape) -> str:
         """Return the constant ``name``: tensors of ``shape`` [out, in] as [part, in, out]."""
@@ -70,9 +75,8 @@ class Weights:
             self._known[name] = self._builder.constant(name, make())
         return self._known[name]
 
-    def _taken(self, name: str, shape: Shape) -> Held:
-        """Return a tensor of the checkpoint in the graph's format; noted where it is amiss."""
-        kind = TensorType(self._dtype, shape)
+    def _taken(self, name: str, kind: TensorType) -> Held:
+        """Return a tensor of the checkpoint as ``kind``; noted where it is amiss."""
         if self._tensors is None:
             return LazyTensor.meta(kind, name)
         held = self._tensors.get(name)
@@ -80,13 +84,13 @@ class Weights:
             self._faults[name] = Fault(name, "missing", kind.text())
             return LazyTensor.meta(kind, name)
         found = _kind_of(held)
-        if found is None or not found.dtype.is_float or found.shape != shape:
+        if found is None or not found.dtype.is_float or found.shape != kind.shape:
             shown = f"{held.dtype}{list(held.shape)}" if found is None else found.text()
-            self._faults[name] = Fault(name, shown, f"floats of shape {list(shape)}")
+            self._faults[name] = Fault(name, shown, f"floats of shape {list(kind.shape)}")
             return LazyTensor.meta(kind, name)
-        if found.dtype is self._dtype:
+        if found.dtype is kind.dtype:
             return held
-        return derive(held, partial(_in_format, self._dtype), kind)
+        return derive(held, partial(_in_format, kind.dtype), kind)
 
     def _stack(self, name: str, parts: Sequence[str], shape: Shape) -> Held:
         kind = TensorType(self._dtype, (len(parts), shape[1], shape[0]))
@@ -97,7 +101,8 @@ class Weights:
     ) -> Held:
         if self._tensors is None:
             return LazyTensor.meta(kind, name)
-        taken = [self._taken(source, shape) for source, shape in sources.items()]
+        kinds = {source: TensorType(kind.dtype, shape) for source, shape in sources.items()}
+        taken = [self._taken(source, each) for source, each in kinds.items()]
         if any(isinstance(held, LazyTensor) and held.is_meta for held in taken):
             return LazyTensor.meta(kind, name)
         if not any(isinstance(held, LazyTensor) for held in taken):
