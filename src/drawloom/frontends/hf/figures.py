@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+)
 
 from drawloom.errors import Fault, nearest
 from drawloom.frontends.hf.experts import Mixture
@@ -89,7 +97,7 @@ class Decoder(Figures):
     rope_parameters: dict[str, Any] | None = None
     attention_bias: bool = False
     mlp_bias: bool = False
-    sliding_window: PositiveInt | None = None
+    sliding_window: NonNegativeInt | None = None
     use_sliding_window: bool = False
     max_window_layers: int = 28
     layer_types: list[str] | None = None
@@ -170,16 +178,16 @@ class Llama(Decoder):
 class Mistral(Decoder):
     """Mistral: every layer sees a window, where there is one."""
 
-    sliding_window: PositiveInt | None = 4096
+    sliding_window: NonNegativeInt | None = 4096
 
     def window(self, layer: int) -> int | None:
         """Return the window, alike for all layers."""
         del layer
-        return self.sliding_window
+        return self.sliding_window or None
 
 
 class _Qwen(Decoder):
-    sliding_window: PositiveInt | None = 4096
+    sliding_window: NonNegativeInt | None = 4096
     max_position_embeddings: PositiveInt = 32768
 
     def window(self, layer: int) -> int | None:
@@ -190,7 +198,7 @@ class _Qwen(Decoder):
             is_windowed = self.layer_types[layer] == "sliding_attention"
         else:
             is_windowed = layer >= self.max_window_layers
-        return self.sliding_window if is_windowed else None
+        return (self.sliding_window or None) if is_windowed else None
 
 
 class Qwen2(_Qwen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt
 
 from drawloom.errors import Fault
 from drawloom.frontends.hf.experts import Mixture
@@ -40,7 +40,7 @@ class Mixtral(Decoder):
     def window(self, layer: int) -> int | None:
         """Return the window, alike for all layers."""
         del layer
-        return self.sliding_window
+        return self.sliding_window or None
 
     def mixture(self, layer: int) -> Mixture | None:
         """Return the one mixture there is."""
@@ -63,11 +63,13 @@ class Mixtral(Decoder):
 
 class _QwenMoe(Decoder):
     max_position_embeddings: PositiveInt = 32768
-    sliding_window: PositiveInt | None = 4096
+    sliding_window: NonNegativeInt | None = 4096
     decoder_sparse_step: PositiveInt = 1
     mlp_only_layers: list[NonNegativeInt] | None = None
     moe_intermediate_size: PositiveInt
-    num_experts: NonNegativeInt
+    num_experts: NonNegativeInt = Field(
+        validation_alias=AliasChoices("num_experts", "num_local_experts")
+    )
     num_experts_per_tok: PositiveInt
     norm_topk_prob: bool = False
 
@@ -121,7 +123,7 @@ class Qwen2Moe(_QwenMoe):
             is_windowed = self.layer_types[layer] == "sliding_attention"
         else:
             is_windowed = layer % 2 == 0 and layer < self.max_window_layers
-        return self.sliding_window if is_windowed else None
+        return (self.sliding_window or None) if is_windowed else None
 
     def all_mixtures(self) -> Mixture:
         """Return the mixture with its shared expert."""
@@ -149,7 +151,7 @@ class Qwen3Moe(_QwenMoe):
     def window(self, layer: int) -> int | None:
         """Return the window, alike for all layers, where it is used."""
         del layer
-        return self.sliding_window if self.use_sliding_window else None
+        return (self.sliding_window or None) if self.use_sliding_window else None
 
 
 class Deepseek(Decoder):
