@@ -366,6 +366,18 @@ QUANTIZATION = [
         {"axis": -1},
     ),
     Case("DequantizeLinear", [whole(3, 4), ONE]),
+    Case(
+        "DequantizeLinear",
+        [whole(6, 4, dtype=np.int8), f32(3, 4), whole(3, 4, dtype=np.int8)],
+        {"axis": 0, "block_size": 2},
+    ),
+    Case(
+        "DequantizeLinear",
+        [whole(2, 6, 3, dtype=np.int8), f32(2, 2, 3)],
+        {"axis": 1, "block_size": 3},
+    ),
+    Case("UnpackInt4", [whole(3, 2, dtype=np.uint8, low=0, high=256)]),
+    Case("UnpackInt4", [whole(2, 3, 2, dtype=np.uint8, low=0, high=256)], {"axis": 1}),
     Case("DynamicQuantizeLinear", [f32(3, 4)], n_outputs=3),
     Case("DynamicQuantizeLinear", [f32(3, 4, low=1)], n_outputs=3),
 ]
