@@ -14,7 +14,7 @@ from drawloom.frontends.hf.config import catalog_entry
 from drawloom.frontends.hf.families import FAMILIES
 from drawloom.graph.ir import Graph
 
-MADE = ("rope.", "mask.", "moe.")  # constants that are no weights
+MADE = ("rope.", "mask.", "moe.", "table.")  # constants that are no weights
 
 
 def request_of(name: str) -> Request:

@@ -13,11 +13,15 @@ from typing import Any
 from drawloom.frontends.hf import figures as figs
 from drawloom.frontends.hf import figures_learned as learned
 from drawloom.frontends.hf import figures_moe as moe
+from drawloom.frontends.hf import figures_vision as vision
 from drawloom.frontends.hf.decoder import HEADS, decoder
+from drawloom.frontends.hf.dit import dit
 from drawloom.frontends.hf.latent import LATENT
 from drawloom.frontends.hf.learned import gpt2, opt
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
+from drawloom.frontends.hf.unet import unet
+from drawloom.frontends.hf.vit import vit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ class Family:
 _DECODER = partial(decoder, HEADS)
 
 FAMILIES: dict[str, Family] = {
+    "DiTTransformer2DModel": Family(vision.Dit, dit, "", has_cache=False, needs_tokens=False),
+    "UNet2DConditionModel": Family(vision.UnetText, unet, "", has_cache=False, needs_tokens=False),
+    "UNet2DModel": Family(vision.Unet, unet, "", has_cache=False, needs_tokens=False),
     "deepseek_v2": Family(moe.DeepseekV2, partial(decoder, LATENT)),
     "deepseek_v3": Family(moe.DeepseekV3, partial(decoder, LATENT)),
     "gpt2": Family(learned.Gpt2, gpt2, "transformer."),
@@ -53,5 +60,6 @@ FAMILIES: dict[str, Family] = {
     "qwen2_moe": Family(moe.Qwen2Moe, _DECODER),
     "qwen3": Family(figs.Qwen3, _DECODER),
     "qwen3_moe": Family(moe.Qwen3Moe, _DECODER),
+    "vit": Family(vision.Vit, vit, "vit.", has_cache=False, needs_tokens=False),
 }
 """Families by the ``model_type``, or the ``_class_name``, of a configuration."""

@@ -119,6 +119,32 @@ class Net:
         bias = self.weights.plain(f"{module}.bias", width)
         return self.add("LayerNormalization", (x, scale, bias), module, axis=-1, epsilon=epsilon)
 
+    def group_norm(self, x: str, module: str, groups: int, epsilon: float) -> str:
+        """Return an image whose groups of channels are standardised, times weight, plus bias."""
+        width = self.shape(x)[1:2]
+        operands = (x, *(self.weights.plain(f"{module}.{p}", width) for p in ("weight", "bias")))
+        return self.add(
+            "GroupNormalization", operands, module, "", num_groups=groups, epsilon=epsilon
+        )
+
+    def conv(
+        self,
+        x: str,
+        module: str,
+        channels: int,
+        kernel: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, ...] = (0, 0, 0, 0),
+    ) -> str:
+        """Return the convolution of an image with a module's weight and bias.
+
+        ``pads`` are rows above, columns before, rows below, columns behind.
+        """
+        shape = (channels, self.shape(x)[1], *kernel)
+        weight = self.weights.plain(f"{module}.weight", shape)
+        bias = self.weights.plain(f"{module}.bias", (channels,))
+        return self.add("Conv", (x, weight, bias), module, strides=strides, pads=pads)
+
     def activation(self, x: str, word: str, module: str) -> str:
         """Return the activation a configuration names, of x."""
         op, attrs = ACTIVATIONS[word]
