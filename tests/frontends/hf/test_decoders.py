@@ -72,7 +72,7 @@ def form(graph: Graph, node: Node, i: int) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3", "mixtral", "deepseek_v3"])
 def test_layers_repeat_node_by_node(name: str, phase: str) -> None:
     request = Request("decode", context=7) if phase == "decode" else Request("prefill", tokens=7)
     graph = model_graph(tiny(name), request)
