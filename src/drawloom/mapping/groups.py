@@ -156,7 +156,7 @@ class _Grouping:
             have = self.types[value].shape
             if have != shape:
                 kind = broadcast_kind(have, shape, value in self.constants, flat=False)
-                if kind in ("last", "stat"):
+                if kind in ("last", "stat", "batch"):
                     return "rows"
                 if kind == "image":
                     return "image"

@@ -16,7 +16,8 @@ import numpy as np
 
 from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
-from drawloom.graph.lazy import derive
+from drawloom.mapping.attention import attention
+from drawloom.mapping.emit import Emit
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
 
@@ -33,57 +34,19 @@ class _Pass:
 
     def __init__(self, rules: dict[str, Rule]) -> None:
         self.rules = rules
-        self.derived: dict[tuple[str, str, tuple[int, ...]], str] = {}
+        self.derived: dict[object, str] = {}
 
     def __call__(
         self, builder: GraphBuilder, node: Node, inputs: Sequence[str]
     ) -> Sequence[str] | None:
         rule = self.rules.get(node.op)
-        return rule(_Emit(builder, node, self.derived), node, inputs) if rule else None
-
-
-class _Emit:
-    """Adds nodes in the place of one, all named after it."""
-
-    def __init__(
-        self,
-        builder: GraphBuilder,
-        node: Node,
-        derived: dict[tuple[str, str, tuple[int, ...]], str],
-    ) -> None:
-        self.builder, self.node, self.derived = builder, node, derived
-
-    def __call__(self, op: str, *inputs: str, **attrs: Attr) -> str:
-        return self.builder.add(
-            op, inputs, attrs, name=self.node.name, layer=self.node.layer or self.node.name
-        )
-
-    def derive(
-        self, value: str, what: str, change: Callable[[Array], Array], shape: tuple[int, ...]
-    ) -> str:
-        """Return the constant of a shape that ``change`` makes of a constant: one for all who ask."""
-        key = (value, what, shape)
-        if key not in self.derived:
-            kind = TensorType(self.builder.types[value].dtype, shape)
-            made = derive(self.builder.constants.held[value], change, kind)
-            self.derived[key] = self.builder.constant(f"{value}.{what}", made)
-        return self.derived[key]
-
-    def shape(self, value: str) -> tuple[int, ...]:
-        return self.builder.types[value].shape
-
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
-        return (
-            value
-            if self.shape(value) == tuple(shape)
-            else self("Reshape", value, shape=tuple(shape))
-        )
+        return rule(Emit(builder, node, self.derived), node, inputs) if rule else None
 
 
 # Convolutions and pools.
 
 
-def _conv(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _conv(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     x, w = inputs[0], inputs[1]
     rank = len(emit.shape(x))
     groups, channels = node.int("group", 1), emit.shape(x)[1]
@@ -124,7 +87,7 @@ def _flat_window(node: Node) -> dict[str, Attr]:
     return attrs
 
 
-def _reshape_constant(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+def _reshape_constant(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     if value in emit.builder.constants:
         return emit.derive(value, "r", partial(_spread, shape), shape)
     return emit.reshape(value, shape)
@@ -142,7 +105,7 @@ def _dense_weights(groups: int, weights: Array) -> Array:
     return dense
 
 
-def _pool(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _pool(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
     if len(shape) != 3 or len(node.outputs) > 1:
         return None
@@ -155,7 +118,7 @@ def _pool(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | Non
 # Products.
 
 
-def _matmul(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _matmul(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     a, b = inputs[0], inputs[1]
     shape_a, shape_b = emit.shape(a), emit.shape(b)
     if any(inputs[2:]) or not shape_a or not shape_b:
@@ -172,7 +135,7 @@ def _matmul(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | N
     return (emit(node.op, a, b, **node.attrs),)
 
 
-def _vector_product(emit: _Emit, node: Node, a: str, b: str) -> str:
+def _vector_product(emit: Emit, node: Node, a: str, b: str) -> str:
     shape_a, shape_b = emit.shape(a), emit.shape(b)
     a = emit.reshape(a, (1, *shape_a)) if len(shape_a) == 1 else a
     b = emit.reshape(b, (*shape_b, 1)) if len(shape_b) == 1 else b
@@ -185,10 +148,23 @@ def _vector_product(emit: _Emit, node: Node, a: str, b: str) -> str:
     return emit.reshape(y, shape)
 
 
+# Moves.
+
+
+def _transpose(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    """Axes of length one may change places without any element moving."""
+    shape = emit.shape(inputs[0])
+    perm = node.ints("perm", tuple(reversed(range(len(shape)))))
+    moving = [axis for axis in perm if shape[axis] != 1]
+    if moving != sorted(moving) or 0 in shape:
+        return None
+    return (emit.reshape(inputs[0], tuple(shape[axis] for axis in perm)),)
+
+
 # Along the last axis.
 
 
-def _last_axis(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _last_axis(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
     axis = node.int("axis", -1) % max(1, len(shape))
     if len(shape) >= 2 and axis == len(shape) - 1:
@@ -202,7 +178,7 @@ def _last_axis(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] 
     return (emit("Transpose", done, perm=tuple(np.argsort(perm).tolist())),)
 
 
-def _norm(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _norm(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     """Flatten the normalised axes into one, when there are several."""
     shape = emit.shape(inputs[0])
     axis = node.int("axis", -1) % len(shape)
@@ -214,7 +190,7 @@ def _norm(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | Non
     return (emit.reshape(y, shape),)
 
 
-def _flat_weight(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+def _flat_weight(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     """Return a norm's weight, which may be smaller than what it scales, as one long axis."""
     if value in emit.builder.constants:
         return emit.derive(value, "r", partial(_flat_spread, shape), (prod(shape),))
@@ -236,7 +212,7 @@ def _flat_spread(shape: tuple[int, ...], array: Array) -> Array:
 REDUCED_IMAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
 
 
-def _reduce(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _reduce(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
     rank = len(shape)
     axes = sorted({a % rank for a in node.ints("axes", tuple(range(rank)))}) if rank else []
@@ -267,13 +243,13 @@ def _reduce(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | N
 # Operands that broadcast.
 
 
-def _broadcast(emit: _Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
     changed = [_fit(emit, v, shape, node) for v in inputs]
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
 
-def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
+def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     have = emit.shape(value)
     flat = is_flat(node, emit.builder.types)
     kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
@@ -310,7 +286,10 @@ def is_flat(node: Node, types: Mapping[str, TensorType]) -> bool:
 def broadcast_kind(
     have: tuple[int, ...], shape: tuple[int, ...], constant: bool, *, flat: bool
 ) -> str:
-    """Return how a smaller operand can be used as it is: scalar, last, image, stat or not ("")."""
+    """Return how a smaller operand can be used as it is: scalar, last, image, stat, batch or not ("").
+
+    ``batch``: the same matrices for every step of the outer axes.
+    """
     if constant and prod(have) == 1 and prod(shape) != 1:
         return "scalar"
     if flat:
@@ -323,11 +302,16 @@ def broadcast_kind(
         return "image"
     if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
         return "stat"
+    if rank >= 3 and padded[-2:] == shape[-2:] and not (constant and prod(shape) <= BIG_CONSTANT):
+        same = next((i for i, dim in enumerate(padded) if dim != 1), rank)
+        return "batch" if padded[same:] == shape[same:] and same > 0 else ""
     return ""
 
 
-Rule = Callable[[_Emit, Node, Sequence[str]], Sequence[str] | None]
+Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
 STRUCTURE: dict[str, Rule] = {
+    "Attention": attention,
+    "Transpose": _transpose,
     "Conv": _conv,
     "MaxPool": _pool,
     "AveragePool": _pool,
