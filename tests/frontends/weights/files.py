@@ -42,3 +42,50 @@ def refusal(path: Path) -> str:
     except InputError as error:
         return error.text().replace(str(path.parent) + "/", "")
     raise AssertionError("it was read")
+
+
+def _word(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def _value(value: Any) -> bytes:
+    """Return a pair's kind and value: u32, f32, bool, word, or an array of words."""
+    if isinstance(value, bool):
+        return struct.pack("<IB", 7, value)
+    if isinstance(value, int):
+        return struct.pack("<II", 4, value)
+    if isinstance(value, float):
+        return struct.pack("<If", 6, value)
+    if isinstance(value, str):
+        return struct.pack("<I", 8) + _word(value)
+    return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_word, value))
+
+
+def gguf_bytes(
+    metadata: Mapping[str, Any],
+    tensors: Mapping[str, tuple[int, tuple[int, ...], bytes]],
+    *,
+    version: int = 3,
+    offsets: Mapping[str, int] | None = None,
+) -> bytes:
+    """Return a GGUF file; a tensor is its format's number, its shape and its bytes.
+
+    ``offsets`` stand in the table in place of those that would be right.
+    """
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
+    for key, value in metadata.items():
+        out += _word(key) + _value(value)
+    data = b""
+    for name, (code, shape, raw) in tensors.items():
+        offset = (offsets or {}).get(name, len(data))
+        dims = struct.pack(f"<{len(shape)}Q", *reversed(shape))
+        out += _word(name) + struct.pack("<I", len(shape)) + dims
+        out += struct.pack("<IQ", code, offset)
+        data += raw + bytes(-len(raw) % 32)
+    return out + bytes(-len(out) % 32) + data
+
+
+def write_gguf(path: Path, *args: Any, **kwargs: Any) -> Path:
+    """Write what ``gguf_bytes`` returns."""
+    path.write_bytes(gguf_bytes(*args, **kwargs))
+    return path

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from drawloom.errors import Fault, InputError
+from drawloom.frontends.weights.gguf.read import read_gguf
 from drawloom.frontends.weights.safetensors import json_object, read_safetensors, total_bytes
 from drawloom.frontends.weights.stored import KIND, StoredFile, not_sound
 from drawloom.frontends.weights.table import Refused, Weights, nearest_name
+from drawloom.graph.dtypes import DType
 from drawloom.graph.lazy import LazyTensor
 
 INDEX = "model.safetensors.index.json"
@@ -19,18 +21,21 @@ _ALLOWED = f"a .safetensors or .gguf file, or a folder with {ONE} or {INDEX}"
 Held = dict[str, LazyTensor | Refused]
 
 
-def open_weights(path: str | Path) -> Weights:
+def open_weights(path: str | Path, floats: DType = DType.F32) -> Weights:
     """Return the tensors in a file or folder by name; values are read when asked for.
 
     Headers are read and checked whole before this returns. Each read of a tensor takes only its
     own bytes, into memory of its own, and nothing is kept.
 
     Args:
-        path: a ``.safetensors`` file, or a folder as Hugging Face lays it out: one such file, or
-            shards with ``model.safetensors.index.json``.
+        path: a ``.safetensors`` file; a folder as Hugging Face lays it out, with one such file or
+            with shards and their ``model.safetensors.index.json``; or a ``.gguf`` file, whose
+            tensors get Hugging Face's names where its architecture is known.
+        floats: F32 or F16, what the packed blocks of a ``.gguf`` file become.
 
     Raises:
         InputError: it cannot be read or is not sound; lists every fault (``weights.file``).
+        Unsupported: a ``.gguf`` file of a kind that drawloom does not read (``weights.file``).
     """
     place = Path(path)
     if place.is_dir():
@@ -39,6 +44,8 @@ def open_weights(path: str | Path) -> Weights:
         return Weights(_sharded(place))
     if place.suffix == ".safetensors":
         return Weights(read_safetensors(place))
+    if place.suffix == ".gguf":
+        return Weights(read_gguf(place, floats))
     StoredFile.at(place)
     raise InputError(KIND, f"'{place}' holds no weights", [Fault(place.name, "", _ALLOWED)])
 

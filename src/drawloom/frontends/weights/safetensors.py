@@ -23,9 +23,9 @@ from typing import Any, cast
 
 from drawloom.errors import Fault
 from drawloom.frontends.weights.stored import StoredFile, not_sound
-from drawloom.frontends.weights.table import Refused, shape_fault
+from drawloom.frontends.weights.table import Refused, load, shape_fault
 from drawloom.graph.dtypes import DType
-from drawloom.graph.lazy import Array, LazyTensor
+from drawloom.graph.lazy import LazyTensor
 from drawloom.graph.tensor import TensorType
 
 MOST_HEADER_BYTES = 100_000_000
@@ -217,19 +217,6 @@ def _tensor(file: StoredFile, base: int, entry: Entry) -> LazyTensor | Refused:
         return Refused(place, entry.word, "one of " + ", ".join(DTYPES), entry.end - entry.start)
     kind = TensorType(dtype, entry.shape)
     return LazyTensor(kind, place, partial(load, file, base + entry.start, kind))
-
-
-def load(file: StoredFile, start: int, kind: TensorType) -> Array:
-    """Return little-endian values that lie densely in a file from byte ``start`` on.
-
-    Raises:
-        InputError: the file cannot be read any more, or has changed (``weights.file``).
-    """
-    raw = file.read(start, kind.bytes)
-    if kind.dtype is DType.BOOL:
-        return (raw != 0).reshape(kind.shape)
-    stored = kind.dtype.numpy.newbyteorder("<")
-    return raw.view(stored).astype(kind.dtype.numpy, copy=False).reshape(kind.shape)
 
 
 def _is_whole(value: Any) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from drawloom.errors import Fault, Unsupported, nearest
-from drawloom.frontends.weights.stored import MOST_FAULTS
-from drawloom.graph.lazy import LazyTensor
+from drawloom.frontends.weights.stored import MOST_FAULTS, StoredFile
+from drawloom.graph.dtypes import DType
+from drawloom.graph.lazy import Array, LazyTensor
+from drawloom.graph.tensor import TensorType
 
 MOST_AXES = 64
 MOST_ELEMENTS = 1 << 56
@@ -84,3 +86,16 @@ def nearest_name(name: str, names: Mapping[str, object]) -> str:
     """Return the nearest of the names, or that there is none such."""
     hint = nearest(name, names)
     return hint if hint.startswith("did you mean") else "no tensor is called like it"
+
+
+def load(file: StoredFile, start: int, kind: TensorType) -> Array:
+    """Return little-endian values that lie densely in a file from byte ``start`` on.
+
+    Raises:
+        InputError: the file cannot be read any more, or has changed (``weights.file``).
+    """
+    raw = file.read(start, kind.bytes)
+    if kind.dtype is DType.BOOL:
+        return (raw != 0).reshape(kind.shape)
+    stored = kind.dtype.numpy.newbyteorder("<")
+    return raw.view(stored).astype(kind.dtype.numpy, copy=False).reshape(kind.shape)
