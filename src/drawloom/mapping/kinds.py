@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from math import prod
 
+import numpy as np
+
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
 from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind, is_flat
@@ -123,7 +125,8 @@ class Kinds:
             return False
         if node.op == "Pow":
             exponent = node.inputs[1]
-            return exponent in self.constants and prod(self.types[exponent].shape) == 1
+            known = exponent in self.constants and prod(self.types[exponent].shape) == 1
+            return known and bool(np.all(self.constants[exponent] != 0))
         if node.op in ROW_OPS:
             return self._row_op(node)
         out = self.types[node.outputs[0]].shape
