@@ -47,7 +47,7 @@ class _Attention:
             scores = emit("Tanh", emit("Mul", scores, self._number(1.0 / cap)))
             scores = emit("Mul", scores, self._number(cap))
         hidden = self._hidden()
-        blind: Array = hidden.all(axis=-1)
+        blind: Array = np.logical_and.reduce(hidden, axis=-1)
         if hidden.any():
             scores = emit("Add", scores, self._static_bias(hidden))
         bias = self._bias() if self.mask else ""
