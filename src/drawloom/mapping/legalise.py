@@ -18,15 +18,15 @@ from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
+from drawloom.mapping.flatten import flatten
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
 
 
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
-    for rules in (STRUCTURE, OPERANDS):
-        graph = rebuild(graph, _Pass(rules))
-    return graph
+    graph = flatten(rebuild(graph, _Pass(STRUCTURE)))
+    return rebuild(graph, _Pass(OPERANDS))
 
 
 class _Pass:
