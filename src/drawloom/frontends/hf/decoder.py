@@ -7,7 +7,7 @@ key and value there, and looks at what stands up to it; what stands behind is ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Places:
 
     Attributes:
         position: the decode step's input [batch]; "" in a prefill.
-        cos: cosines that broadcast to [batch, heads, tokens, width].
+        cos: cosines that broadcast to [batch, heads, tokens, width]; "" where positions are learnt.
         sin: sines, likewise; see ``Net.rotary``.
         masks: the decode step's mask [batch, 1, 1, capacity] for each window there is.
     """
@@ -33,7 +33,7 @@ class Places:
     position: str
     cos: str
     sin: str
-    masks: dict[int | None, str]
+    masks: dict[int | None, str] = field(default_factory=dict[int | None, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ class Kind:
 
 def decoder(kind: Kind, net: Net, figures: Decoder, request: Request) -> None:
     """Build the graph of a decoder: ``input_ids`` to ``logits`` and the cache."""
-    net.root = "model."
     ids = net.input("input_ids", DType.I32, request.batch, request.n_tokens)
     places = positions(net, figures, request)
     past = kind.caches(net, figures, request)
@@ -74,7 +73,7 @@ def positions(net: Net, figures: Decoder, request: Request) -> Places:
     signed = np.concatenate((-sin[:, : width // 2], sin[:, width // 2 :]), axis=1)
     tables = [net.number(f"rope.{word}", t) for word, t in (("cos", cos), ("sin", signed))]
     if not is_step:
-        return Places("", tables[0], tables[1], {})
+        return Places("", tables[0], tables[1])
     position = net.input("position", DType.I32, request.batch)
     rows = [
         net.add("Gather", (table, position), "model.rotary_emb", word, axis=0)
@@ -93,29 +92,38 @@ def masks(
 ) -> dict[int | None, str]:
     """Return, for each window, which slots a decode step sees: bool [batch, 1, 1, capacity]."""
     slots = net.number("mask.slots", np.arange(request.n_slots).reshape(1, 1, 1, -1), DType.I32)
-    here = net.reshape(position, (request.batch, 1, 1, 1), "model", "mask.position")
-    written = net.add("LessOrEqual", (slots, here), "model", "mask.written")
+    here = net.reshape(position, (request.batch, 1, 1, 1), net.trunk, "mask.position")
+    written = net.add("LessOrEqual", (slots, here), net.trunk, "mask.written")
     made: dict[int | None, str] = {}
     for window in windows:
         if window is None or window >= request.n_slots:
             made[window] = written
             continue
         back = net.number(f"mask.window.{window}", window, DType.I32)
-        edge = net.add("Sub", (here, back), "model", f"mask.edge.{window}")
-        near = net.add("Greater", (slots, edge), "model", f"mask.near.{window}")
-        made[window] = net.add("And", (written, near), "model", f"mask.window.{window}")
+        edge = net.add("Sub", (here, back), net.trunk, f"mask.edge.{window}")
+        near = net.add("Greater", (slots, edge), net.trunk, f"mask.near.{window}")
+        made[window] = net.add("And", (written, near), net.trunk, f"mask.window.{window}")
     return made
 
 
-def caches(net: Net, figures: Decoder, request: Request) -> list[tuple[str, ...]]:
-    """Add the cache inputs of a decode step, key and value of each layer."""
+def caches(
+    net: Net, request: Request, layers: int, *dims: int, words: tuple[str, ...] = ("key", "value")
+) -> list[tuple[str, ...]]:
+    """Add the cache inputs of a decode step, [batch, ..., capacity, width] each, by layer.
+
+    ``dims`` are the heads, where there are heads, and the width.
+    """
     if request.phase != "decode":
-        return [()] * figures.num_hidden_layers
-    shape = (request.batch, figures.n_kv, request.n_slots, figures.width)
+        return [()] * layers
+    shape = (request.batch, *dims[:-1], request.n_slots, dims[-1])
     return [
-        tuple(net.input(f"past.{i}.{word}", net.dtype, *shape) for word in ("key", "value"))
-        for i in range(figures.num_hidden_layers)
+        tuple(net.input(f"past.{i}.{word}", net.dtype, *shape) for word in words)
+        for i in range(layers)
     ]
+
+
+def _head_caches(net: Net, figures: Decoder, request: Request) -> list[tuple[str, ...]]:
+    return caches(net, request, figures.num_hidden_layers, figures.n_kv, figures.width)
 
 
 def _layer(
@@ -179,7 +187,7 @@ def _attention(
     )
 
 
-HEADS = Kind(caches, _attention)
+HEADS = Kind(_head_caches, _attention)
 
 
 def projected(net: Net, figures: Decoder, x: str, part: str, n_heads: int) -> str:

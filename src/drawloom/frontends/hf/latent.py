@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from drawloom.frontends.hf.decoder import Kind, Places, attend, cached
+from drawloom.frontends.hf.decoder import Kind, Places, attend, cached, caches
 from drawloom.frontends.hf.figures_moe import Deepseek
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
@@ -22,13 +22,8 @@ _NORM_EPSILON = 1e-6  # transformers gives the latents' norms its default, whate
 
 def latents(net: Net, figures: Deepseek, request: Request) -> list[tuple[str, ...]]:
     """Add the cache inputs of a decode step, [batch, capacity, latent + turning key] each."""
-    if request.phase != "decode":
-        return [()] * figures.num_hidden_layers
-    shape = (request.batch, request.n_slots, figures.latent_width)
-    return [
-        (net.input(f"past.{i}.latent", net.dtype, *shape),)
-        for i in range(figures.num_hidden_layers)
-    ]
+    layers = figures.num_hidden_layers
+    return caches(net, request, layers, figures.latent_width, words=("latent",))
 
 
 def attention(

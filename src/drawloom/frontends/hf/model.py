@@ -34,8 +34,8 @@ def model_graph(
     family = FAMILIES[figures.model_type]
     _check(config, family, request)
     builder = GraphBuilder(f"{config.name}.{request.phase}")
-    weights = Weights(builder, figures.dtype, tensors)
-    net = Net(builder, weights, figures.dtype)
+    weights = Weights(builder, figures.dtype, tensors, family.root)
+    net = Net(builder, weights, figures.dtype, family.root)
     family.build(net, figures, request)
     weights.check(config.name)
     return builder.finish(net.outputs)

@@ -40,6 +40,15 @@ class Net:
     root: str = ""
     outputs: list[str] = field(default_factory=list[str])
 
+    @property
+    def trunk(self) -> str:
+        """The module that all others but the head are a part of."""
+        return self.root.rstrip(".")
+
+    def _name(self, module: str, part: str) -> str:
+        path = "" if module == self.trunk else module.removeprefix(self.root)
+        return ".".join(filter(None, (path, part)))
+
     def shape(self, value: str) -> tuple[int, ...]:
         """Return a value's shape."""
         return self.builder.types[value].shape
@@ -48,16 +57,13 @@ class Net:
         self, op: str, inputs: Sequence[str], module: str, part: str = "", **attrs: Attr
     ) -> str:
         """Add a node of a module; ``part`` tells the nodes of one module apart."""
-        name = module.removeprefix(self.root)
-        name = f"{name}.{part}" if part else name
-        return self.builder.add(op, inputs, attrs, name=name, layer=module)
+        return self.builder.add(op, inputs, attrs, name=self._name(module, part), layer=module)
 
     def many(
         self, op: str, inputs: Sequence[str], module: str, parts: Sequence[str], **attrs: Attr
     ) -> tuple[str, ...]:
         """Add a node with several outputs, named after ``parts``; the first names the node."""
-        path = module.removeprefix(self.root)
-        names = [f"{path}.{part}" for part in parts]
+        names = [self._name(module, part) for part in parts]
         return self.builder.add_many(op, inputs, attrs, name=names[0], layer=module, outputs=names)
 
     def cast(self, x: str, to: DType, module: str, part: str) -> str:
@@ -74,7 +80,7 @@ class Net:
         self, op: str, inputs: Sequence[str], module: str, part: str, output: str, **attrs: Attr
     ) -> str:
         """Add a node whose value is the graph's output ``output``."""
-        name = ".".join(filter(None, (module.removeprefix(self.root), part)))
+        name = self._name(module, part)
         value = self.builder.add(op, inputs, attrs, name=name, layer=module, output=output)
         assert value == output, (value, output)
         self.outputs.append(value)
@@ -112,6 +118,32 @@ class Net:
         scale = self.weights.plain(f"{module}.weight", width)
         bias = self.weights.plain(f"{module}.bias", width)
         return self.add("LayerNormalization", (x, scale, bias), module, axis=-1, epsilon=epsilon)
+
+    def group_norm(self, x: str, module: str, groups: int, epsilon: float) -> str:
+        """Return an image whose groups of channels are standardised, times weight, plus bias."""
+        width = self.shape(x)[1:2]
+        operands = (x, *(self.weights.plain(f"{module}.{p}", width) for p in ("weight", "bias")))
+        return self.add(
+            "GroupNormalization", operands, module, "", num_groups=groups, epsilon=epsilon
+        )
+
+    def conv(
+        self,
+        x: str,
+        module: str,
+        channels: int,
+        kernel: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, ...] = (0, 0, 0, 0),
+    ) -> str:
+        """Return the convolution of an image with a module's weight and bias.
+
+        ``pads`` are rows above, columns before, rows below, columns behind.
+        """
+        shape = (channels, self.shape(x)[1], *kernel)
+        weight = self.weights.plain(f"{module}.weight", shape)
+        bias = self.weights.plain(f"{module}.bias", (channels,))
+        return self.add("Conv", (x, weight, bias), module, strides=strides, pads=pads)
 
     def activation(self, x: str, word: str, module: str) -> str:
         """Return the activation a configuration names, of x."""

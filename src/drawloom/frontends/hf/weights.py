@@ -25,11 +25,19 @@ class Weights:
     """Puts the weights that a model asks for into a graph, and notes what the checkpoint lacks."""
 
     def __init__(
-        self, builder: GraphBuilder, dtype: DType, tensors: Mapping[str, Held] | None
+        self,
+        builder: GraphBuilder,
+        dtype: DType,
+        tensors: Mapping[str, Held] | None,
+        root: str = "",
     ) -> None:
-        """Serve ``builder`` in format ``dtype`` from ``tensors``; None is a model without weights."""
+        """Serve ``builder`` in format ``dtype`` from ``tensors``; None is a model without weights.
+
+        ``root`` is what a checkpoint's names may lack at their beginning.
+        """
         self._builder = builder
         self._dtype = dtype
+        self._root = root
         self._tensors = tensors
         self._known: dict[str, str] = {}
         self._faults: dict[str, Fault] = {}
@@ -79,7 +87,7 @@ class Weights:
         """Return a tensor of the checkpoint as ``kind``; noted where it is amiss."""
         if self._tensors is None:
             return LazyTensor.meta(kind, name)
-        held = self._tensors.get(name)
+        held = self._tensors.get(name, self._tensors.get(name.removeprefix(self._root)))
         if held is None:
             self._faults[name] = Fault(name, "missing", kind.text())
             return LazyTensor.meta(kind, name)
