@@ -150,7 +150,7 @@ class Walk:
         call = self._call(node, op, bound, layer, live)
         results = rule(call)
         _check(self.draft, call, results)
-        values = [Value(r) if r else LOST for r in results]
+        values = [Value(r) if r else None for r in results]
         return values[0] if _is_single(node.target) else values
 
     def _call(
