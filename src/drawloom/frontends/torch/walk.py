@@ -24,7 +24,7 @@ from drawloom.graph.dtypes import DType
 _WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast", "invoke_subgraph")
 _OVERLOADS = {"aten.view.dtype": "aten.view_bits"}
 _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
-_DYNAMO = re.compile(r"^L\['self'\]\.?|^L__self___")
+_DYNAMO = re.compile(r"^L\['\w+'\]\.?")
 
 
 class Lost:
