@@ -246,6 +246,11 @@ def _reduce(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | No
 def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
     changed = [_fit(emit, v, shape, node) for v in inputs]
+    if all(emit.shape(v) != shape for v in changed):
+        # One value a row against one a channel: a body needs an operand of the whole shape.
+        constants = [v in builder.constants and prod(emit.shape(v)) > 1 for v in changed]
+        i = constants.index(True)
+        changed[i] = _widened(emit, changed[i], shape)
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
 
@@ -255,6 +260,11 @@ def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
     if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
+    return _widened(emit, value, shape)
+
+
+def _widened(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+    """Return an operand in the whole shape."""
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
         return emit.derive(value, "wide", partial(_spread, shape), shape)
     return emit("Expand", value, shape=shape)
