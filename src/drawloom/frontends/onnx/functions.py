@@ -16,6 +16,34 @@ from drawloom.graph.ir import TensorType
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
+# Attributes that say yes or no: what another number means, the standard does not say.
+_FLAGS = frozenset(
+    (
+        "allowzero",
+        "antialias",
+        "ceil_mode",
+        "center_point_box",
+        "count_include_pad",
+        "exclude_outside",
+        "exclusive",
+        "input_forget",
+        "interleaved",
+        "is_causal",
+        "keepdims",
+        "largest",
+        "layout",
+        "linear_before_reset",
+        "noop_with_empty_axes",
+        "reverse",
+        "saturate",
+        "select_last_index",
+        "sorted",
+        "transA",
+        "transB",
+        "upper",
+    )
+)
+
 
 @cache
 def schema_of(op: str, opset: int, domain: str) -> Any:
@@ -56,6 +84,8 @@ def check_signature(node: NodeProto, opset: int) -> None:
             none = f"{node.op_type} takes no attributes"
             allowed = nearest(attribute.name, schema.attributes) if schema.attributes else none
             raise Refused(f"attribute {attribute.name}", allowed)
+        if attribute.name in _FLAGS and attribute.i not in (0, 1):
+            raise Refused(f"attribute {attribute.name}={attribute.i}", "0 or 1", sound=False)
     counts = (
         ("operand", node.input, schema.min_input, schema.max_input),
         ("output", node.output, schema.min_output, schema.max_output),
