@@ -11,6 +11,7 @@ from drawloom.errors import InputError
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, TensorType
+from drawloom.graph.rounding import integer_range
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ MOST = 12_000
 """Elements of a value that further nodes are put on."""
 HALVES = (DType.F16, DType.BF16)
 FLOATS = (DType.F32, *HALVES)
-WHOLE = (DType.I8, DType.U8, DType.I16, DType.I32, DType.I64, DType.U16, DType.U32)
+WHOLE = (DType.I8, DType.U8, DType.I16, DType.I32, DType.I64, DType.U16, DType.U32, DType.U64)
 
 
 class Maker:
@@ -69,14 +70,28 @@ class Maker:
     # --- values ------------------------------------------------------------
 
     def array(self, kind: TensorType, low: float = -2.0, high: float = 2.0) -> Array:
-        """Return values of a type: floats between the bounds, whole numbers from -9 to 9."""
+        """Return values of a type: floats between the bounds, whole numbers from -9 to 9.
+
+        Now and then they are larger or smaller, equal, zero of either sign, or at the ends of
+        what whole numbers can be.
+        """
         dtype = kind.dtype
         if dtype is DType.BOOL:
             return self.rng.integers(0, 2, kind.shape).astype(np.bool_)
         if dtype.is_float:
-            return self.rng.uniform(low, high, kind.shape).astype(dtype.numpy)
+            scale = self.pick(0.01, 1e-4, 20.0, 100.0) if self.chance(0.08) else 1.0
+            floats = self.rng.uniform(low * scale, high * scale, kind.shape)
+            if self.chance(0.08):
+                floats = np.where(
+                    self.rng.random(kind.shape) < 0.3, self.pick(0.0, -0.0, 1.0), floats
+                )
+            return floats.astype(dtype.numpy)
         least = 0 if dtype.value[0] == "u" else -9
-        return self.rng.integers(least, 10, kind.shape).astype(dtype.numpy)
+        found = self.rng.integers(least, 10, kind.shape).astype(dtype.numpy)
+        if self.chance(0.08):
+            end = self.pick(*integer_range(dtype.numpy))
+            found = np.where(self.rng.random(kind.shape) < 0.3, dtype.numpy.type(end), found)
+        return found.astype(dtype.numpy)
 
     def put(self, array: Array, constant: bool | None = None, name: str = "c") -> str:
         """Return a constant or a graph input that holds an array."""
