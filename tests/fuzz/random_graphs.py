@@ -33,7 +33,7 @@ from drawloom.graph.bounds import Bounded, bounds
 from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Array, Graph
-from drawloom.graph.rounding import wide
+from drawloom.graph.rounding import UNIT_ROUNDOFF, wide
 from drawloom.mapping.options import MapOptions
 
 LIMIT = 200
@@ -45,8 +45,7 @@ CHIPS = {
 }
 VAGUE = 0.25
 """A bound that is a larger share of the value than this says too little."""
-_FOLDED = 4.0
-"""Constants folded into others in a half format round once more, which no bound counts."""
+_FOLDED = 32.0  # roundings of the largest result
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +145,23 @@ def _wrong(c: Case, build: Build, found: Mapping[str, Array]) -> str:
         if not want.holds(got).all():
             return f"'{name}': {_worst(got, want)}"
         if c.precision == "f32":
-            slack = _FOLDED if _has_halves(c.graph) else 1.0
-            whole = Bounded(given[name].value, slack * given[name].error + want.error)
+            slack = _folded(c.graph, given[name])
+            whole = Bounded(given[name].value, given[name].error + want.error + slack)
             if not whole.holds(got).all():
                 return f"'{name}', as given: {_worst(got, whole)}"
         vague |= _is_vague(want)
     return _by_nodes(c, build) if vague else ""
 
 
-def _has_halves(graph: Graph) -> bool:
-    return any(kind.dtype in HALVES for kind in graph.types.values())
+def _folded(graph: Graph, bound: Bounded) -> float:
+    """Return what constants may cost that are folded in a half format: no bound counts that.
+
+    They round once more, so that a sum moves by as large a part of its terms.
+    """
+    units = [UNIT_ROUNDOFF[k.dtype] for k in graph.types.values() if k.dtype in HALVES]
+    sizes = np.abs(wide(bound.value))
+    largest = float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+    return _FOLDED * max(units, default=0.0) * largest
 
 
 def _is_vague(bound: Bounded) -> bool:
