@@ -156,6 +156,11 @@ REFUSED = [
     ("GatherND", "f32[2,3] i64[2,1]", {"batch_dims": 2}),
     ("ScatterElements", "f32[2] i64[1] f32[2]", {}),
     ("ScatterND", "f32[2,3] i64[1,1] f32[1,2]", {}),
+    ("TensorScatter", "f32[2,3] f32[2,1]", {"axis": 0}),
+    ("TensorScatter", "f32[2,3,4] f32[2,3,1]", {}),
+    ("TensorScatter", "f32[2,3,4] f32[2,4,4]", {}),
+    ("TensorScatter", "f32[2,3,4] f32[2,1,4] i64[1]", {}),
+    ("TensorScatter", "f32[2,3,4] f32[2,1,4] f32[2]", {}),
     ("OneHot", "i64[2] f32[3]", {"depth": 2}),
     ("OneHot", "i64[2] f32[2]", {"depth": 0}),
     ("Trilu", "f32[2]", {}),
@@ -196,6 +201,11 @@ REFUSED = [
     ("QuantizeLinear", "f32[2,3] f32[2] i8[]", {}),
     ("QuantizeLinear", "f32[2,3] i32[]", {}),
     ("DequantizeLinear", "i8[2,3] f32[] u8[]", {}),
+    ("DequantizeLinear", "i8[4,3] f32[3,3]", {"axis": 0, "block_size": 2}),
+    ("DequantizeLinear", "i8[4,3] f32[2,3] i8[2,2]", {"axis": 0, "block_size": 2}),
+    ("DequantizeLinear", "i8[4,3] f32[2,3]", {"axis": 0, "block_size": -2}),
+    ("UnpackInt4", "i8[4,3]", {}),
+    ("UnpackInt4", "u8[4,3]", {"axis": 2}),
     ("DynamicQuantizeLinear", "f32[0]", {}),
     ("Attention", "f32[1,2,3] f32[1,2,3] f32[1,2,3]", {}),
     ("Attention", "f32[1,2,3,4] f32[1,2,3,5] f32[1,2,3,4]", {}),
@@ -266,3 +276,28 @@ def test_attention_windows_hide_keys() -> None:
     np.testing.assert_array_equal(last.ravel(), [1.5])
     ahead = run("Attention", q, q, v, left_window=0, right_window=1)
     np.testing.assert_array_equal(ahead.ravel(), [0.5, 1.5, 2.5, 3])
+
+
+def test_unpacked_nibbles_fill_two_halves() -> None:
+    packed = np.array([[0x8F, 0x01], [0x70, 0xF8]], np.uint8)
+    whole = [[7, -7], [-8, 0], [0, -8], [-1, 7]]
+    np.testing.assert_array_equal(run("UnpackInt4", packed), np.array(whole, np.int8))
+    turned = run("UnpackInt4", packed.T, axis=1)
+    np.testing.assert_array_equal(turned, np.array(whole, np.int8).T)
+
+
+def test_the_last_block_of_scales_may_be_short() -> None:
+    codes = np.arange(5, dtype=np.int8)
+    scales = np.array([1.0, 10.0], np.float32)
+    made = run("DequantizeLinear", codes, scales, axis=0, block_size=3)
+    np.testing.assert_array_equal(made, [0.0, 1.0, 2.0, 30.0, 40.0])
+
+
+def test_a_write_outside_the_cache_is_an_error() -> None:
+    past, update = np.zeros((2, 3, 1), np.float32), np.ones((2, 2, 1), np.float32)
+    with pytest.raises(InputError) as error:
+        run("TensorScatter", past, update, np.array([1, 2], np.int32))
+    assert error.value.text() == (
+        "error[graph.index]: node 'n' (TensorScatter) is given an index outside\n"
+        "  write_indices: 3 (positions from 0 to 2)"
+    )

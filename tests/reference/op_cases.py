@@ -282,6 +282,14 @@ MOVEMENT = [
     ),
     Case("ScatterND", [f32(3, 4, 2), POINTS, f32(1, 2, 2)]),
     Case("ScatterND", [f32(3, 4, 2), POINTS * 0, f32(1, 2, 2)], {"reduction": "add"}),
+    Case("TensorScatter", [f32(2, 3, 5, 4), f32(2, 3, 1, 4), np.array([4, 1], np.int64)]),
+    Case("TensorScatter", [f32(2, 5, 4), f32(2, 3, 4), np.array([2, 0], np.int64)], {"axis": 1}),
+    Case("TensorScatter", [f32(2, 3, 4), f32(2, 3, 3)], {"axis": -1}),
+    Case(
+        "TensorScatter",
+        [f32(2, 5, 4), f32(2, 3, 4), np.array([4, 7], np.int64)],
+        {"mode": "circular"},
+    ),
     Case("OneHot", [whole(2, 3, low=-5, high=6), f32(2)], {"depth": 4}),
     Case("OneHot", [whole(2, 3, low=-5, high=6), f32(2)], {"depth": 4, "axis": 0}),
     Case("Trilu", [f32(2, 4, 5)], {"k": 1}),
@@ -358,6 +366,18 @@ QUANTIZATION = [
         {"axis": -1},
     ),
     Case("DequantizeLinear", [whole(3, 4), ONE]),
+    Case(
+        "DequantizeLinear",
+        [whole(6, 4, dtype=np.int8), f32(3, 4), whole(3, 4, dtype=np.int8)],
+        {"axis": 0, "block_size": 2},
+    ),
+    Case(
+        "DequantizeLinear",
+        [whole(2, 6, 3, dtype=np.int8), f32(2, 2, 3)],
+        {"axis": 1, "block_size": 3},
+    ),
+    Case("UnpackInt4", [whole(3, 2, dtype=np.uint8, low=0, high=256)]),
+    Case("UnpackInt4", [whole(2, 3, 2, dtype=np.uint8, low=0, high=256)], {"axis": 1}),
     Case("DynamicQuantizeLinear", [f32(3, 4)], n_outputs=3),
     Case("DynamicQuantizeLinear", [f32(3, 4, low=1)], n_outputs=3),
 ]

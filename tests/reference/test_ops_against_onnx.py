@@ -18,6 +18,8 @@ from drawloom.graph.ir import Node, TensorType
 from drawloom.graph.ops import OPS
 
 OPSET = 23
+OURS_ALONE = {"Range", "UnpackInt4"}
+"""ONNX's Range takes tensors, ours is a constant; ONNX packs neighbours. See tests/graph."""
 WORDS = {
     "f64": onnx.TensorProto.DOUBLE,
     "f32": onnx.TensorProto.FLOAT,
@@ -140,7 +142,7 @@ def onnx_model(case: Case) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
         ],
         [onnx.ValueInfoProto(name=y) for y in outputs],
     )
-    opset = 24 if case.op in ("Silu", "Swish") else OPSET
+    opset = 24 if case.op in ("Silu", "Swish", "TensorScatter") else OPSET
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=11
     )
@@ -179,7 +181,7 @@ def got(case: Case) -> list[np.ndarray]:
     return list(made[: case.n_outputs])
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [c for c in CASES if c.op not in OURS_ALONE], ids=str)
 def test_operator_means_what_onnx_says(case: Case) -> None:
     for ours, theirs in zip(got(case), expected(case), strict=True):
         assert ours.dtype == theirs.dtype
@@ -190,5 +192,4 @@ def test_operator_means_what_onnx_says(case: Case) -> None:
 
 
 def test_every_operator_is_compared() -> None:
-    ours_alone = {"Range"}  # ONNX's takes tensors, ours is a constant: tests/graph
-    assert {case.op for case in CASES} | ours_alone == set(OPS)
+    assert {case.op for case in CASES} | OURS_ALONE == set(OPS)

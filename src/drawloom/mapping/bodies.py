@@ -69,6 +69,8 @@ class _Building:
             return _scalar(constants, value)
         if kind in ("last", "image"):
             return self.body.load(value, "channel", fmt)
+        if kind == "batch":
+            return self.body.load(value, self._kind(full), fmt)
         assert kind == "stat", (node.name, value, have, full)
         return self.body.load(value, "stat", fmt)
 

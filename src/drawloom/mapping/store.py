@@ -18,6 +18,15 @@ FOREVER = 1 << 30
 Key = tuple[str, str]  # value, layout
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The storages of a carried value: as a repetition reads it, makes it, and at the end."""
+
+    enter: Key
+    made: Key
+    leave: Key
+
+
 @dataclass(slots=True)
 class Store:
     """Storages by (value, layout); ``alias`` names storages that share another's bytes."""
@@ -29,6 +38,7 @@ class Store:
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
+    handed: list[Handed] = field(default_factory=list[Handed])
 
     def value(
         self, name: str, layout: str, *, kind: str = "temporary", per_tile: int = 0
@@ -40,17 +50,25 @@ class Store:
         """Return a constant's storage in a layout and format."""
         key = (f"{name}@{fmt.value}", layout)
         if key not in self.constants:
-            held = self.graph.constants.held[name]
-            if held.dtype != fmt.numpy:
-                held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
-            self.constants[key] = held.reshape((held.size,)) if layout == "channel" else held
+            self.constants[key] = self.contents(name, layout, fmt)
         return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
+
+    def contents(self, name: str, layout: str, fmt: DType) -> Held:
+        """Return a constant's values as its storage in a layout and format holds them."""
+        held = self.graph.constants.held[name]
+        if held.dtype != fmt.numpy:
+            held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
+        return held.reshape((held.size,)) if layout == "channel" else held
 
     def output(self, name: str, position: int, kind: TensorType) -> Storage:
         """Return a new dense storage for an output that is a copy of a value."""
         key = (f"{name}#out{position}", "dense")
         self.used[key] = [FOREVER]
         return self._make(key, name, kind, "output")
+
+    def copy_of(self, storage: Storage, key: Key) -> Storage:
+        """Return a new storage under a key, like another."""
+        return self._make(key, storage.value, TensorType(storage.dtype, storage.shape), "temporary")
 
     def _make(self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0) -> Storage:
         if key not in self.made:

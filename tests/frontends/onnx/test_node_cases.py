@@ -13,7 +13,7 @@ from tests.frontends.onnx.cases import node_cases, verdict
 from drawloom.frontends.onnx import read_onnx
 from drawloom.frontends.rewrite import simplify
 
-PASSES = 1491
+PASSES = 1494
 
 
 def simplified(*args: Any) -> Any:

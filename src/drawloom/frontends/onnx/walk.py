@@ -11,8 +11,8 @@ from pathlib import Path
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 from drawloom.errors import Fault, InputError
-from drawloom.frontends.draft import Draft
-from drawloom.frontends.onnx.call import Call, Expand, Refused
+from drawloom.frontends.draft import Draft, Refused
+from drawloom.frontends.onnx.call import Call, Expand
 from drawloom.frontends.onnx.file import opset_of
 from drawloom.frontends.onnx.functions import (
     attribute_kinds,

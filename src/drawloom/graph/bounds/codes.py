@@ -17,6 +17,7 @@ from drawloom.graph.dtypes import CODE_FLOATS
 from drawloom.graph.ir import Array
 from drawloom.graph.ops.convolution import convolve, spread_channels
 from drawloom.graph.ops.matrix import spread
+from drawloom.graph.ops.quantization import spread_scale
 from drawloom.graph.rounding import Wide, integer_range, wide
 
 Errors = tuple[Wide, ...]
@@ -24,6 +25,12 @@ Errors = tuple[Wide, ...]
 
 def _spread(b: Bounded, rank: int, axis: int) -> Bounded:
     return Bounded(spread(wide(b.value), rank, axis), spread(b.error, rank, axis))
+
+
+def _spread_scale(case: Case, b: Bounded) -> Bounded:
+    """Return scales or zero points spread over the codes, which may fall into blocks."""
+    node, shape = case.node, case.value.shape
+    return Bounded(spread_scale(node, wide(b.value), shape), spread_scale(node, b.error, shape))
 
 
 def _code_error(case: Case, quotient: Bounded, shift: Array) -> Wide:
@@ -54,14 +61,19 @@ def quantize(case: Case) -> Errors:
 def dequantize(case: Case) -> Errors:
     """Bound (x - zero) scale: one product, rounded; or x scale - zero scale, in float32."""
     x, zero = case.get(0), case.maybe(2)
-    axis = case.node.int("axis", 1)
-    scale = _spread(case.get(1), x.value.ndim, axis)
+    scale = _spread_scale(case, case.get(1))
     if zero is None:
         return (case.rounded(multiply(x, scale, 0.0).error),)
-    centre = _spread(zero, x.value.ndim, axis)
+    centre = _spread_scale(case, zero)
     apart = Bounded(wide(x.value) - centre.value, x.error + centre.error)
     split = 2.0 * case.u * (np.abs(wide(x.value)) + np.abs(centre.value)) * scale.size
     return (case.rounded(multiply(apart, scale, 0.0).error + split),)
+
+
+def unpack(case: Case) -> Errors:
+    """Bound nibbles: nothing is known of those of a byte in doubt."""
+    unsure = np.concatenate((case.get(0).error,) * 2, axis=case.node.int("axis"))
+    return (np.where(unsure > 0, np.inf, 0.0),)
 
 
 def _centred(x: Bounded, zero: Bounded | None, axis: int) -> Bounded:
@@ -136,6 +148,7 @@ RULES: dict[str, Callable[[Case], Errors]] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,
     "DynamicQuantizeLinear": dynamic_quantize,
+    "UnpackInt4": unpack,
     "MatMulInteger": matmul_integer,
     "ConvInteger": conv_integer,
     "QLinearMatMul": qlinear_matmul,

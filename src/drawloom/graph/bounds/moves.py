@@ -61,6 +61,14 @@ def scattered(case: Case) -> Errors:
     return (case.rounded(most - wide(_run(case, least)) + g * most),)
 
 
+def written(case: Case) -> Errors:
+    """Bound a write at positions: nothing is known where a position is in doubt."""
+    places = case.maybe(2)
+    if places is not None and places.error.any():
+        return (np.full(case.value.shape, np.inf),)
+    return (wide(_run(case, _parts(case, 0, 1))),)
+
+
 def one_hot(case: Case) -> Errors:
     """Bound OneHot: on or off where the index is in doubt."""
     indices, values = case.get(0), case.get(1)
@@ -140,6 +148,7 @@ RULES: dict[str, Callable[[Case], Errors]] = {
     **dict.fromkeys(("Gather", "GatherElements", "GatherND", "ReverseSequence"), picked),
     "ScatterElements": scattered,
     "ScatterND": scattered,
+    "TensorScatter": written,
     "OneHot": one_hot,
     "Resize": resized,
     "Range": generated,

@@ -18,10 +18,12 @@ from drawloom.graph.operator import (
     Types,
     given,
     label,
+    maybe,
     need_axis,
     need_dtype,
     need_same_dtype,
     need_word,
+    optional,
     refuse,
     refuse_attr,
     tensor,
@@ -176,6 +178,50 @@ def _scatter_nd(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     return (_scattered(node, x, where, tensor(arrays, 2)),)
 
 
+def _tensor_scatter_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
+    """Past and update are alike but for the axis; one write index for each batch entry."""
+    past = need_dtype(node, types, 0, ANY)
+    need_same_dtype(node, types, (0, 1))
+    need_word(node, types, "mode", ("linear", "circular"))
+    axis = need_axis(node, types, len(past.shape), default=-2)
+    update = given(types, 1).shape
+    if axis == 0:
+        refuse_attr(node, types, "axis", "an axis other than 0, which is the batch")
+    shared = (*past.shape[:axis], *past.shape[axis + 1 :])
+    if len(update) != len(past.shape) or (*update[:axis], *update[axis + 1 :]) != shared:
+        refuse(node, types, f"the update must have the past's shape but for axis {axis}")
+    if update[axis] > past.shape[axis]:
+        refuse(node, types, f"the update must fit in the past's {past.shape[axis]} positions")
+    places = optional(types, 2)
+    if places is not None:
+        need_dtype(node, types, 2, _INDEX)
+        if places.shape != past.shape[:1]:
+            refuse(node, types, f"the write indices must have shape {past.shape[:1]}")
+    return (past,)
+
+
+def _tensor_scatter(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """Write each batch entry's update along the axis, from its write index on.
+
+    ``circular`` counts positions modulo the axis; in ``linear`` a position outside is an error.
+    """
+    past, update, places = tensor(arrays, 0), tensor(arrays, 1), maybe(arrays, 2)
+    axis = node.int("axis", -2) % past.ndim
+    size = past.shape[axis]
+    first = np.zeros(past.shape[0], np.int64) if places is None else places.astype(np.int64)
+    where = first[:, None] + np.arange(update.shape[axis], dtype=np.int64)
+    if node.str("mode", "linear") == "circular":
+        where %= size
+    elif where.size and not 0 <= where.min() <= where.max() < size:
+        bad = where[(where < 0) | (where >= size)]
+        fault = Fault("write_indices", str(int(bad[0])), f"positions from 0 to {size - 1}")
+        raise InputError("graph.index", f"{label(node)} is given an index outside", [fault])
+    spots = where.reshape(past.shape[0], *([1] * (axis - 1)), -1, *([1] * (past.ndim - axis - 1)))
+    present = past.copy()
+    np.put_along_axis(present, np.broadcast_to(spots, update.shape), update, axis)
+    return (present,)
+
+
 def _one_hot_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
     indices = need_dtype(node, types, 0, INTS)
     values = given(types, 1)
@@ -249,6 +295,13 @@ OPERATORS = {
     ),
     "ScatterND": Operator(
         "ScatterND", "x indices updates", _scatter_nd_rule, _scatter_nd, {"reduction": "str"}
+    ),
+    "TensorScatter": Operator(
+        "TensorScatter",
+        "past update write_indices?",
+        _tensor_scatter_rule,
+        _tensor_scatter,
+        {"axis": "int", "mode": "str"},
     ),
     "OneHot": Operator(
         "OneHot", "indices values", _one_hot_rule, _one_hot, {"depth": "int!", "axis": "int"}

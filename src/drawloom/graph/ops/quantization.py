@@ -1,4 +1,4 @@
-"""Between floats and small integers: scale and zero point, per tensor or per axis."""
+"""Between floats and small integers: scale and zero point, per tensor, per axis or per block."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from drawloom.graph.operator import (
     need_dtype,
     optional,
     refuse,
+    refuse_attr,
     tensor,
 )
 from drawloom.graph.ops.matrix import spread
@@ -41,6 +42,30 @@ def _need_scale(node: Node, types: Types) -> None:
         refuse(
             node, types, f"the scale must have shape () or ({x.shape[axis]},), along axis {axis}"
         )
+
+
+def _need_blocks(node: Node, types: Types) -> None:
+    """Scale (and zero) hold one value for each block of indices along the axis."""
+    x, scale, zero = given(types, 0), given(types, 1), optional(types, 2)
+    axis, size = need_axis(node, types, len(x.shape), default=1), node.int("block_size")
+    wanted = (*x.shape[:axis], -(-x.shape[axis] // size), *x.shape[axis + 1 :])
+    if scale.dtype not in FLOATS:
+        refuse(node, types, "the scale must be a float")
+    if scale.shape != wanted or (zero is not None and zero.shape != wanted):
+        refuse(node, types, f"scale and zero point must have shape {wanted}, for blocks of {size}")
+
+
+def spread_scale(node: Node, per: Array, shape: tuple[int, ...]) -> Array:
+    """Return scales or zero points of a node so that they broadcast to codes of ``shape``.
+
+    They are one value, one for each index of the axis, or one for each block along it.
+    """
+    axis, size = node.int("axis", 1), node.int("block_size")
+    if not size:
+        return spread(per, len(shape), axis)
+    front = axis % len(shape)
+    each = np.repeat(per, size, axis=front)
+    return each[(slice(None),) * front + (slice(shape[front]),)]
 
 
 def _quantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
@@ -84,7 +109,12 @@ def _quotient(x: Array, scale: Array, shaped: Array) -> Array:
 
 def _dequantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
     x = need_dtype(node, types, 0, TARGETS | {DType.I32})
-    _need_scale(node, types)
+    if node.int("block_size") < 0:
+        refuse_attr(node, types, "block_size", "at least 0; 0 is none")
+    if node.int("block_size"):
+        _need_blocks(node, types)
+    else:
+        _need_scale(node, types)
     zero = optional(types, 2)
     if zero is not None and zero.dtype is not x.dtype:
         refuse(node, types, "the zero point must have x's dtype")
@@ -94,9 +124,22 @@ def _dequantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
 def _dequantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     """(x - zero) * scale, rounded once to the scale's format."""
     x, scale, zero = tensor(arrays, 0), tensor(arrays, 1), maybe(arrays, 2)
-    axis = node.int("axis", 1)
-    shift = 0.0 if zero is None else spread(wide(zero), x.ndim, axis)
-    return (narrow((wide(x) - shift) * spread(wide(scale), x.ndim, axis), scale.dtype),)
+    shift = 0.0 if zero is None else spread_scale(node, wide(zero), x.shape)
+    return (narrow((wide(x) - shift) * spread_scale(node, wide(scale), x.shape), scale.dtype),)
+
+
+def _unpack_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
+    x = need_dtype(node, types, 0, frozenset({DType.U8}))
+    axis = need_axis(node, types, len(x.shape))
+    shape = (*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
+    return (TensorType(DType.I8, shape),)
+
+
+def _unpack(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """Row r of the first half is the low nibble of row r, of the second half the high one, less 8."""
+    packed = tensor(arrays, 0)
+    halves = (packed & 15, packed >> 4)
+    return (np.concatenate(halves, axis=node.int("axis")).astype(np.int8) - np.int8(8),)
 
 
 def _dynamic_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
@@ -127,7 +170,12 @@ OPERATORS = {
         {"axis": "int", "saturate": "int", "output_dtype": "str"},
     ),
     "DequantizeLinear": Operator(
-        "DequantizeLinear", "x scale zero?", _dequantize_rule, _dequantize, {"axis": "int"}
+        "DequantizeLinear",
+        "x scale zero?",
+        _dequantize_rule,
+        _dequantize,
+        {"axis": "int", "block_size": "int"},
     ),
+    "UnpackInt4": Operator("UnpackInt4", "x", _unpack_rule, _unpack, {"axis": "int"}),
     "DynamicQuantizeLinear": Operator("DynamicQuantizeLinear", "x", _dynamic_rule, _dynamic),
 }

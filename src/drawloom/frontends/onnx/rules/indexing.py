@@ -61,6 +61,7 @@ RULES: dict[str, Rule] = {
     "Scatter": _scatter,
     "ScatterElements": same,
     "ScatterND": same,
+    "TensorScatter": same,
     "TopK": _top_k,
     "Trilu": _trilu,
 }
