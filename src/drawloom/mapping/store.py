@@ -76,7 +76,7 @@ class Store:
             number = len(self.keys)
             self.keys.append(key)
             self.made[key] = Storage(
-                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile
+                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile=per_tile
             )
         return self.made[key]
 
