@@ -6,6 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from drawloom.chip.formats import CODES
+from drawloom.execute.faults import Refused
 from drawloom.execute.numbers import narrow, round_tf32, widen
 
 RNG = np.random.default_rng(3)
@@ -93,3 +95,10 @@ def test_widening_is_exact_for_every_16_bit_pattern() -> None:
             expected = values.astype(np.float32)
         assert np.array_equal(widen(values, fmt), expected, equal_nan=True)
     assert widen(np.array([0, 1, 255], np.uint8), "bool").tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("fmt", CODES)
+def test_no_engine_computes_in_codes(fmt: str) -> None:
+    for step in (widen, narrow):
+        with pytest.raises(Refused, match=f"no engine computes in format '{fmt}'"):
+            step(np.zeros(4, np.float32), fmt)

@@ -163,6 +163,8 @@ def test_unary(op: str, shape: tuple[int, ...]) -> None:
         ((2, 70, 5, 5), (70, 1, 1)),
         ((5, 6, 70), (5, 6, 1)),
         ((4, 5), (1, 1)),
+        ((5, 6, 1), (70,)),
+        ((1, 1), (70,)),
         ((4, 1, 5), (3, 1)),
         ((), (4,)),
     ],
@@ -347,3 +349,39 @@ def test_a_norm_over_several_axes_with_a_small_weight() -> None:
     x = b.input("x", t(F16, 2, 3, 10))
     y = b.add("RMSNormalization", [x, b.constant("w", draw(1, t(F16, 1)))], {"axis": 1}, output="y")
     check(b.finish([y]), {"x": draw(0, t(F16, 2, 3, 10))})
+
+
+def test_a_square_image_taken_as_rows_is_turned() -> None:
+    """As many channels as columns: image and rows are of one geometry, in another order."""
+    b = GraphBuilder("square")
+    x = b.input("x", TensorType(F32, (8, 32, 1, 32)))
+    w = b.constant("w", np.eye(32, dtype=np.float32).reshape(32, 32, 1, 1))
+    flat = b.add("Reshape", [b.add("Conv", [x, w])], {"shape": (8, 32, 32)})
+    scale = b.constant("s", np.arange(32, dtype=np.float32))
+    graph = b.finish([b.add("Mul", [flat, scale])])
+    check(graph, {"x": draw(1, graph.types["x"])})
+
+
+@pytest.mark.parametrize("exponent", [-9.0, -3.0, -2.0, -1.0, 0.0, 1.0, 3.0, 4.0, 7.0, 8.0, 10.0])
+@pytest.mark.parametrize("shape", [(), (5, 7)])
+def test_whole_powers_of_negative_numbers(exponent: float, shape: tuple[int, ...]) -> None:
+    b = GraphBuilder("power")
+    x = b.input("x", TensorType(F32, shape))
+    graph = b.finish([b.add("Pow", [x, b.constant("y", np.asarray(exponent, np.float32))])])
+    check(graph, {"x": -draw(2, graph.types["x"], positive=True)}, slack=40.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "attrs"),
+    [
+        ((1, 3, 40, 50), {"kernel_shape": (9, 11), "strides": (2, 3), "pads": (4, 5, 3, 2)}),
+        ((2, 5, 60, 70), {"kernel_shape": (9, 8), "dilations": (2, 3), "ceil_mode": 1}),
+        ((1, 1, 600, 800), {"kernel_shape": (40, 50), "dilations": (10, 10), "strides": (9, 9)}),
+        ((1, 2, 90_000), {"kernel_shape": (120,), "dilations": (10,), "strides": (7,)}),
+    ],
+)
+def test_pools_of_wide_windows(shape: tuple[int, ...], attrs: dict) -> None:
+    b = GraphBuilder("wide")
+    x = b.input("x", TensorType(F32, shape))
+    graph = b.finish([b.add("MaxPool", [x], attrs)])
+    check(graph, {"x": draw(4, graph.types["x"])})

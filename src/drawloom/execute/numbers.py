@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from drawloom.chip.formats import CODES
 from drawloom.errors import nearest
 from drawloom.execute.faults import Refused
 
@@ -40,6 +41,16 @@ STORED: dict[str, np.dtype[Any]] = {
     "u64": np.dtype(np.uint64),
     # A byte that is neither 0 nor 1 must stay what it is until it is read as a truth value.
     "bool": np.dtype(np.uint8),
+    "f8e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
+    "f8e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "f8e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "f8e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "f8e8m0": np.dtype(ml_dtypes.float8_e8m0fnu),
+    "f4e2m1": np.dtype(ml_dtypes.float4_e2m1fn),
+    "i4": np.dtype(ml_dtypes.int4),
+    "u4": np.dtype(ml_dtypes.uint4),
+    "i2": np.dtype(ml_dtypes.int2),
+    "u2": np.dtype(ml_dtypes.uint2),
 }
 """The NumPy dtype that holds each format's bits in memory."""
 
@@ -61,6 +72,7 @@ def stored(fmt: str) -> np.dtype[Any]:
 
 def widen(values: Values, fmt: str) -> Values:
     """Return stored values in the format that plain arithmetic runs in; f32 may be a view."""
+    _need_computed(fmt)
     if fmt == "f16":
         # A table is twice as fast as NumPy's cast.
         return _F32_OF_F16.take(values.view(np.uint16))
@@ -79,6 +91,7 @@ def narrow(values: Values, fmt: str) -> Values:
     The result is a new array, or ``values`` itself where nothing is to be done.
     """
     dtype = stored(fmt)
+    _need_computed(fmt)
     if fmt == "bool":
         return (values != 0).view(np.uint8)
     if fmt not in FLOATS:
@@ -88,6 +101,11 @@ def narrow(values: Values, fmt: str) -> Values:
     if values.dtype != np.float32:
         values = _to_odd(values.astype(np.float64))
     return round_tf32(values) if fmt == "tf32" else values.astype(dtype)
+
+
+def _need_computed(fmt: str) -> None:
+    if fmt in CODES:
+        raise Refused(f"no engine computes in format '{fmt}': {nearest(fmt, STORED)}")
 
 
 def round_tf32(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from drawloom.graph.build import GraphBuilder, infer_node
 from drawloom.graph.evaluate import evaluate_node
@@ -17,6 +21,19 @@ LARGE_BYTES = 64 << 20
 
 # Dequantizing constants would trade eight bits for thirty-two and lose what the model says.
 KEPT = frozenset({"DequantizeLinear"})
+
+
+class Refused(Exception):
+    """A node that cannot become part of a graph: what was found, what is allowed."""
+
+    def __init__(self, found: str, allowed: str, *, sound: bool = True, unknown: str = "") -> None:
+        super().__init__(found, allowed)
+        self.found = found
+        self.allowed = allowed
+        self.sound = sound
+        """Whether the model is sound, so that it is drawloom that falls short."""
+        self.unknown = unknown
+        """The value whose numbers would have to be known."""
 
 
 def folded(
@@ -106,6 +123,52 @@ class Draft:
             return tuple(self.constant(name, a) for a in arrays[:count])
         outputs = ("",) * count
         return self.builder.add_many(op, inputs, attrs, name=name, layer=layer, outputs=outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The place of one foreign node in a draft: what is made of it is named after it.
+
+    Attributes:
+        draft: the graph in the making.
+        layer: the node's name in the user's model.
+        label: what nodes made here are called; the layer where it is empty.
+        emitted: the values made here so far.
+    """
+
+    draft: Draft
+    layer: str
+    label: str = ""
+    emitted: list[str] = field(default_factory=list[str])
+
+    def emit(self, op: str, inputs: Sequence[str], **attrs: Attr) -> str:
+        """Add a node; returns its first output."""
+        return self.emit_many(op, inputs, 1, **attrs)[0]
+
+    def emit_many(
+        self, op: str, inputs: Sequence[str], count: int, **attrs: Attr
+    ) -> tuple[str, ...]:
+        """Add a node with ``count`` outputs; returns them."""
+        first = self.label or self.layer
+        name = f"{first}.{op.lower()}" if self.emitted else first
+        made = self.draft.emit(op, inputs, attrs, name, self.layer, count)
+        self.emitted.extend(made)
+        return made
+
+    def constant(self, array: NDArray[Any], what: str = "constant") -> str:
+        """Add a constant; returns its name."""
+        return self.draft.constant(f"{self.label or self.layer}.{what}", array)
+
+    def number(self, value: float, like: str) -> str:
+        """Add a scalar constant of the dtype that value ``like`` has."""
+        dtype = self.draft.type(like).dtype.numpy
+        return self.constant(np.asarray(value).astype(dtype))
+
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        """Return the value in another shape (itself where it has that shape)."""
+        if self.draft.type(value).shape == tuple(shape):
+            return value
+        return self.emit("Reshape", (value,), shape=tuple(int(d) for d in shape))
 
 
 def renamed(graph: Graph, wanted: Mapping[str, str]) -> Graph:

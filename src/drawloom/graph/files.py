@@ -77,7 +77,7 @@ def constant_name(i: int) -> str:
 
 
 def stored_bits(array: Array) -> Array:
-    """Return an array as it is stored: bf16 as the uint16 of its bits."""
+    """Return an array as it is stored: bf16 as the uint16 of its bits, codes as bytes."""
     packed = np.ascontiguousarray(array).reshape(array.shape)
     return packed.view(_stored(DType.of(packed.dtype)))
 
@@ -142,6 +142,8 @@ def stored_array(member: IO[bytes], kind: TensorType) -> Array:
 
 
 def _stored(dtype: DType) -> np.dtype[np.generic]:
+    if dtype.is_code:
+        return DType.U8.numpy
     return DType.U16.numpy if dtype is DType.BF16 else dtype.numpy
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from drawloom.errors import Fault, InputError, nearest
-from drawloom.graph.dtypes import DType
+from drawloom.graph.dtypes import CODES, DType
 from drawloom.graph.ir import Array, Attr, Node, TensorType
 
 Types = tuple[TensorType | None, ...]
@@ -24,7 +24,7 @@ Meaning = Callable[[Node, Arrays], tuple[Array, ...]]
 
 FLOATS = frozenset(d for d in DType if d.is_float)
 BOOLS = frozenset({DType.BOOL})
-INTS = frozenset(DType) - FLOATS - BOOLS
+INTS = frozenset(DType) - FLOATS - BOOLS - CODES
 SIGNED = INTS - {DType.U8, DType.U16, DType.U32, DType.U64}
 NUMBERS = FLOATS | INTS
 ANY = frozenset(DType)

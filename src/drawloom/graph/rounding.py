@@ -16,11 +16,12 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.graph.dtypes import DType
+from drawloom.graph.dtypes import CODE_BITS, DType
 
 Wide = NDArray[np.float64]
 
 _BF16 = np.dtype(ml_dtypes.bfloat16)
+_FLOATS = frozenset(d.numpy for d in DType if d.is_float)
 _HALF = (np.dtype(np.float16), _BF16)
 
 UNIT_ROUNDOFF = {DType.F64: 2.0**-53, DType.F32: 2.0**-24, DType.F16: 2.0**-11, DType.BF16: 2.0**-8}
@@ -45,13 +46,14 @@ LARGEST = {
 
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Return whether a NumPy dtype is one of our float formats."""
-    return dtype.kind == "f" or dtype == _BF16
+    return dtype in _FLOATS
 
 
 def integer_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     """Return the smallest and the largest value of an integer dtype."""
-    bits = 8 * dtype.itemsize
-    if dtype.kind == "u":
+    word = DType.of(dtype)
+    bits = CODE_BITS.get(word, 8 * dtype.itemsize)
+    if word.value[0] == "u":
         return 0, 2**bits - 1
     return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
@@ -75,12 +77,12 @@ def narrow(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype == dtype:
         return array
     if dtype == _BF16 and array.dtype == np.float64:
-        return _to_odd_f32(array).astype(_BF16)
+        return rounded_to_odd(array).astype(_BF16)
     with np.errstate(over="ignore"):
         return np.asarray(array, dtype=dtype)
 
 
-def _to_odd_f32(array: NDArray[np.float64]) -> NDArray[np.float32]:
+def rounded_to_odd(array: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return float32 rounded to odd: towards zero, last bit set when inexact."""
     with np.errstate(over="ignore", invalid="ignore"):
         near = np.asarray(array, dtype=np.float32)

@@ -57,6 +57,8 @@ class _Building:
         types, constants = self.graph.types, self.graph.constants
         fmt = self._format(node, value).value
         have = types[value].shape
+        if node.op == "Pow" and value in constants:
+            return _scalar(constants, value)
         full = types[node.inputs[0]].shape if node.op in ROW_OPS else types[node.outputs[0]].shape
         if node.op in ROW_OPS and value != node.inputs[0]:
             return self.body.load(value, "channel", fmt)
@@ -67,6 +69,8 @@ class _Building:
             return _scalar(constants, value)
         if kind in ("last", "image"):
             return self.body.load(value, "channel", fmt)
+        if kind == "batch":
+            return self.body.load(value, self._kind(full), fmt)
         assert kind == "stat", (node.name, value, have, full)
         return self.body.load(value, "stat", fmt)
 

@@ -19,13 +19,18 @@ class Need:
     last: int
 
 
+def grain(chip: Chip) -> int:
+    """Return what DRAM addresses are multiples of."""
+    return max(chip.dram.align, chip.blocking.align)
+
+
 def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
     """Return addresses by key, and the bytes used in all: largest first, lowest free place.
 
     Raises:
         DoesNotFit: the chip's memory is too small.
     """
-    out, top = pack(needs, max(chip.dram.align, chip.blocking.align))
+    out, top = pack(needs, grain(chip))
     if top > chip.dram.bytes:
         fixed = sum(n.bytes for n in needs if n.last - n.first >= 1 << 29)
         raise DoesNotFit(

@@ -8,9 +8,11 @@ the data has the same geometry, else it opens a strip. Groups run one after the 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drawloom.graph.ir import Graph, Node
+from drawloom.graph.ir import Node
+from drawloom.mapping.fold import Folded
 from drawloom.mapping.kinds import Kinds
 from drawloom.mapping.legalise import broadcast_kind, is_flat
 from drawloom.mapping.rules import ROW_OPS
@@ -27,6 +29,7 @@ class Group:
     layout: str
     shape: tuple[int, ...]
     made: set[str] = field(default_factory=set[str])
+    segment: int = 0  # of the folded graph: only nodes of one segment share a piece
     by_batch: bool = False  # tiles share the work by batch alone
 
 
@@ -38,14 +41,27 @@ class Plan:
     home: dict[str, str]
 
 
-def group_nodes(graph: Graph, kinds: Kinds, *, fuse: bool) -> Plan:
-    """Return the groups of a legal graph."""
-    return _Grouping(graph, kinds, fuse).run()
+def group_nodes(folded: Folded, *, fuse: bool) -> Plan:
+    """Return the groups of a legal graph.
+
+    A carried value enters a fold in the layout in which the fold makes it. What that is shows
+    when the fold has been grouped, so a graph with folds is grouped twice.
+    """
+    entered: dict[str, str] = {}
+    while True:
+        plan = _Grouping(folded, fuse, entered).run()
+        made = {c.enter: plan.home[c.made] for fold in folded.folds for c in fold.carried}
+        if entered or made == entered:
+            return plan
+        entered = made
 
 
 class _Grouping:
-    def __init__(self, graph: Graph, kinds: Kinds, fuse: bool) -> None:
-        self.graph, self.kinds, self.fuse = graph, kinds, fuse
+    def __init__(self, folded: Folded, fuse: bool, entered: Mapping[str, str]) -> None:
+        graph = self.graph = folded.graph
+        self.fuse, self.entered = fuse, entered
+        self.segments, self.first = folded.segments, 0
+        kinds = Kinds(graph, folded.carries)
         self.types, self.constants = graph.types, graph.constants
         self.kind = {node.name: kinds.of(node) for node in graph.nodes}
         self.home = dict.fromkeys(graph.inputs, "dense")
@@ -56,6 +72,8 @@ class _Grouping:
     def run(self) -> Plan:
         for node in self.graph.nodes:
             kind = self.kind[node.name]
+            if self.groups and self.groups[-1].segment != self.segments[node.name]:
+                self.first = len(self.groups)
             if kind == "body":
                 self._body(node)
             else:
@@ -83,6 +101,8 @@ class _Grouping:
             return "image"
         if kind == "body":
             return self._needed(node) or after
+        if kind == "carry":
+            return after
         return "dense" if kind == "cpu" else ""
 
     def _layout_of(self, node: Node, kind: str) -> str:
@@ -92,6 +112,10 @@ class _Grouping:
             return "image"
         if kind == "cpu":
             return "dense"
+        if kind == "carry" and node.name in self.entered:
+            return self.entered[node.name]
+        if kind == "carry":
+            return self.home.get(node.inputs[0], "dense")
         return self._legal(self.want[node.outputs[0]], node.outputs[0])
 
     def _legal(self, layout: str, value: str) -> str:
@@ -107,7 +131,7 @@ class _Grouping:
         self, node: Node, kind: str, layout: str, shape: tuple[int, ...] | None = None
     ) -> None:
         out = self.types[node.outputs[0]].shape if shape is None else shape
-        self.groups.append(Group(kind, [], layout, out))
+        self.groups.append(Group(kind, [], layout, out, segment=self.segments[node.name]))
         self._add(node, len(self.groups) - 1)
 
     def _add(self, node: Node, index: int) -> None:
@@ -132,7 +156,7 @@ class _Grouping:
             have = self.types[value].shape
             if have != shape:
                 kind = broadcast_kind(have, shape, value in self.constants, flat=False)
-                if kind in ("last", "stat"):
+                if kind in ("last", "stat", "batch"):
                     return "rows"
                 if kind == "image":
                     return "image"
@@ -145,7 +169,11 @@ class _Grouping:
         shape, needed = self._full_shape(node), self._needed(node)
         live = [v for v in node.inputs if v not in self.constants]
         index = max((self.group_of.get(v, -1) for v in live), default=-1)
-        if self.fuse and index >= 0 and self._joins(node, self.groups[index], shape, needed):
+        if (
+            self.fuse
+            and index >= self.first
+            and self._joins(node, self.groups[index], shape, needed)
+        ):
             self._add(node, index)
             return
         layouts = Counter(self.home[v] for v in live if self.types[v].shape == shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from math import prod
+
+import numpy as np
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
@@ -54,14 +56,17 @@ WIDE_MOVES = 1 << 26  # elements: above this, moves are not found by looking
 class Kinds:
     """Decides for each node of a graph; the answers depend on types and constants only."""
 
-    def __init__(self, graph: Graph) -> None:
-        """Look at a graph."""
+    def __init__(self, graph: Graph, carries: Container[str] = ()) -> None:
+        """Look at a graph; ``carries`` are the nodes by which values enter and leave a fold."""
         self.graph = graph
+        self.carries = carries
         self.types: Mapping[str, TensorType] = graph.types
         self.constants: Mapping[str, Array] = graph.constants
 
     def of(self, node: Node) -> str:
-        """Return matrix, pool, move, body or cpu."""
+        """Return matrix, pool, move, body, cpu or carry."""
+        if node.name in self.carries:
+            return "carry"
         if any(0 in self.types[v].shape for v in (*node.inputs, *node.outputs) if v):
             return "cpu"
         for kind, test in (("matrix", self._matrix), ("pool", self._pool), ("move", self._move)):
@@ -120,7 +125,8 @@ class Kinds:
             return False
         if node.op == "Pow":
             exponent = node.inputs[1]
-            return exponent in self.constants and prod(self.types[exponent].shape) == 1
+            known = exponent in self.constants and prod(self.types[exponent].shape) == 1
+            return known and bool(np.all(self.constants[exponent] != 0))
         if node.op in ROW_OPS:
             return self._row_op(node)
         out = self.types[node.outputs[0]].shape

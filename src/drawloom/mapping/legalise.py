@@ -16,55 +16,38 @@ import numpy as np
 
 from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
-from drawloom.graph.lazy import derive
+from drawloom.mapping.attention import attention
+from drawloom.mapping.emit import Emit
+from drawloom.mapping.flatten import flatten
 
-Rule = Callable[[GraphBuilder, Node, Sequence[str]], Sequence[str] | None]
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
+WIDE_WINDOW = 64  # elements: above this a window of maxima is taken along one axis, then the other
 
 
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
-    for rules in (STRUCTURE, OPERANDS):
-        graph = rebuild(
-            graph, lambda builder, node, inputs, rules=rules: _apply(rules, builder, node, inputs)
-        )
-    return graph
+    graph = flatten(rebuild(graph, _Pass(STRUCTURE)))
+    return rebuild(graph, _Pass(OPERANDS))
 
 
-def _apply(
-    rules: dict[str, Rule], builder: GraphBuilder, node: Node, inputs: Sequence[str]
-) -> Sequence[str] | None:
-    rule = rules.get(node.op)
-    return rule(builder, node, inputs) if rule else None
+class _Pass:
+    """Applies the rule of each node's operator; what rules derive from a constant is shared."""
 
+    def __init__(self, rules: dict[str, Rule]) -> None:
+        self.rules = rules
+        self.derived: dict[object, str] = {}
 
-class _Emit:
-    """Adds nodes in the place of one, all named after it."""
-
-    def __init__(self, builder: GraphBuilder, node: Node) -> None:
-        self.builder, self.node = builder, node
-
-    def __call__(self, op: str, *inputs: str, **attrs: Attr) -> str:
-        return self.builder.add(
-            op, inputs, attrs, name=self.node.name, layer=self.node.layer or self.node.name
-        )
-
-    def shape(self, value: str) -> tuple[int, ...]:
-        return self.builder.types[value].shape
-
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
-        return (
-            value
-            if self.shape(value) == tuple(shape)
-            else self("Reshape", value, shape=tuple(shape))
-        )
+    def __call__(
+        self, builder: GraphBuilder, node: Node, inputs: Sequence[str]
+    ) -> Sequence[str] | None:
+        rule = self.rules.get(node.op)
+        return rule(Emit(builder, node, self.derived), node, inputs) if rule else None
 
 
 # Convolutions and pools.
 
 
-def _conv(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _conv(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     x, w = inputs[0], inputs[1]
     rank = len(emit.shape(x))
     groups, channels = node.int("group", 1), emit.shape(x)[1]
@@ -72,7 +55,7 @@ def _conv(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
     bias = inputs[2] if len(inputs) > 2 else ""
     if rank == 4 and not bias and (groups == 1 or depthwise):
         return None
-    if rank not in (3, 4) or (groups > 1 and not depthwise and w not in builder.constants):
+    if rank not in (3, 4) or (groups > 1 and not depthwise and w not in emit.builder.constants):
         return None
     attrs = dict(node.attrs)
     shape = emit.shape(x)
@@ -81,14 +64,10 @@ def _conv(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
         w = _reshape_constant(emit, w, (*emit.shape(w)[:2], 1, emit.shape(w)[2]))
         attrs = _flat_window(node)
     if groups > 1 and not depthwise:
-        held = builder.constants.held[w]
-        wide = (held.shape[0], held.shape[1] * groups, *held.shape[2:])
-        dense = derive(
-            held, partial(_dense_weights, groups), TensorType(builder.types[w].dtype, wide)
-        )
-        w = builder.constant(f"{node.name}.dense", dense)
+        outs, inner, *taps = emit.shape(w)
+        w = emit.derive(w, "dense", partial(_dense_weights, groups), (outs, inner * groups, *taps))
         attrs["group"] = 1
-    y = builder.add("Conv", (x, w), attrs, name=node.name, layer=node.layer or node.name)
+    y = emit("Conv", x, w, **attrs)
     if bias:
         y = emit("Add", y, _reshape_constant(emit, bias, (emit.shape(bias)[0], 1, 1)))
     if rank == 3:
@@ -109,11 +88,21 @@ def _flat_window(node: Node) -> dict[str, Attr]:
     return attrs
 
 
-def _reshape_constant(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+def _tall_window(node: Node) -> dict[str, Attr]:
+    """Return a 1-D window's attributes as those of a 2-D window of width one."""
+    attrs = dict(node.attrs)
+    for key in ("strides", "dilations", "kernel_shape"):
+        if key in attrs:
+            attrs[key] = (*node.ints(key), 1)
+    if "pads" in attrs:
+        before, after = node.ints("pads")
+        attrs["pads"] = (before, 0, after, 0)
+    return attrs
+
+
+def _reshape_constant(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     if value in emit.builder.constants:
-        return emit.builder.constant(
-            f"{value}.r", emit.builder.constants.held[value].reshape(shape)
-        )
+        return emit.derive(value, "r", partial(_spread, shape), shape)
     return emit.reshape(value, shape)
 
 
@@ -129,24 +118,41 @@ def _dense_weights(groups: int, weights: Array) -> Array:
     return dense
 
 
-def _pool(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _pool(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
-    if len(shape) != 3 or len(node.outputs) > 1:
+    if len(node.outputs) > 1:
         return None
-    x = emit.reshape(inputs[0], (*shape[:2], 1, shape[2]))
-    y = builder.add(
-        node.op, (x,), _flat_window(node), name=node.name, layer=node.layer or node.name
-    )
-    out = emit.shape(y)
-    return (emit.reshape(y, (out[0], out[1], out[3])),)
+    if len(shape) == 4 and node.op == "MaxPool" and _is_wide(node):
+        across = emit(node.op, inputs[0], **_one_axis(node, 1))
+        return (emit(node.op, across, **_one_axis(node, 0)),)
+    if len(shape) != 3:
+        return None
+    # The axis stands as an image's height: that is what pieces cut, however long it is.
+    y = emit(node.op, emit.reshape(inputs[0], (*shape, 1)), **_tall_window(node))
+    return (emit.reshape(y, emit.shape(y)[:3]),)
+
+
+def _is_wide(node: Node) -> bool:
+    """Whether a window is worth two passes, one along each axis: a maximum is one of maxima."""
+    kernel = node.ints("kernel_shape")
+    return min(kernel) > 1 and prod(kernel) > WIDE_WINDOW
+
+
+def _one_axis(node: Node, axis: int) -> dict[str, Attr]:
+    """Return a 2-D window's attributes with nothing but a step of one on the other axis."""
+    attrs = dict(node.attrs)
+    for key in ("strides", "dilations", "kernel_shape"):
+        if key in attrs:
+            attrs[key] = tuple(n if i == axis else 1 for i, n in enumerate(node.ints(key)))
+    if "pads" in attrs:
+        attrs["pads"] = tuple(n if i % 2 == axis else 0 for i, n in enumerate(node.ints("pads")))
+    return attrs
 
 
 # Products.
 
 
-def _matmul(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _matmul(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     a, b = inputs[0], inputs[1]
     shape_a, shape_b = emit.shape(a), emit.shape(b)
     if any(inputs[2:]) or not shape_a or not shape_b:
@@ -163,7 +169,7 @@ def _matmul(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequenc
     return (emit(node.op, a, b, **node.attrs),)
 
 
-def _vector_product(emit: _Emit, node: Node, a: str, b: str) -> str:
+def _vector_product(emit: Emit, node: Node, a: str, b: str) -> str:
     shape_a, shape_b = emit.shape(a), emit.shape(b)
     a = emit.reshape(a, (1, *shape_a)) if len(shape_a) == 1 else a
     b = emit.reshape(b, (*shape_b, 1)) if len(shape_b) == 1 else b
@@ -176,11 +182,23 @@ def _vector_product(emit: _Emit, node: Node, a: str, b: str) -> str:
     return emit.reshape(y, shape)
 
 
+# Moves.
+
+
+def _transpose(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    """Axes of length one may change places without any element moving."""
+    shape = emit.shape(inputs[0])
+    perm = node.ints("perm", tuple(reversed(range(len(shape)))))
+    moving = [axis for axis in perm if shape[axis] != 1]
+    if moving != sorted(moving) or 0 in shape:
+        return None
+    return (emit.reshape(inputs[0], tuple(shape[axis] for axis in perm)),)
+
+
 # Along the last axis.
 
 
-def _last_axis(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _last_axis(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
     axis = node.int("axis", -1) % max(1, len(shape))
     if len(shape) >= 2 and axis == len(shape) - 1:
@@ -194,9 +212,8 @@ def _last_axis(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequ
     return (emit("Transpose", done, perm=tuple(np.argsort(perm).tolist())),)
 
 
-def _norm(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+def _norm(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     """Flatten the normalised axes into one, when there are several."""
-    emit = _Emit(builder, node)
     shape = emit.shape(inputs[0])
     axis = node.int("axis", -1) % len(shape)
     if len(node.outputs) > 1 or (axis == len(shape) - 1 and len(shape) >= 2):
@@ -207,27 +224,29 @@ def _norm(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[
     return (emit.reshape(y, shape),)
 
 
-def _flat_weight(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+def _flat_weight(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     """Return a norm's weight, which may be smaller than what it scales, as one long axis."""
-    constants = emit.builder.constants
-    if value in constants:
-        kind = TensorType(emit.builder.types[value].dtype, (prod(shape),))
-        spread = derive(constants.held[value], partial(_spread, shape), kind)
-        return emit.builder.constant(f"{value}.r", spread.reshape((prod(shape),)))
+    if value in emit.builder.constants:
+        return emit.derive(value, "r", partial(_flat_spread, shape), (prod(shape),))
     if emit.shape(value) != shape:
         value = emit("Expand", value, shape=shape)
     return emit.reshape(value, (prod(shape),))
 
 
 def _spread(shape: tuple[int, ...], array: Array) -> Array:
+    if array.size == prod(shape):
+        return array.reshape(shape)
     return np.ascontiguousarray(np.broadcast_to(array, shape))
+
+
+def _flat_spread(shape: tuple[int, ...], array: Array) -> Array:
+    return np.ascontiguousarray(np.broadcast_to(array, shape)).reshape(-1)
 
 
 REDUCED_IMAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
 
 
-def _reduce(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _reduce(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
     rank = len(shape)
     axes = sorted({a % rank for a in node.ints("axes", tuple(range(rank)))}) if rank else []
@@ -258,23 +277,30 @@ def _reduce(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequenc
 # Operands that broadcast.
 
 
-def _broadcast(builder: GraphBuilder, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
-    emit = _Emit(builder, node)
+def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
     changed = [_fit(emit, v, shape, node) for v in inputs]
+    if all(emit.shape(v) != shape for v in changed):
+        # One value a row against one a channel: a body needs an operand of the whole shape.
+        constants = [v in builder.constants and prod(emit.shape(v)) > 1 for v in changed]
+        i = constants.index(True)
+        changed[i] = _widened(emit, changed[i], shape)
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
 
-def _fit(emit: _Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
+def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     have = emit.shape(value)
     flat = is_flat(node, emit.builder.types)
     kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
     if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
+    return _widened(emit, value, shape)
+
+
+def _widened(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+    """Return an operand in the whole shape."""
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
-        kind = TensorType(emit.builder.types[value].dtype, shape)
-        spread = derive(emit.builder.constants.held[value], partial(_spread, shape), kind)
-        return emit.builder.constant(f"{value}.wide", spread)
+        return emit.derive(value, "wide", partial(_spread, shape), shape)
     return emit("Expand", value, shape=shape)
 
 
@@ -304,7 +330,10 @@ def is_flat(node: Node, types: Mapping[str, TensorType]) -> bool:
 def broadcast_kind(
     have: tuple[int, ...], shape: tuple[int, ...], constant: bool, *, flat: bool
 ) -> str:
-    """Return how a smaller operand can be used as it is: scalar, last, image, stat or not ("")."""
+    """Return how a smaller operand can be used as it is: scalar, last, image, stat, batch or not ("").
+
+    ``batch``: the same matrices for every step of the outer axes.
+    """
     if constant and prod(have) == 1 and prod(shape) != 1:
         return "scalar"
     if flat:
@@ -317,10 +346,16 @@ def broadcast_kind(
         return "image"
     if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
         return "stat"
+    if rank >= 3 and padded[-2:] == shape[-2:] and not (constant and prod(shape) <= BIG_CONSTANT):
+        same = next((i for i, dim in enumerate(padded) if dim != 1), rank)
+        return "batch" if padded[same:] == shape[same:] and same > 0 else ""
     return ""
 
 
+Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
 STRUCTURE: dict[str, Rule] = {
+    "Attention": attention,
+    "Transpose": _transpose,
     "Conv": _conv,
     "MaxPool": _pool,
     "AveragePool": _pool,

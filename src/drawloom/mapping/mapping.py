@@ -12,13 +12,22 @@ from drawloom.mapping.pieces import Piece
 from drawloom.mapping.storage import Storage
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The pieces from ``first`` to before ``end`` run ``count`` times, storages a step further each."""
+
+    first: int
+    end: int
+    count: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapping:
     """Pieces in order, and every value's place in DRAM.
 
-    ``graph`` is the graph that was mapped (after rewriting into what engines do);
-    ``storages`` holds each stored copy of each value; ``constants`` the initial contents
-    of those that are known beforehand.
+    ``graph`` is the graph that was mapped (after rewriting into what engines do, with what
+    repeats standing once); ``storages`` holds each stored copy of each value; ``constants`` the
+    initial contents of those that are known beforehand; ``repeats`` stand in order, apart.
     """
 
     graph: Graph
@@ -27,6 +36,7 @@ class Mapping:
     storages: tuple[Storage, ...]
     constants: Table[int, Held]  # DRAM address -> value to be stored there, by storage
     dram_bytes: int
+    repeats: tuple[Repeat, ...] = ()
     notes: Table[str, str] = field(default_factory=dict[str, str])
 
     def text(self) -> str:

@@ -14,6 +14,7 @@ from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.lines import Bad, Line, Values, made
 from drawloom.mapping.mapping import Mapping as ChipMapping
+from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.pieces import Piece
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.text import (
@@ -89,6 +90,7 @@ class _Reader:
         self.pieces: list[Piece] = []
         self.contents: dict[int, Held] = {}
         self.notes: dict[str, str] = {}
+        self.repeats: list[Repeat] = []
         self.once: dict[str, int] = {}
 
     def mapping(self) -> ChipMapping:
@@ -100,6 +102,7 @@ class _Reader:
             storages=tuple(self.values.storages.values()),
             constants=self.contents,
             dram_bytes=self.once["dram"],
+            repeats=tuple(self.repeats),
             notes=self.notes,
         )
 
@@ -115,6 +118,9 @@ class _Reader:
         for word in ("graph", "chip", "dram"):
             if word not in self.once and not self.faults:
                 self.faults.append(Fault("line 1", "", f"no line '{word} ...' below"))
+        last = self.repeats[-1].end if self.repeats else 0
+        if last > len(self.pieces) and not self.faults:
+            self.faults.append(Fault("line 1", f"repeat to {last}", f"{len(self.pieces)} pieces"))
 
     def _try(self, line: Line, read: Callable[[Line], Any]) -> Any:
         """Return what ``read`` makes of a line; None with its fault noted where it cannot."""
@@ -130,6 +136,7 @@ class _Reader:
             "chip": self._chip,
             "dram": self._dram,
             "note": self._note,
+            "repeat": self._repeat,
             "storage": self._storage,
         }
         word = line.one_of((*ways, *PIECES))
@@ -170,6 +177,13 @@ class _Reader:
         if key in self.notes:
             raise Bad(key, "a note not there before")
         self.notes[key] = line.word()
+
+    def _repeat(self, line: Line) -> None:
+        first, end, count = line.whole(), line.whole(), line.whole()
+        done = self.repeats[-1].end if self.repeats else 0
+        if not done <= first < end or count < 1:
+            raise Bad(f"{first} {end} {count}", f"from piece {done} on, at least one, and a count")
+        self.repeats.append(Repeat(first, end, count))
 
     def _storage(self, line: Line) -> None:
         name = line.word()

@@ -1,7 +1,8 @@
-"""A graph onto one chip: rewrite, group, cut, lay out, allocate."""
+"""A graph onto one chip: rewrite, fold, group, cut, lay out, allocate."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +10,17 @@ import numpy as np
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping import matrix, pool, strip
-from drawloom.mapping.groups import Group, group_nodes
-from drawloom.mapping.kinds import Kinds
+from drawloom.mapping.fold import Carried, Folded, fold
+from drawloom.mapping.groups import Group, Plan, group_nodes
 from drawloom.mapping.legalise import legalise
-from drawloom.mapping.mapping import Mapping
+from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
 from drawloom.mapping.residency import Residency, settle
 from drawloom.mapping.site import Site
-from drawloom.mapping.store import FOREVER, Store
+from drawloom.mapping.store import FOREVER, Handed, Store
 
 
 def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Mapping:
@@ -30,20 +31,153 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     """
     options = options or MapOptions()
     legal = legalise(graph)
-    plan = group_nodes(legal, Kinds(legal), fuse=options.fuse)
-    residency = settle(plan, legal, chip) if options.resident else Residency()
+    folded = fold(legal) if options.fold else Folded(legal)
+    plan = group_nodes(folded, fuse=options.fuse)
+    residency = settle(plan, folded.graph, chip) if options.resident else Residency()
+    store = Store(folded.graph, chip.blocking)
     site = Site(
-        legal, chip, options, Store(legal, chip.blocking), plan.home, residency, list(graph.outputs)
-    )
-    for value in legal.inputs:
+        folded.graph, chip, options, store, plan.home, residency,
+        results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
+    )  # fmt: skip
+    for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")
-    readers = _readers(legal)
-    for index, group in enumerate(plan.groups):
-        group.by_batch = index in residency.groups
-        _carry_out(site, group, readers)
-    for position, name in enumerate(graph.outputs):
-        _output(site, position, name)
+    _Planning(site, folded, plan, list(zip(legal.outputs, graph.outputs, strict=True))).run()
     return place(site)
+
+
+def _twins(graph: Graph, legal: Graph, folded: Folded) -> dict[str, tuple[str, ...]]:
+    """Return the names of what differs by repetition, outputs by the names a person knows."""
+    known = dict(zip(legal.outputs, graph.outputs, strict=True))
+    return {
+        known.get(name, name): tuple(known.get(each, each) for each in names)
+        for name, names in folded.twins.items()
+    }
+
+
+class _Planning:
+    """Carries the groups of a plan out, one after the other."""
+
+    def __init__(
+        self, site: Site, folded: Folded, plan: Plan, outputs: list[tuple[str, str]]
+    ) -> None:
+        self.site, self.folded, self.plan = site, folded, plan
+        others = {v for names in folded.twins.values() for v in names[1:]}
+        names = [name for value, name in outputs if value not in others]
+        self.outputs = list(zip(folded.graph.outputs, names, strict=True))
+        self.readers = _readers(folded.graph)
+        for one in folded.folds:
+            for carried in one.carried:
+                self.readers.setdefault(carried.made, set()).add(carried.leave)
+        self.segment = self.start = 0
+
+    def run(self) -> None:
+        """Plan every group, and make sure of the outputs."""
+        for index, group in enumerate(self.plan.groups):
+            group.by_batch = index in self.site.residency.groups
+            self._move_on(group.segment)
+            self._carry_out(group)
+        self._move_on(2 * len(self.folded.folds))
+        self._settle_outputs({v for v, _ in self.outputs} - self.folded.twins.keys())
+
+    def _settle_outputs(self, wanted: Container[str]) -> None:
+        for position, (value, name) in enumerate(self.outputs):
+            if value in wanted:
+                self._output(position, value, name)
+
+    # Folds.
+
+    def _move_on(self, segment: int) -> None:
+        """Close the fold whose body ends here, and open the one that begins."""
+        while self.segment < segment:
+            if self.segment % 2:
+                self._close(self.segment // 2)
+            self.segment += 1
+            self.start = len(self.site.pieces)
+
+    def _close(self, at: int) -> None:
+        """End a fold's body: its outputs in place, its carried values handed on."""
+        one, site = self.folded.folds[at], self.site
+        self._settle_outputs(one.twins)
+        for carried in one.carried:
+            self._hand_on(carried)
+        site.repeats.append(Repeat(self.start, len(site.pieces), one.count))
+
+    def _hand_on(self, carried: Carried) -> None:
+        """Leave a carried value in the layout in which it entered, in bytes of its own."""
+        site, store = self.site, self.site.store
+        layout = site.home[carried.enter]
+        made = site.need(carried.made, layout)
+        key = (carried.made, layout)
+        if key in store.alias or store.keys[made.address] != key or made.kind != "temporary":
+            key = (f"{carried.made}#carried", layout)
+            copy = store.copy_of(made, key)
+            count = np.arange(site.graph.types[carried.made].size)
+            site.copy(f"{carried.made}.carried", carried.made, [(made, copy, count)])
+        store.handed.append(Handed((carried.enter, layout), key, (carried.leave, layout)))
+
+    def _enter(self, node: Node) -> None:
+        """Put a value that enters a fold where the first repetition reads it."""
+        site, value = self.site, node.outputs[0]
+        target = site.store.value(value, site.home[value])
+        count = np.arange(site.graph.types[value].size)
+        site.copy(node.name, node.name, [(site.as_stored(node.inputs[0]), target, count)])
+
+    # Groups.
+
+    def _carry_out(self, group: Group) -> None:
+        site, node = self.site, group.nodes[0]
+        if group.kind == "carry":
+            if self.folded.carries[node.name][1] == "enter":
+                self._enter(node)
+        elif group.kind == "move":
+            move(site, node, group.layout)
+        elif group.kind == "cpu":
+            self._cpu(node)
+        elif group.kind == "pool":
+            src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
+            site.add(pool.plan(group, site, src, dst))
+        else:
+            inside = {n.name for n in group.nodes}
+            outside = {v for v in group.made if self.readers.get(v, set()) - inside}
+            stored = outside | group.made.intersection(site.graph.outputs)
+            site.add((matrix if group.kind == "matrix" else strip).plan(group, stored, site))
+
+    def _cpu(self, node: Node) -> None:
+        site = self.site
+        ins = tuple(site.need(v, "dense") if v else None for v in node.inputs)
+        if node.op == "TensorScatter" and self._may_overwrite(node):
+            site.store.same_bytes((node.outputs[0], "dense"), (node.inputs[0], "dense"))
+            site.store.in_place.add((node.outputs[0], "dense"))
+        outs = tuple(site.made(v, "dense") for v in node.outputs if v)
+        site.add(CpuPiece(node.name, (node.name,), node.op, ins, outs, node.attrs))
+
+    def _may_overwrite(self, node: Node) -> bool:
+        """Whether a node may write its result over an input that nothing else reads: a cache."""
+        past, graph = node.inputs[0], self.site.graph
+        return (
+            past in graph.inputs and past not in graph.outputs
+            and self.readers[past] == {node.name} and past not in node.inputs[1:]
+        )  # fmt: skip
+
+    def _output(self, position: int, value: str, name: str) -> None:
+        """Make sure that an output lies dense in a storage of its own."""
+        site, graph, store = self.site, self.site.graph, self.site.store
+        key = (value, "dense")
+        made_here = value not in graph.inputs and value not in graph.constants
+        first = graph.outputs.index(value) == position
+        entered = any(value in (each.enter[0], each.leave[0]) for each in store.handed)
+        if (
+            made_here and first and not entered
+            and site.home[value] == "dense"
+            and (key not in store.alias or key in store.in_place)
+        ):  # fmt: skip
+            store.made[key] = replace(store.value(*key), kind="output", value=name)
+            store.used.setdefault(key, []).append(FOREVER)
+            return
+        target = store.output(name, position, graph.types[value])
+        site.copy(f"{name}.out", graph.nodes[-1].name if graph.nodes else name, [
+            (site.as_stored(value), target, np.arange(graph.types[value].size))
+        ])  # fmt: skip
 
 
 def _readers(graph: Graph) -> dict[str, set[str]]:
@@ -53,43 +187,3 @@ def _readers(graph: Graph) -> dict[str, set[str]]:
         for value in node.inputs:
             out.setdefault(value, set()).add(node.name)
     return out
-
-
-def _carry_out(site: Site, group: Group, readers: dict[str, set[str]]) -> None:
-    node = group.nodes[0]
-    if group.kind == "move":
-        move(site, node, group.layout)
-    elif group.kind == "cpu":
-        _cpu(site, node)
-    elif group.kind == "pool":
-        src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
-        site.add(pool.plan(group, site, src, dst))
-    else:
-        inside = {n.name for n in group.nodes}
-        stored = {
-            v for v in group.made if v in site.graph.outputs or readers.get(v, set()) - inside
-        }
-        site.add((matrix if group.kind == "matrix" else strip).plan(group, stored, site))
-
-
-def _cpu(site: Site, node: Node) -> None:
-    ins = tuple(site.need(v, "dense") if v else None for v in node.inputs)
-    outs = tuple(site.made(v, "dense") for v in node.outputs if v)
-    site.add(CpuPiece(node.name, (node.name,), node.op, ins, outs, node.attrs))
-
-
-def _output(site: Site, position: int, name: str) -> None:
-    """Make sure that an output lies dense in a storage of its own."""
-    graph, store = site.graph, site.store
-    value = graph.outputs[position]
-    key = (value, "dense")
-    made_here = value not in graph.inputs and value not in graph.constants
-    first = graph.outputs.index(value) == position
-    if made_here and first and site.home[value] == "dense" and key not in store.alias:
-        store.made[key] = replace(store.value(*key), kind="output", value=name)
-        store.used.setdefault(key, []).append(FOREVER)
-        return
-    target = store.output(name, position, graph.types[value])
-    site.copy(f"{name}.out", graph.nodes[-1].name if graph.nodes else name, [
-        (site.as_stored(value), target, np.arange(graph.types[value].size))
-    ])  # fmt: skip

@@ -80,6 +80,8 @@ def _eligible(
     batch = matrix_view(graph.types[value].shape, layout)[0]
     even = ceil_div(batch, chip.n_tiles) * chip.n_tiles <= WASTE * batch
     groups = [plan.groups[i] for i in (index, *sorted(users))]
+    if any(group.segment != groups[0].segment for group in groups):
+        return False
     return batch >= chip.n_tiles and even and all(_cut_by_batch(g, layout, batch) for g in groups)
 
 

@@ -73,6 +73,9 @@ def _cast(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     return body.convert(a, fmt)
 
 
+_MOST_SQUARED = 8  # a larger whole power by squaring rounds more often than exp(y log x)
+
+
 def _pow(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     a, y = _slot(args[0]), args[1]
     assert isinstance(y, float)
@@ -80,9 +83,27 @@ def _pow(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     if y in simple:
         return body.op(simple[y], a)
     wide = body.convert(a, "f32")
-    if y == 3.0:
-        return body.convert(body.op("mul", body.op("square", wide), wide), fmt)
-    return body.convert(body.op("exp", body.op("mul", body.op("log", wide), scalar=y)), fmt)
+    if y.is_integer() and abs(y) <= _MOST_SQUARED:
+        made = _whole_power(body, wide, int(abs(y)))
+        return body.convert(made if y > 0 else body.op("reciprocal", made), fmt)
+    # There is no logarithm of a negative base, and only whole exponents have a power of one.
+    size = body.op("abs", wide) if y.is_integer() else wide
+    made = body.op("exp", body.op("mul", body.op("log", size), scalar=y))
+    if y % 2.0 == 1.0:
+        made = body.op("mul", made, body.op("sign", wide))
+    return body.convert(made, fmt)
+
+
+def _whole_power(body: BodyBuilder, base: str, exponent: int) -> str:
+    """Return a power by squaring."""
+    made = ""
+    while exponent:
+        if exponent % 2:
+            made = body.op("mul", made, base) if made else base
+        exponent //= 2
+        if exponent:
+            base = body.op("square", base)
+    return made
 
 
 def _clip(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.residency import Residency
@@ -35,6 +36,9 @@ class Site:
     home: dict[str, str]  # value -> the layout it is first stored in
     residency: Residency
     results: list[str]  # names of the model's outputs
+    inputs: list[str]  # names of the model's inputs
+    twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all
+    repeats: list[Repeat] = field(default_factory=list[Repeat])
     pieces: list[Piece] = field(default_factory=list[Piece])
 
     def need(self, value: str, layout: str) -> Storage:

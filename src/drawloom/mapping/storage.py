@@ -52,6 +52,7 @@ class Storage:
     blocking: Blocking
     address: int = -1
     kind: str = "temporary"  # or input, output, constant, resident
+    step: int = 0  # bytes from one repetition's to the next one's, in a piece that repeats
     per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
 
     @property

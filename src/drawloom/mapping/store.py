@@ -18,6 +18,15 @@ FOREVER = 1 << 30
 Key = tuple[str, str]  # value, layout
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The storages of a carried value: as a repetition reads it, makes it, and at the end."""
+
+    enter: Key
+    made: Key
+    leave: Key
+
+
 @dataclass(slots=True)
 class Store:
     """Storages by (value, layout); ``alias`` names storages that share another's bytes."""
@@ -29,6 +38,8 @@ class Store:
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
+    in_place: set[Key] = field(default_factory=set[Key])  # made over the bytes of an input
+    handed: list[Handed] = field(default_factory=list[Handed])
 
     def value(
         self, name: str, layout: str, *, kind: str = "temporary", per_tile: int = 0
@@ -40,11 +51,15 @@ class Store:
         """Return a constant's storage in a layout and format."""
         key = (f"{name}@{fmt.value}", layout)
         if key not in self.constants:
-            held = self.graph.constants.held[name]
-            if held.dtype != fmt.numpy:
-                held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
-            self.constants[key] = held.reshape((held.size,)) if layout == "channel" else held
+            self.constants[key] = self.contents(name, layout, fmt)
         return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
+
+    def contents(self, name: str, layout: str, fmt: DType) -> Held:
+        """Return a constant's values as its storage in a layout and format holds them."""
+        held = self.graph.constants.held[name]
+        if held.dtype != fmt.numpy:
+            held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
+        return held.reshape((held.size,)) if layout == "channel" else held
 
     def output(self, name: str, position: int, kind: TensorType) -> Storage:
         """Return a new dense storage for an output that is a copy of a value."""
@@ -52,12 +67,16 @@ class Store:
         self.used[key] = [FOREVER]
         return self._make(key, name, kind, "output")
 
+    def copy_of(self, storage: Storage, key: Key) -> Storage:
+        """Return a new storage under a key, like another."""
+        return self._make(key, storage.value, TensorType(storage.dtype, storage.shape), "temporary")
+
     def _make(self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0) -> Storage:
         if key not in self.made:
             number = len(self.keys)
             self.keys.append(key)
             self.made[key] = Storage(
-                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile
+                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile=per_tile
             )
         return self.made[key]
 
@@ -85,4 +104,19 @@ def same_geometry(
     """Whether the elements of two shapes lie at the same bytes in their layouts."""
     if layout == "dense" or new_layout == "dense":
         return layout == new_layout
-    return matrix_view(before, layout) == matrix_view(after, new_layout)
+    seen = matrix_view(before, layout)
+    # An image counts channel by channel, rows count row by row: one of either reads the same.
+    same_order = layout == new_layout or 1 in seen[1:]
+    return same_order and seen == matrix_view(after, new_layout)
+
+
+def is_linear(shape: tuple[int, ...], layout: str, blocking: Blocking, size: int) -> bool:
+    """Whether elements of ``size`` bytes lie one after the other, as the host has them.
+
+    So lie a matrix of one row and full blocks, and several such without a gap between them.
+    """
+    if layout != "rows":
+        return layout == "dense"
+    batch, rows, channels = matrix_view(shape, layout)
+    whole = rows == 1 and channels % blocking.of(size) == 0
+    return whole and (batch == 1 or channels * size % blocking.align == 0)

@@ -1,7 +1,8 @@
 """A mapping as text; ``drawloom.mapping.parse`` reads it back.
 
     text     ::= "drawloom mapping 1" "graph" word hash "chip" word hash "dram" bytes
-                 ("note" word word)* storage* piece*          one line each, pieces several
+                 ("note" word word)* repeat* storage* piece*  one line each, pieces several
+    repeat   ::= "repeat" first end count                     pieces by number, end not included
     storage  ::= "storage" word kind layout type "at" address ["of" word] [hash]
     piece    ::= ("matrix" | "strip" | "pool" | "copy" | "cpu") word, indented: field*
     field    ::= key=value ...                                plain fields, several a line
@@ -210,6 +211,8 @@ class _Printer:
         yield f"dram {it.dram_bytes}"
         for key in sorted(it.notes):
             yield f"note {word(key)} {word(it.notes[key])}"
+        for each in it.repeats:
+            yield f"repeat {each.first} {each.end} {each.count}"
         yield ""
         for name, storage in self.named.items():
             yield self._storage(name, storage)

@@ -25,6 +25,14 @@ def addresses(command: Command) -> tuple[Address, ...]:
     return tuple(a for a in found if a is not None) if None in found else found
 
 
+def dram_fields(command: Command) -> tuple[bool, ...]:
+    """Return for each of ``addresses(command)`` whether it is one of DRAM."""
+    if isinstance(command, Cpu):
+        return tuple(o.space == "dram" for o in (*command.ins, *command.outs) if o is not None)
+    in_dram = tuple(name == "dram" for name in address_fields(type(command)))
+    return in_dram if any(in_dram) else (False,) * len(addresses(command))
+
+
 def with_addresses(command: Command, new: Sequence[Address]) -> Command:
     """Return the command with its addresses, as ``addresses`` lists them, replaced."""
     left = iter(new)

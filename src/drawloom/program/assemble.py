@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
@@ -11,10 +13,12 @@ from drawloom.graph.lazy import Held, derive
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import CopyPiece, CpuPiece, MatrixPiece, Piece, PoolPiece, StripPiece
 from drawloom.mapping.storage import Storage, stored_bytes
+from drawloom.program.addresses import addresses, dram_fields
+from drawloom.program.commands import Address, Command, Loop, Stream
 from drawloom.program.lower import copy, cpu, matrix, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
-from drawloom.program.roll import roll
+from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import StreamSet
 
 LOWER: dict[type[Piece], Callable[..., None]] = {
@@ -31,9 +35,14 @@ def assemble(mapping: Mapping) -> Program:
     chip = mapping.chip
     layers = {node.name: node.layer or node.name for node in mapping.graph.nodes}
     context = Context(chip, StreamSet(chip.n_tiles), layers)
-    for piece in mapping.pieces:
-        LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]))
+    steps = partial(_steps, *_stepped(mapping))
+    parts: list[tuple[Stream, ...]] = []
+    done = 0
+    for repeat in mapping.repeats:
+        parts.append(_part(context, mapping.pieces[done : repeat.first]))
+        parts.append(_loop(context, mapping.pieces[repeat.first : repeat.end], repeat.count, steps))
+        done = repeat.end
+    parts.append(_part(context, mapping.pieces[done:]))
     data = tuple(
         (storage.address, _image(storage, mapping.constants[storage.address]))
         for storage in mapping.storages
@@ -52,9 +61,59 @@ def assemble(mapping: Mapping) -> Program:
         dram_bytes=mapping.dram_bytes,
         regions=regions,
         data=data,
-        streams=tuple(roll(stream.commands) for stream in context.streams.tiles),
+        streams=tuple(tuple(chain.from_iterable(part)) for part in zip(*parts, strict=True)),
         origins=tuple(context.origins),
         notes=mapping.notes,
+    )
+
+
+def _part(context: Context, pieces: Sequence[Piece]) -> tuple[Stream, ...]:
+    """Return each tile's stream for pieces that run once."""
+    _lower(context, pieces)
+    return tuple(roll(commands) for commands in context.streams.take())
+
+
+def _loop(
+    context: Context, pieces: Sequence[Piece], count: int, steps: Steps
+) -> tuple[Stream, ...]:
+    """Return each tile's stream for pieces that run over and over: a loop, and what goes before."""
+    origin = context.origin(pieces[0].name, pieces[0].nodes[0])
+    context.streams.meet(origin)
+    before = context.streams.take()
+    _lower(context, pieces)
+    context.streams.meet(origin)
+    return tuple(
+        (*first, Loop(count, roll(commands, steps)))
+        for first, commands in zip(before, context.streams.take(), strict=True)
+    )
+
+
+def _lower(context: Context, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        LOWER[type(piece)](piece, context)
+        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]))
+
+
+def _stepped(mapping: Mapping) -> tuple[list[int], list[Storage]]:
+    """Return the storages that a repetition steps through, by address."""
+    found = sorted((s for s in mapping.storages if s.step), key=lambda s: s.address)
+    return [s.address for s in found], found
+
+
+def _steps(starts: list[int], stepped: list[Storage], command: Command) -> tuple[int, ...]:
+    """Return how far each address of a command advances from one repetition to the next."""
+
+    def step(address: Address) -> int:
+        assert isinstance(address, int), command
+        at = bisect_right(starts, address) - 1
+        if at < 0 or address >= stepped[at].address + stepped[at].step:
+            return 0
+        return stepped[at].step
+
+    kinds = dram_fields(command)
+    return tuple(
+        step(address) if in_dram else 0
+        for address, in_dram in zip(addresses(command), kinds, strict=True)
     )
 
 

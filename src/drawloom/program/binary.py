@@ -20,6 +20,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drawloom.graph.lazy import values
 from drawloom.program.commands import Loop, Stream
 from drawloom.program.fields import WORD_OF, Header, Note, slots
@@ -30,6 +33,7 @@ MAGIC = b"\x89drawloom.prog\n"
 VERSION = 1
 HASH_BYTES = 32
 LOOP = "loop"
+_PORTION_BYTES = 1 << 20
 
 
 def encode(program: Program) -> Iterator[bytes]:
@@ -71,7 +75,13 @@ def _pieces(program: Program) -> Iterator[bytes]:
     start.uint(VERSION)
     yield MAGIC + bytes(start.out) + body.table() + bytes(body.out)
     for _, raw in program.data:
-        yield values(raw).tobytes()
+        yield from portions(values(raw))
+
+
+def portions(raw: NDArray[np.uint8]) -> Iterator[bytes]:
+    """Yield the bytes of an array, a few at a time: who keeps the last does not keep the array."""
+    for start in range(0, raw.size, _PORTION_BYTES):
+        yield raw[start : start + _PORTION_BYTES].tobytes()
 
 
 def _pack_streams(out: Packer, streams: tuple[Stream, ...]) -> None:

@@ -6,6 +6,7 @@ A text's data that do not stand in it lie beside it, in a file of the same name 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from drawloom.errors import Fault, InputError
 from drawloom.files import Content, read_whole, write_together, write_whole
-from drawloom.program.binary import MAGIC, encode
+from drawloom.graph.lazy import values
+from drawloom.program.binary import MAGIC, encode, portions
 from drawloom.program.decode import decode
 from drawloom.program.parse import blob_sizes, parse
 from drawloom.program.program import Program
-from drawloom.program.text import blobs, text
+from drawloom.program.text import INLINE, sha256, text
 
 BINARY, TEXT, DATA = ".prog", ".prog.txt", ".prog.data"
 
@@ -31,8 +33,8 @@ def write_program(program: Program, path: str | Path) -> None:
     target = Path(path)
     if target.name.endswith(TEXT):
         files: dict[str | Path, Content] = {path: text(program).encode()}
-        if beside := blobs(program):
-            files[_data_path(target)] = (raw.tobytes() for raw in beside.values())
+        if any(raw.size > INLINE for _, raw in program.data):
+            files[_data_path(target)] = _data(program)
         write_together(files)
     elif target.name.endswith(BINARY):
         write_whole(target, encode(program))
@@ -59,6 +61,21 @@ def read_program(path: str | Path) -> Program:
         raise InputError("program.text", f"{source.name} is not text", [fault]) from None
     sizes = blob_sizes(written)
     return parse(written, _beside(source, sizes) if sizes else {}, source.name)
+
+
+def _data(program: Program) -> Iterator[bytes]:
+    """Yield the data that do not stand in the text, one piece in memory at a time."""
+    seen: set[str] = set()
+    for _, raw in program.data:
+        if raw.size > INLINE:
+            yield from _unseen(values(raw), seen)
+
+
+def _unseen(raw: NDArray[np.uint8], seen: set[str]) -> Iterator[bytes]:
+    digest = sha256(raw)
+    if digest not in seen:
+        seen.add(digest)
+        yield from portions(raw)
 
 
 def _data_path(path: Path) -> Path:

@@ -12,7 +12,7 @@ have been compared exactly: the hash decides speed, never the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from operator import sub
@@ -29,14 +29,21 @@ _WORD = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # odd, bits well spread: the usual multiplier of Weyl sequences
 
 
-def roll(commands: Sequence[Command]) -> Stream:
+Steps = Callable[[Command], tuple[int, ...]]
+
+
+def roll(commands: Sequence[Command], steps: Steps | None = None) -> Stream:
     """Return the commands as a stream with loops wherever a loop makes it smaller.
 
-    The commands must have plain addresses. The size counts commands and loops.
+    The commands must have plain addresses. The size counts commands and loops. Where ``steps``
+    is given, the stream is the body of a loop: it says how far each address of a command
+    advances with every turn of that loop.
     """
     names: dict[object, int] = {}
-    items = [_item(command, names) for command in commands]
-    return tuple(_emit(item, item.bases, ()) for item in _roll(items, names))
+    items = [_item(command, names, steps) for command in commands]
+    return tuple(
+        _emit(item, item.bases, (item.steps,) if steps else ()) for item in _roll(items, names)
+    )
 
 
 def unroll(stream: Stream) -> Iterator[Command]:
@@ -60,13 +67,15 @@ class _Item:
     Items with the same ``shape`` and ``drifts`` differ in ``bases`` at most. A loop's bases are
     those of its body, one after the other. ``drifts`` is how far each base advances with each
     step of the loops around the item, as far as they were there when it was made; the last
-    one is that of the loop whose body it is in.
+    one is that of the loop whose body it is in. ``steps`` is the same for the loop around all,
+    where there is one; it is part of the shape.
     """
 
     shape: int
     bases: tuple[int, ...]
     size: int
     drifts: tuple[tuple[int, ...], ...] = ()
+    steps: tuple[int, ...] = ()
     command: Command | None = None
     count: int = 1
     body: tuple[_Item, ...] = ()
@@ -86,11 +95,12 @@ class _Run:
         return self.start + self.period * self.count
 
 
-def _item(command: Command, names: dict[object, int]) -> _Item:
+def _item(command: Command, names: dict[object, int], steps: Steps | None) -> _Item:
     bases = addresses(command)
     assert Affine not in map(type, bases), command
-    shape = names.setdefault(likeness(command), len(names))
-    return _Item(shape, cast("tuple[int, ...]", bases), 1, command=command)
+    around = steps(command) if steps else ()
+    shape = names.setdefault((likeness(command), around), len(names))
+    return _Item(shape, cast("tuple[int, ...]", bases), 1, steps=around, command=command)
 
 
 def _roll(items: list[_Item], names: dict[object, int]) -> list[_Item]:
@@ -131,6 +141,7 @@ def _loop(items: list[_Item], run: _Run, names: dict[object, int]) -> list[_Item
             bases=tuple(chain.from_iterable(item.bases for item in body)),
             size=1 + sum(item.size for item in body),
             drifts=tuple(tuple(chain.from_iterable(level)) for level in outer),
+            steps=tuple(chain.from_iterable(item.steps for item in body)),
             count=run.count,
             body=tuple(body),
         )

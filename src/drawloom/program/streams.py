@@ -85,6 +85,24 @@ class StreamSet:
             self._written = [_merge_two(a, b) for a, b in zip(self._written, writes, strict=True)]
         self._start = [len(stream.commands) for stream in self.tiles]
 
+    def meet(self, origin: int) -> None:
+        """Let every tile finish and wait for all others: nothing before is looked at again."""
+        everyone = tuple(range(len(self.tiles)))
+        for stream in self.tiles:
+            stream.add(Join(ALL_ENGINES, 0, origin))
+            stream.add(Barrier(everyone, origin))
+        self._read = [_EMPTY] * len(self.tiles)
+        self._written = [_EMPTY] * len(self.tiles)
+        self._start = [len(stream.commands) for stream in self.tiles]
+
+    def take(self) -> list[list[Command]]:
+        """Return the commands of each tile since the last call, in order of the tiles."""
+        taken = [stream.commands for stream in self.tiles]
+        for stream in self.tiles:
+            stream.commands = []
+        self._start = [0] * len(self.tiles)
+        return taken
+
     def _conflict(self, reads: list[Spans], writes: list[Spans]) -> bool:
         for here in range(len(self.tiles)):
             if not reads[here].size and not writes[here].size:

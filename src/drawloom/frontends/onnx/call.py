@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto
 
-from drawloom.frontends.draft import Draft
+from drawloom.frontends.draft import Refused, Site
 from drawloom.frontends.onnx.tensors import BadTensor, sparse_array, to_array
-from drawloom.graph.ir import Array, Attr, TensorType
-
-
-class Refused(Exception):
-    """A node that cannot become part of a graph: what was found, what is allowed."""
-
-    def __init__(self, found: str, allowed: str, *, sound: bool = True, unknown: str = "") -> None:
-        super().__init__(found, allowed)
-        self.found = found
-        self.allowed = allowed
-        self.sound = sound
-        """Whether the model is sound, so that it is drawloom that falls short."""
-        self.unknown = unknown
-        """The value whose numbers would have to be known."""
+from drawloom.graph.ir import Array, TensorType
 
 
 class Expand(Exception):
     """A rule leaves the node to the body that the ONNX standard gives its operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Site):
     """A node: its operator, the version that counts, its operands as values of the draft.
 
     ``inputs`` has "" for an absent operand. ``used`` says of each output
@@ -43,16 +28,13 @@ class Call:
     draft and returns the values it gives.
     """
 
-    draft: Draft
     op: str
     opset: int
-    layer: str
     inputs: tuple[str, ...]
     used: tuple[bool, ...]
     attributes: Mapping[str, AttributeProto]
-    branch: Callable[[GraphProto], tuple[str, ...]]
+    branch: Callable[[GraphProto, Sequence[str], str], tuple[str, ...]]
     folder: Path | None = None
-    emitted: list[str] = field(default_factory=list[str])
 
     # --- operands ------------------------------------------------------------
 
@@ -124,36 +106,6 @@ class Call:
     def refuse(self, key: str, allowed: str, *, sound: bool = True) -> NoReturn:
         """Refuse the node for an attribute's value; ``sound`` where drawloom falls short."""
         raise Refused(f"attribute {key}={_shown(self.get(key))}", allowed, sound=sound)
-
-    # --- results -------------------------------------------------------------
-
-    def emit(self, op: str, inputs: Sequence[str], **attrs: Attr) -> str:
-        """Add a node; returns its first output."""
-        return self.emit_many(op, inputs, 1, **attrs)[0]
-
-    def emit_many(
-        self, op: str, inputs: Sequence[str], count: int, **attrs: Attr
-    ) -> tuple[str, ...]:
-        """Add a node with ``count`` outputs; returns them."""
-        name = f"{self.layer}.{op.lower()}" if self.emitted else self.layer
-        made = self.draft.emit(op, inputs, attrs, name, self.layer, count)
-        self.emitted.extend(made)
-        return made
-
-    def constant(self, array: NDArray[Any], what: str = "constant") -> str:
-        """Add a constant; returns its name."""
-        return self.draft.constant(f"{self.layer}.{what}", array)
-
-    def number(self, value: float, like: str) -> str:
-        """Add a scalar constant of the dtype that value ``like`` has."""
-        dtype = self.draft.type(like).dtype.numpy
-        return self.constant(np.asarray(value).astype(dtype))
-
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
-        """Return the value in another shape (itself where it has that shape)."""
-        if self.draft.type(value).shape == tuple(shape):
-            return value
-        return self.emit("Reshape", (value,), shape=tuple(int(d) for d in shape))
 
 
 Rule = Callable[[Call], Sequence[str]]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import SparseTensorProto, TensorProto
 
-from drawloom.graph.dtypes import DType
+from drawloom.graph.dtypes import CODE_BITS, DType
 from drawloom.graph.ir import Array
 
 DTYPES: dict[int, DType] = {
@@ -28,10 +28,21 @@ DTYPES: dict[int, DType] = {
     TensorProto.UINT32: DType.U32,
     TensorProto.UINT64: DType.U64,
     TensorProto.BFLOAT16: DType.BF16,
+    TensorProto.FLOAT8E4M3FN: DType.F8E4M3FN,
+    TensorProto.FLOAT8E4M3FNUZ: DType.F8E4M3FNUZ,
+    TensorProto.FLOAT8E5M2: DType.F8E5M2,
+    TensorProto.FLOAT8E5M2FNUZ: DType.F8E5M2FNUZ,
+    TensorProto.FLOAT8E8M0: DType.F8E8M0,
+    TensorProto.FLOAT4E2M1: DType.F4E2M1,
+    TensorProto.INT4: DType.I4,
+    TensorProto.UINT4: DType.U4,
+    TensorProto.INT2: DType.I2,
+    TensorProto.UINT2: DType.U2,
 }
 
-# Codes of four bits that are only dequantized are widened to eight: the same numbers.
-_NIBBLES: dict[int, DType] = {TensorProto.INT4: DType.I8, TensorProto.UINT4: DType.U8}
+# Codes of four bits and fewer that are only dequantized are widened to eight: the same numbers,
+# which engines compute in.
+_WIDENED = {DType.I4: DType.I8, DType.U4: DType.U8, DType.I2: DType.I8, DType.U2: DType.U8}
 
 _MOST_AXES = 64
 _INT32_FIELD = frozenset({DType.I8, DType.U8, DType.I16, DType.U16, DType.I32, DType.BOOL})
@@ -75,7 +86,7 @@ def to_array(tensor: TensorProto, folder: Path | None, *, widen: bool = False) -
     Args:
         tensor: the tensor.
         folder: where data outside the model may lie; None where it may not.
-        widen: read four-bit numbers as eight-bit ones.
+        widen: read integers of four bits and fewer as eight-bit ones.
 
     Raises:
         BadTensor: no such element type, or the data is not what the shape needs.
@@ -84,12 +95,20 @@ def to_array(tensor: TensorProto, folder: Path | None, *, widen: bool = False) -
     full = math.prod(max(d, 1) for d in shape)
     if any(d < 0 for d in shape) or len(shape) > _MOST_AXES or full > 1 << 56:
         raise BadTensor(f"shape {list(shape)}", f"up to {_MOST_AXES} dims of at least 0")
-    nibble = _NIBBLES.get(tensor.data_type) if widen else None
-    dtype = nibble or dtype_of(tensor.data_type)
+    dtype = dtype_of(tensor.data_type)
     size = math.prod(shape)
-    if nibble is not None:
-        return _nibbles(_bytes_of(tensor, folder, (size + 1) // 2), size, nibble).reshape(shape)
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.HasField("raw_data"):
+    if dtype in CODE_BITS:
+        bits = CODE_BITS[dtype]
+        raw = _bytes_of(tensor, folder, -(-size * bits // 8), is_code=True)
+        codes = _unpacked(raw, size, bits).view(dtype.numpy).reshape(shape)
+        if dtype not in _WIDENED:
+            return codes
+        # Both ways, so that a code's byte is what a conversion makes of it.
+        whole = codes.astype(_WIDENED[dtype].numpy)
+        return whole if widen else whole.astype(dtype.numpy)
+    if dtype.is_code and not _is_raw(tensor):
+        return _bytes_of(tensor, folder, size, is_code=True).view(dtype.numpy).reshape(shape)
+    if _is_raw(tensor):
         raw = _bytes_of(tensor, folder, size * dtype.bytes)
         return (
             raw.view(dtype.numpy.newbyteorder("<")).astype(dtype.numpy, copy=False).reshape(shape)
@@ -119,11 +138,18 @@ def sparse_array(sparse: SparseTensorProto, folder: Path | None) -> Array:
     return dense
 
 
-def _bytes_of(tensor: TensorProto, folder: Path | None, count: int) -> NDArray[np.uint8]:
+def _is_raw(tensor: TensorProto) -> bool:
+    return tensor.data_location == TensorProto.EXTERNAL or tensor.HasField("raw_data")
+
+
+def _bytes_of(
+    tensor: TensorProto, folder: Path | None, count: int, *, is_code: bool = False
+) -> NDArray[np.uint8]:
+    """Return a tensor's bytes; a code that is not raw has a number for each of them."""
     if tensor.data_location == TensorProto.EXTERNAL:
         return _external(tensor, folder, count)
     data = tensor.raw_data
-    if tensor.data_type in _NIBBLES and not tensor.HasField("raw_data"):
+    if is_code and not tensor.HasField("raw_data"):
         data = bytes(v & 0xFF for v in tensor.int32_data)
     if len(data) != count:
         raise BadTensor(f"{len(data)} bytes", f"{count}, as its shape and type say")
@@ -143,12 +169,11 @@ def _typed(tensor: TensorProto, dtype: DType) -> NDArray[Any]:
     return np.array(fields.get(dtype, tensor.uint64_data), dtype.numpy)
 
 
-def _nibbles(raw: NDArray[np.uint8], size: int, dtype: DType) -> NDArray[Any]:
-    """Return the four-bit values packed in ``raw``, low half first."""
-    codes = np.stack([raw & 0xF, raw >> 4], axis=-1).reshape(-1)[:size]
-    if dtype is DType.U8:
-        return codes
-    return ((codes ^ 8).astype(np.int8) - 8).astype(np.int8)
+def _unpacked(raw: NDArray[np.uint8], size: int, bits: int) -> NDArray[np.uint8]:
+    """Return a byte for each of the codes packed in ``raw``, lowest bits first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    codes = (raw[:, None] >> shifts) & np.uint8((1 << bits) - 1)
+    return codes.reshape(-1)[:size]
 
 
 def _external(tensor: TensorProto, folder: Path | None, count: int) -> NDArray[np.uint8]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 from drawloom.errors import Fault, InputError
-from drawloom.frontends.draft import Draft
-from drawloom.frontends.onnx.call import Call, Expand, Refused
+from drawloom.frontends.draft import Draft, Refused
+from drawloom.frontends.onnx.call import Call, Expand
 from drawloom.frontends.onnx.file import opset_of
 from drawloom.frontends.onnx.functions import (
     attribute_kinds,
     bound_attributes,
     called_attributes,
+    check_signature,
     standard_body,
 )
 from drawloom.frontends.onnx.rules import ADVICE, RULES
@@ -103,6 +104,8 @@ class Walk:
                 return lost
             for key, (found, wanted) in attribute_kinds(node, opset).items():
                 raise Refused(f"attribute {key} is of kind {found}", wanted, sound=False)
+            if (node.domain, node.op_type) not in self.functions:
+                check_signature(node, opset)
             call = self._call(node, layer, scope, operands, used)
             made = self._made(key, call, node, scope)
         except Lost:
@@ -129,8 +132,8 @@ class Walk:
     def _call(
         self, node: NodeProto, layer: str, scope: Scope, operands: tuple[str, ...], used: set[str]
     ) -> Call:
-        def branch(graph: GraphProto) -> tuple[str, ...]:
-            return self._branch(graph, replace(scope, prefix=f"{layer}/"))
+        def branch(graph: GraphProto, given: Sequence[str], step: str) -> tuple[str, ...]:
+            return self._branch(graph, replace(scope, prefix=f"{layer}/{step}"), given)
 
         return Call(
             draft=self.draft,
@@ -180,8 +183,9 @@ class Walk:
         self.nodes(body.node, outputs, inside)
         return self._results(body.output, outputs, inside)
 
-    def _branch(self, graph: GraphProto, scope: Scope) -> tuple[str, ...]:
-        inside = replace(scope, names=ChainMap({}, scope.names))
+    def _branch(self, graph: GraphProto, scope: Scope, given: Sequence[str]) -> tuple[str, ...]:
+        own = {info.name: value for info, value in zip(graph.input, given, strict=True)}
+        inside = replace(scope, names=ChainMap(own, scope.names))
         outputs = [o.name for o in graph.output]
         self.constants(graph, inside, live_nodes(graph.node, outputs)[1])
         self.nodes(graph.node, outputs, inside)

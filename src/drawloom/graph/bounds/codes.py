@@ -12,6 +12,8 @@ import numpy as np
 
 from drawloom.graph.bounds.model import Bounded, Case
 from drawloom.graph.bounds.steps import divide, image, multiply, product
+from drawloom.graph.codes import to_code
+from drawloom.graph.dtypes import CODE_FLOATS
 from drawloom.graph.ir import Array
 from drawloom.graph.ops.convolution import convolve, spread_channels
 from drawloom.graph.ops.matrix import spread
@@ -33,7 +35,10 @@ def _spread_scale(case: Case, b: Bounded) -> Bounded:
 
 def _code_error(case: Case, quotient: Bounded, shift: Array) -> Wide:
     """Return how far saturate(round(quotient) + shift) moves."""
-    low, high = integer_range(case.dtype.numpy)
+    dtype = case.dtype
+    if dtype in CODE_FLOATS:
+        return image(lambda q: wide(to_code(q + shift, dtype)), quotient)
+    low, high = integer_range(dtype.numpy)
     return image(lambda q: np.clip(np.rint(q) + shift, low, high), quotient)
 
 

@@ -83,7 +83,7 @@ def chosen(case: Case) -> Errors:
 
 
 def power(case: Case) -> Errors:
-    """Bound x ** y, computed as exp(y log x).
+    """Bound x ** y, computed as exp(y log x), or for a whole y of at most 8 as products.
 
     With k the error of exp and log, exp's argument is off by |y log x| (k + u),
     and so the result by that factor, relatively, plus k. The operands' errors

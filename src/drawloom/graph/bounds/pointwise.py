@@ -17,6 +17,8 @@ import numpy as np
 
 from drawloom.graph.bounds.model import Bounded, Case
 from drawloom.graph.bounds.steps import apply, image
+from drawloom.graph.codes import to_code
+from drawloom.graph.dtypes import CODE_FLOATS, DType
 from drawloom.graph.evaluate import evaluate_node
 from drawloom.graph.ir import Array, Node
 from drawloom.graph.rounding import Wide, narrow, wide
@@ -208,7 +210,17 @@ def cast(case: Case) -> Errors:
         return (np.where((x.error > 0) & (np.abs(wide(x.value)) <= x.error), 1.0, 0.0),)
     if not x.error.any():
         return (x.error,)
+    if case.dtype.is_code:
+        return (_code_error(case, x),)
     return (case.rounded(image(np.trunc, Bounded(wide(x.value), x.error))),)
+
+
+def _code_error(case: Case, x: Bounded) -> Wide:
+    """Return how far a code moves: float codes that saturate are monotone, low bits are not."""
+    plain = case.dtype in CODE_FLOATS and case.dtype is not DType.F8E8M0
+    if not plain or not case.node.int("saturate", 1):
+        return np.where(x.error > 0, np.inf, 0.0)
+    return image(lambda v: wide(to_code(v, case.dtype)), Bounded(wide(x.value), x.error))
 
 
 def unknown_where_unbounded(case: Case) -> Errors:

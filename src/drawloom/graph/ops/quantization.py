@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from drawloom.graph.dtypes import DType
+from drawloom.graph.codes import to_code
+from drawloom.graph.dtypes import CODE_FLOATS, CODES, DType
 from drawloom.graph.ir import Array, Node, TensorType
 from drawloom.graph.operator import (
     FLOATS,
@@ -24,7 +25,7 @@ from drawloom.graph.operator import (
 from drawloom.graph.ops.matrix import spread
 from drawloom.graph.rounding import integer_range, narrow, wide
 
-CODES = frozenset({DType.I8, DType.U8, DType.I16, DType.U16})
+TARGETS = CODES | {DType.I8, DType.U8, DType.I16, DType.U16}
 
 
 def _need_scale(node: Node, types: Types) -> None:
@@ -71,22 +72,33 @@ def _quantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
     x = need_dtype(node, types, 0, FLOATS | {DType.I32})
     _need_scale(node, types)
     if optional(types, 2) is not None:
-        return (TensorType(need_dtype(node, types, 2, CODES).dtype, x.shape),)
+        return (TensorType(need_dtype(node, types, 2, TARGETS).dtype, x.shape),)
     dtype = dtype_attr(node, types, "output_dtype", DType.U8)
     return (TensorType(dtype, x.shape),)
 
 
 def _quantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    """saturate(round_half_even(x / scale) + zero); NaN gives the zero point."""
+    """saturate(round_half_even(x / scale) + zero); NaN gives the zero point.
+
+    Where codes are floats: their nearest to x / scale + zero, NaN for NaN.
+    """
     x, zero = tensor(arrays, 0), maybe(arrays, 2)
     axis = node.int("axis", 1)
     scale = spread(wide(tensor(arrays, 1)), x.ndim, axis)
     dtype = DType(node.str("output_dtype", "u8")).numpy if zero is None else zero.dtype
     shift = 0.0 if zero is None else spread(wide(zero), x.ndim, axis)
+    quotient = _quotient(x, tensor(arrays, 1), scale)
+    word = DType.of(dtype)
+    if word in CODE_FLOATS:
+        return (to_code(quotient + shift, word, saturate=bool(node.int("saturate", 1))),)
     low, high = integer_range(dtype)
-    codes = np.rint(_quotient(x, tensor(arrays, 1), scale))
+    codes = np.rint(quotient)
     codes = np.where(np.isnan(codes), 0.0, codes) + shift
-    return (np.clip(codes, low, high).astype(dtype),)
+    return (_whole(np.clip(codes, low, high), word),)
+
+
+def _whole(codes: Array, dtype: DType) -> Array:
+    return to_code(codes, dtype) if dtype.is_code else codes.astype(dtype.numpy)
 
 
 def _quotient(x: Array, scale: Array, shaped: Array) -> Array:
@@ -96,7 +108,7 @@ def _quotient(x: Array, scale: Array, shaped: Array) -> Array:
 
 
 def _dequantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
-    x = need_dtype(node, types, 0, CODES | {DType.I32})
+    x = need_dtype(node, types, 0, TARGETS | {DType.I32})
     if node.int("block_size") < 0:
         refuse_attr(node, types, "block_size", "at least 0; 0 is none")
     if node.int("block_size"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from drawloom.graph.codes import ROUND_MODES, of_code, to_code
 from drawloom.graph.erf import erf
 from drawloom.graph.ir import Array, Node, TensorType
 from drawloom.graph.operator import (
@@ -167,6 +168,7 @@ def _is_inf(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 def _cast_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
     kind = need_dtype(node, types, 0, ANY)
+    need_word(node, types, "round_mode", ROUND_MODES)
     return (TensorType(dtype_attr(node, types, "to"), kind.shape),)
 
 
@@ -175,8 +177,9 @@ def cast(x: Array, to: np.dtype[Any]) -> Array:
 
     Float to integer truncates; ONNX leaves values beyond the target open, here
     they saturate and NaN gives 0. Integer to integer keeps the low bits. Any
-    to bool is ``x != 0``.
+    to bool is ``x != 0``. A code is widened first; see ``graph/codes`` for what becomes one.
     """
+    x = of_code(x)
     if to == np.bool_:
         return x.astype(np.bool_)
     if is_float(to):
@@ -195,7 +198,11 @@ def _int_to_wide(x: Array, to: np.dtype[Any]) -> Array:
 
 
 def _cast(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    return (cast(tensor(arrays, 0), DType(node.str("to")).numpy),)
+    x, to = tensor(arrays, 0), DType(node.str("to"))
+    if not to.is_code:
+        return (cast(x, to.numpy),)
+    saturate, mode = bool(node.int("saturate", 1)), node.str("round_mode", ROUND_MODES[0])
+    return (to_code(x, to, saturate=saturate, round_mode=mode),)
 
 
 OPERATORS = {
@@ -256,6 +263,8 @@ OPERATORS = {
         {"detect_positive": "int", "detect_negative": "int"},
     ),
     "Clip": Operator("Clip", "x", _same(NUMBERS), _clip_evaluate, {"min": "float", "max": "float"}),
-    "Cast": Operator("Cast", "x", _cast_rule, _cast, {"to": "str!", "saturate": "int"}),
+    "Cast": Operator(
+        "Cast", "x", _cast_rule, _cast, {"to": "str!", "saturate": "int", "round_mode": "str"}
+    ),
     "Identity": _plain("Identity", ANY, lambda x: x),
 }

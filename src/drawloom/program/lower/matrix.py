@@ -291,7 +291,7 @@ class _Lowering:
                 read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
 
     def _box(self, storage: Storage, part: Part) -> tuple[Transfer, ...]:
-        return storage.box(part.batch, self._rows(part), part.n)
+        return storage.box(part.batch % storage.blocked.batch, self._rows(part), part.n)
 
     def _finish(self, tile: int, part: Part) -> None:
         if part.empty:

@@ -136,14 +136,20 @@ def _cast(call: Call) -> Sequence[str]:
     is_whole = not DType(word).is_float and word != "bool"
     if array is not None and is_whole and is_float(array.dtype) and np.isnan(array).any():
         raise Refused("NaN among constants", f"numbers, where they become {word}", sound=False)
-    return [call.emit("Cast", (call.x(0),), to=word)]
+    return [call.emit("Cast", (call.x(0),), to=word, **_coding(call, word))]
+
+
+def _coding(call: Call, word: str) -> dict[str, Any]:
+    """Return the attributes that say how numbers become codes; elsewhere they mean nothing."""
+    keys = ("saturate", "round_mode") if DType(word).is_code else ()
+    return {key: call.get(key) for key in keys if key in call.attributes}
 
 
 def _cast_like(call: Call) -> Sequence[str]:
     word = call.type(1).dtype.value
     if call.type().dtype.value == word:
         return [call.x(0)]
-    return [call.emit("Cast", (call.x(0),), to=word)]
+    return [call.emit("Cast", (call.x(0),), to=word, **_coding(call, word))]
 
 
 def _identity(call: Call) -> Sequence[str]:

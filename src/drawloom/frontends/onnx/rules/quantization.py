@@ -11,7 +11,7 @@ from drawloom.frontends.onnx.rules.movement import cut, from_front
 
 
 def _quantize(call: Call) -> Sequence[str]:
-    attrs = _axis(call)
+    attrs = _axis(call) | {key: call.get(key) for key in ("saturate",) if key in call.attributes}
     if call.get("output_dtype", 0) and not call.has(2):
         attrs["output_dtype"] = dtype_word(call.get("output_dtype"))
     return [call.emit("QuantizeLinear", _operands(call), **attrs)]
