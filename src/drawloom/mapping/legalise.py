@@ -282,8 +282,8 @@ def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] |
     changed = [_fit(emit, v, shape, node) for v in inputs]
     if all(emit.shape(v) != shape for v in changed):
         # One value a row against one a channel: a body needs an operand of the whole shape.
-        constants = [v in builder.constants and prod(emit.shape(v)) > 1 for v in changed]
-        i = constants.index(True)
+        held = [v in emit.builder.constants and prod(emit.shape(v)) > 1 for v in changed]
+        i = held.index(True) if any(held) else 0
         changed[i] = _widened(emit, changed[i], shape)
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
@@ -297,7 +297,7 @@ def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     return _widened(emit, value, shape)
 
 
-def _widened(emit: _Emit, value: str, shape: tuple[int, ...]) -> str:
+def _widened(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     """Return an operand in the whole shape."""
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
         return emit.derive(value, "wide", partial(_spread, shape), shape)
