@@ -82,7 +82,7 @@ def test_a_decoder(name: str, phase: str, bits: int) -> None:
     same(quantize_weights(graph, bits, 32, smallest=200) if bits else graph)
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", ["vit", "dit", pytest.param("unet", marks=pytest.mark.slow)])
 def test_an_image_model(name: str) -> None:
     config = read_config(IMAGES[name])
     same(model_graph(config, Request("forward"), checkpoint(config)))
