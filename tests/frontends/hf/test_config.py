@@ -132,7 +132,7 @@ def asked(**figures: Any) -> str:
 
 def test_a_request_checks_itself() -> None:
     assert asked(phase="prefil", batch=0) == (
-        "  phase: 'prefil' (did you mean 'prefill'?)\n  batch: 0 (at least 1)"
+        "  phase: 'prefil' (did you mean 'prefill'?)\n  batch: 0 (from 1 to 2147483647)"
     )
     assert asked(phase="decode", tokens=2) == (
         "  context: missing (the number of tokens in the cache)\n"

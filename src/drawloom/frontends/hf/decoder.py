@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from drawloom.frontends.hf.figures import Decoder
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Attr
+from drawloom.graph.ir import Array, Attr
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +69,39 @@ def positions(net: Net, figures: Decoder, request: Request) -> Places:
     """Add the position input, the rotary tables and the masks."""
     is_step = request.phase == "decode"
     width = figures.rotary_width
-    cos, sin = figures.rope.tables(
-        request.n_slots if is_step else request.n_tokens, width, steps=is_step
-    )
-    signed = np.concatenate((-sin[:, : width // 2], sin[:, width // 2 :]), axis=1)
-    tables = [net.number(f"rope.{word}", t) for word, t in (("cos", cos), ("sin", signed))]
+    rows = request.n_slots if is_step else request.n_tokens
+    angles = partial(figures.rope.tables, rows, width, steps=is_step)
+    tables = [
+        net.table("rope.cos", (rows, width), lambda: angles()[0]),
+        net.table("rope.sin", (rows, width), lambda: _signed(angles()[1])),
+    ]
     if not is_step:
         return Places("", tables[0], tables[1])
     position = net.input("position", DType.I32, request.batch)
-    rows = [
+    own = [
         net.add("Gather", (table, position), "model.rotary_emb", word, axis=0)
         for table, word in zip(tables, ("cos", "sin"), strict=True)
     ]
     each = [
         net.reshape(row, (request.batch, 1, 1, width), "model.rotary_emb", f"{word}.heads")
-        for row, word in zip(rows, ("cos", "sin"), strict=True)
+        for row, word in zip(own, ("cos", "sin"), strict=True)
     ]
     windows = dict.fromkeys(figures.window(i) for i in range(figures.num_hidden_layers))
     return Places(position, each[0], each[1], masks(net, request, position, list(windows)))
+
+
+def _signed(sines: Array) -> Array:
+    """Return sines whose first half has the other sign, as ``Net.rotary`` wants them."""
+    half = sines.shape[1] // 2
+    return np.concatenate((-sines[:, :half], sines[:, half:]), axis=1)
 
 
 def masks(
     net: Net, request: Request, position: str, windows: list[int | None]
 ) -> dict[int | None, str]:
     """Return, for each window, which slots a decode step sees: bool [batch, 1, 1, capacity]."""
-    slots = net.number("mask.slots", np.arange(request.n_slots).reshape(1, 1, 1, -1), DType.I32)
+    shape = (1, 1, 1, request.n_slots)
+    slots = net.table("mask.slots", shape, lambda: np.arange(shape[3]).reshape(shape), DType.I32)
     here = net.reshape(position, (request.batch, 1, 1, 1), net.trunk, "mask.position")
     written = net.add("LessOrEqual", (slots, here), net.trunk, "mask.written")
     made: dict[int | None, str] = {}

@@ -162,8 +162,8 @@ class Decoder(Figures):
         if self.num_attention_heads % self.n_kv:
             allowed = f"a divisor of num_attention_heads, {self.num_attention_heads}"
             faults.append(Fault("num_key_value_heads", str(self.n_kv), allowed))
-        if self.rotary_width % 2:
-            faults.append(Fault("head_dim", str(self.rotary_width), "an even number"))
+        if self.rotary_width % 2 or self.rotary_width < 4:
+            faults.append(Fault("head_dim", str(self.rotary_width), "an even number of at least 4"))
         if self.layer_types is not None and len(self.layer_types) != self.num_hidden_layers:
             allowed = f"num_hidden_layers words, {self.num_hidden_layers}"
             faults.append(Fault("layer_types", f"{len(self.layer_types)} words", allowed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from drawloom.frontends.hf.weights import Weights
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Attr, TensorType
-from drawloom.graph.lazy import Array
+from drawloom.graph.lazy import Array, LazyTensor
 from drawloom.graph.rounding import narrow, wide
 
 ACTIVATIONS: dict[str, tuple[str, Mapping[str, Attr]]] = {
@@ -101,11 +101,20 @@ class Net:
     def number(self, name: str, value: float | Array, dtype: DType | None = None) -> str:
         """Return a constant that the configuration gives, in the graph's format; once a name."""
         if name not in self.builder.constants:
-            kind = dtype or self.dtype
-            array = np.asarray(value)
-            made = narrow(wide(array), kind.numpy) if kind.is_float else array.astype(kind.numpy)
-            self.builder.constant(name, made)
+            self.builder.constant(name, _in_format(np.asarray(value), dtype or self.dtype))
         return name
+
+    def table(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        make: Callable[[], Array],
+        dtype: DType | None = None,
+    ) -> str:
+        """Return a constant that the configuration gives, in the graph's format; made when read."""
+        kind = TensorType(dtype or self.dtype, shape)
+        held = LazyTensor(kind, name, lambda: _in_format(make(), kind.dtype))
+        return self.builder.constant(name, held)
 
     def linear(self, x: str, module: str, width: int, *, bias: bool = False) -> str:
         """Return x [..., in] times a module's weight [width, in], and its bias."""
@@ -200,3 +209,7 @@ class Net:
         straight = self.add("Mul", (x, cos), module, f"{part}.cos")
         crossed = self.add("Mul", (swapped, sin), module, f"{part}.sin")
         return self.add("Add", (straight, crossed), module, part, output)
+
+
+def _in_format(array: Array, dtype: DType) -> Array:
+    return narrow(wide(array), dtype.numpy) if dtype.is_float else array.astype(dtype.numpy)
