@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +228,31 @@ def test_rotary_tables_of_a_step_see_the_length_so_far() -> None:
     for length in (5, 8, 9, 12):
         whole, _ = figures.rope.tables(length, 8, steps=False)
         np.testing.assert_array_equal(steps[length - 1], whole[-1])
+
+
+ODD: list[Any] = [
+    *(None, -1, 0, 1, 3, 7, 1.5, "x", "", [], {}, [3], [0, "a"], True, 1e30, 2**40, 2**31 - 1),
+    *(float("nan"), float("inf"), {"type": "yarn"}, {"rope_type": "dynamic", "factor": "8"}),
+    *({"rope_type": 3}, {"type": "yarn", "factor": 2, "beta_fast": -1}),
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_configuration_that_was_tampered_with_is_told_or_built(seed: int) -> None:
+    chance = random.Random(seed)
+    told: list[str] = []
+    built = 0
+    for _ in range(100):
+        said = dict(chance.choice([*DECODERS.values(), UNET]))
+        keys = [*said, "rope_scaling", "head_dim", "layer_types", "torch_dtype", "sliding_window"]
+        for _ in range(chance.choice((1, 1, 2))):
+            said[chance.choice(keys)] = chance.choice(ODD)
+        request = chance.choice([Request("decode", context=5), Request("forward", tokens=4)])
+        try:
+            model_graph(read_config(said), request)
+            built += 1
+        except InputError as error:
+            told.append(error.text())
+    assert built > 5
+    assert len(told) > 50
+    assert [text for text in told if "\n  " not in text] == []

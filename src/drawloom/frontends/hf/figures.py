@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveInt,
 )
 
 from drawloom.errors import Fault, nearest
@@ -26,6 +25,10 @@ from drawloom.graph.dtypes import DType
 
 _FORMATS = {"float32": DType.F32, "float16": DType.F16, "bfloat16": DType.BF16}
 Format = Literal["float32", "float16", "bfloat16"]
+Size = Annotated[int, Field(gt=0, lt=2**31)]
+"""What a dimension may be."""
+Count = Annotated[int, Field(gt=0, le=4096)]
+"""How many layers or experts there may be."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -81,15 +84,15 @@ def must_divide(figures: Figures, part: str, whole: str) -> list[Fault]:
 class Decoder(Figures):
     """Llama, and what transformers builds like it: norms before, rotary positions, gated MLP."""
 
-    vocab_size: PositiveInt
-    hidden_size: PositiveInt
-    intermediate_size: PositiveInt
-    num_hidden_layers: PositiveInt
-    num_attention_heads: PositiveInt
-    num_key_value_heads: PositiveInt | None = None
-    head_dim: PositiveInt | None = None
+    vocab_size: Size
+    hidden_size: Size
+    intermediate_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Size
+    num_key_value_heads: Size | None = None
+    head_dim: Size | None = None
     hidden_act: str = "silu"
-    max_position_embeddings: PositiveInt = 2048
+    max_position_embeddings: Size = 2048
     rms_norm_eps: Positive = 1e-6
     tie_word_embeddings: bool = False
     rope_theta: Positive = 10000.0
@@ -188,7 +191,7 @@ class Mistral(Decoder):
 
 class _Qwen(Decoder):
     sliding_window: NonNegativeInt | None = 4096
-    max_position_embeddings: PositiveInt = 32768
+    max_position_embeddings: Size = 32768
 
     def window(self, layer: int) -> int | None:
         """Return the window of the layers that have one."""
@@ -218,7 +221,7 @@ class Qwen2(_Qwen):
 class Qwen3(_Qwen):
     """Qwen 3: each head's query and key are normalised."""
 
-    head_dim: PositiveInt | None = 128
+    head_dim: Size | None = 128
 
     @property
     def has_head_norms(self) -> bool:

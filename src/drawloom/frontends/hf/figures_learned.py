@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from drawloom.errors import Fault
-from drawloom.frontends.hf.figures import Figures, Positive, must_divide, unknown_activation
+from drawloom.frontends.hf.figures import (
+    Count,
+    Figures,
+    Positive,
+    Size,
+    must_divide,
+    unknown_activation,
+)
 
 
 class Gpt2(Figures):
     """GPT-2: one product for query, key and value; weights stand as [in, out]."""
 
-    vocab_size: PositiveInt
-    n_embd: PositiveInt
-    n_layer: PositiveInt
-    n_head: PositiveInt
-    n_positions: PositiveInt = 1024
-    n_inner: PositiveInt | None = None
+    vocab_size: Size
+    n_embd: Size
+    n_layer: Count
+    n_head: Size
+    n_positions: Size = 1024
+    n_inner: Size | None = None
     activation_function: str = "gelu_new"
     layer_norm_epsilon: Positive = 1e-5
     scale_attn_weights: bool = True
@@ -58,15 +65,15 @@ class Opt(Figures):
 
     FIRST_ROW: ClassVar[int] = 2
 
-    vocab_size: PositiveInt
-    hidden_size: PositiveInt
-    num_hidden_layers: PositiveInt
-    num_attention_heads: PositiveInt
-    ffn_dim: PositiveInt
-    max_position_embeddings: PositiveInt = 2048
+    vocab_size: Size
+    hidden_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Size
+    ffn_dim: Size
+    max_position_embeddings: Size = 2048
     do_layer_norm_before: bool = True
     remove_final_layer_norm: bool = Field(False, validation_alias="_remove_final_layer_norm")
-    word_embed_proj_dim: PositiveInt | None = None
+    word_embed_proj_dim: Size | None = None
     activation_function: str = "relu"
     enable_bias: bool = True
     layer_norm_elementwise_affine: bool = True

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, NonNegativeFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat
 
 from drawloom.errors import Fault
-from drawloom.frontends.hf.figures import Figures, Positive, must_divide, unknown_activation
+from drawloom.frontends.hf.figures import (
+    Count,
+    Figures,
+    Positive,
+    Size,
+    must_divide,
+    unknown_activation,
+)
 
-Pair = PositiveInt | list[PositiveInt]
+Pair = Size | Annotated[list[Size], Field(min_length=1, max_length=2)]
 
 
 def both(size: int | list[int]) -> tuple[int, int]:
@@ -21,17 +28,17 @@ def both(size: int | list[int]) -> tuple[int, int]:
 class Vit(Figures):
     """ViT: an image in patches through an encoder, its first token to classes."""
 
-    hidden_size: PositiveInt
-    num_hidden_layers: PositiveInt
-    num_attention_heads: PositiveInt
-    intermediate_size: PositiveInt
+    hidden_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Size
+    intermediate_size: Size
     hidden_act: str = "gelu"
     layer_norm_eps: Positive = 1e-12
     image_size: Pair = 224
     patch_size: Pair = 16
-    num_channels: PositiveInt = 3
+    num_channels: Size = 3
     qkv_bias: bool = True
-    num_labels: PositiveInt | None = None
+    num_labels: Size | None = None
     id2label: dict[str, Any] | None = None
 
     @property
@@ -78,16 +85,16 @@ class Dit(Plain):
         "norm_elementwise_affine": False,
     }
 
-    num_attention_heads: PositiveInt = 16
-    attention_head_dim: PositiveInt = 72
-    in_channels: PositiveInt = 4
-    out_channels: PositiveInt | None = None
-    num_layers: PositiveInt = 28
+    num_attention_heads: Size = 16
+    attention_head_dim: Size = 72
+    in_channels: Size = 4
+    out_channels: Size | None = None
+    num_layers: Count = 28
     attention_bias: bool = True
-    sample_size: PositiveInt = 32
-    patch_size: PositiveInt = 2
+    sample_size: Size = 32
+    patch_size: Size = 2
     activation_fn: str = "gelu-approximate"
-    num_embeds_ada_norm: PositiveInt = 1000
+    num_embeds_ada_norm: Size = 1000
     norm_eps: Positive = 1e-5
 
     @property
@@ -125,21 +132,23 @@ class Unet(Plain):
         "mid_block_type": ("UNetMidBlock2D",),
     }
 
+    PER_BLOCK: ClassVar[tuple[str, ...]] = ("attention_head_dim",)
+
     sample_size: Pair
-    in_channels: PositiveInt = 3
-    out_channels: PositiveInt = 3
-    block_out_channels: list[PositiveInt]
+    in_channels: Size = 3
+    out_channels: Size = 3
+    block_out_channels: list[Size]
     down_block_types: list[str]
     up_block_types: list[str]
     mid_block_type: str | None = "UNetMidBlock2D"
-    layers_per_block: PositiveInt = 2
-    attention_head_dim: PositiveInt | list[PositiveInt] | None = 8
-    time_embedding_dim: PositiveInt | None = None
+    layers_per_block: Count = 2
+    attention_head_dim: Size | list[Size] | None = 8
+    time_embedding_dim: Size | None = None
     freq_shift: NonNegativeFloat = 0
     flip_sin_to_cos: bool = True
     downsample_padding: int = 1
     act_fn: str = "silu"
-    norm_num_groups: PositiveInt = 32
+    norm_num_groups: Size = 32
     norm_eps: Positive = 1e-5
 
     @property
@@ -180,10 +189,24 @@ class Unet(Plain):
             if channels % self.norm_num_groups:
                 allowed = f"multiples of norm_num_groups, {self.norm_num_groups}"
                 faults.append(Fault("block_out_channels", str(channels), allowed))
+        for key in self.PER_BLOCK:
+            count = len(getattr(self, key)) if isinstance(getattr(self, key), list) else n
+            if count != n:
+                faults.append(Fault(key, f"{count} numbers", f"{n} blocks"))
+        if not faults:
+            faults += self._head_faults()
         step = 2 ** (n - 1)
         if any(size % step for size in both(self.sample_size)):
             allowed = f"multiples of {step}: halved {n - 1} times"
             faults.append(Fault("sample_size", str(self.sample_size), allowed))
+        return faults
+
+    def _head_faults(self) -> list[Fault]:
+        faults: list[Fault] = []
+        for block, channels in enumerate(self.block_out_channels):
+            if not self.heads(block) or channels % self.heads(block):
+                allowed = f"what divides the {channels} channels of block {block}"
+                faults.append(Fault("attention_head_dim", repr(self.attention_head_dim), allowed))
         return faults
 
 
@@ -217,11 +240,13 @@ class UnetText(Unet):
         "mid_block_type": ("UNetMidBlock2DCrossAttn",),
     }
 
-    in_channels: PositiveInt = 4
-    out_channels: PositiveInt = 4
+    PER_BLOCK: ClassVar[tuple[str, ...]] = ("attention_head_dim", "transformer_layers_per_block")
+
+    in_channels: Size = 4
+    out_channels: Size = 4
     mid_block_type: str | None = "UNetMidBlock2DCrossAttn"
-    cross_attention_dim: PositiveInt = 1280
-    transformer_layers_per_block: PositiveInt | list[PositiveInt] = 1
+    cross_attention_dim: Size = 1280
+    transformer_layers_per_block: Count | list[Count] = 1
     use_linear_projection: bool = False
 
     def heads(self, block: int) -> int:

@@ -63,7 +63,7 @@ def _queries(net: Net, figures: Deepseek, places: Places, x: str, module: str) -
         x = net.linear(x, f"{module}.q_a_proj", figures.q_lora_rank, bias=bias)
         x = net.rms_norm(x, f"{module}.q_a_layernorm", _NORM_EPSILON)
         last = f"{module}.q_b_proj"
-    order = _halves(heads, still, figures.qk_rope_head_dim) if figures.rope_interleave else None
+    order = (heads, still, figures.qk_rope_head_dim) if figures.rope_interleave else None
     q = net.heads(_ordered(net, x, last, heads * figures.query_width, order), heads, last)
     parts = _cut(net, q, still, last)
     return parts[0], net.rotary(parts[1], places.cos, places.sin, module, "q_rotary")
@@ -73,7 +73,7 @@ def _latent(net: Net, figures: Deepseek, places: Places, x: str, module: str) ->
     """Return the latent [batch, tokens, rank] and the turned key [batch, 1, tokens, width]."""
     first = f"{module}.kv_a_proj_with_mqa"
     rank, width = figures.kv_lora_rank, figures.qk_rope_head_dim
-    order = _halves(1, rank, width) if figures.rope_interleave else None
+    order = (1, rank, width) if figures.rope_interleave else None
     both = _ordered(net, x, first, rank + width, order, bias=figures.attention_bias)
     latent, key = _cut(net, both, rank, first)
     latent = net.rms_norm(latent, f"{module}.kv_a_layernorm", _NORM_EPSILON)
@@ -158,28 +158,25 @@ def _cut(net: Net, x: str, at: int, module: str) -> tuple[str, str]:
     return first, rest
 
 
-def _halves(heads: int, still: int, width: int) -> tuple[int, ...]:
-    """Return the order of features in which turning pairs (2i, 2i + 1) stand half a width apart."""
-    turning = [*range(still, still + width, 2), *range(still + 1, still + width, 2)]
-    one = np.array([*range(still), *turning])
-    return tuple((one + np.arange(heads)[:, None] * (still + width)).ravel().tolist())
-
-
 def _ordered(
     net: Net,
     x: str,
     module: str,
     width: int,
-    order: tuple[int, ...] | None,
+    order: tuple[int, int, int] | None,
     *,
     bias: bool = False,
 ) -> str:
-    """Return a product whose features stand in ``order``, because its weight's columns do."""
+    """Return a product whose turning pairs (2i, 2i + 1) stand half a width apart.
+
+    ``order`` is the number of heads and, of each, the features that are still and that turn; the
+    weight's columns are put in that order. None leaves all as it is.
+    """
     if order is None:
         return net.linear(x, module, width, bias=bias)
     inner = net.shape(x)[-1]
     source = {f"{module}.weight": (width, inner)}
-    make = partial(_picked, order)
+    make = partial(_in_halves, *order)
     weight = net.weights.made(f"{module}.weight.T.halves", source, (inner, width), make)
     y = net.add("MatMul", (x, weight), module)
     if not bias:
@@ -188,5 +185,8 @@ def _ordered(
     return net.add("Add", (y, shift), module, "bias")
 
 
-def _picked(order: tuple[int, ...], weight: Array) -> Array:
-    return weight[list(order)].T
+def _in_halves(heads: int, still: int, width: int, weight: Array) -> Array:
+    """Return a weight or bias with each head's turning features even ones first, turned."""
+    rows = weight.reshape(heads, still + width, -1)
+    parts = (rows[:, :still], rows[:, still::2], rows[:, still + 1 :: 2])
+    return np.concatenate(parts, axis=1).reshape(weight.shape).T

@@ -32,7 +32,14 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_OPTIONAL = ("rope_theta", "attention_factor", "beta_fast", "beta_slow")
+_OPTIONAL = (
+    "factor",
+    "original_max_position_embeddings",
+    "rope_theta",
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Rope:
     def faults(self, where: str) -> list[Fault]:
         """Return what is wrong with the numbers; ``where`` is the name they stand under."""
         faults: list[Fault] = []
-        for key in (*_NEEDED[self.kind], *_OPTIONAL):
+        for key in dict.fromkeys((*_NEEDED[self.kind], *_OPTIONAL)):
             value = self.scaling.get(key)
             if value is None and key not in _NEEDED[self.kind]:
                 continue
@@ -144,7 +151,7 @@ class Rope:
         return mscale_of(self._factor(), all_dim) ** 2
 
     def _original(self) -> float:
-        return float(self.scaling.get("original_max_position_embeddings") or self.length)
+        return _number(self.scaling.get("original_max_position_embeddings")) or float(self.length)
 
     def _factor(self) -> float:
         """Return how many times longer contexts become; yarn may leave it to the lengths."""
