@@ -50,6 +50,14 @@ def test_a_weight_comes_back_within_half_a_step(bits: int, group: int, dtype: DT
     assert wrong.max() > 0.3 * step.min()
 
 
+def test_the_last_group_may_be_short() -> None:
+    weight = np.ones((70, 64), np.float32)
+    weight[64:] = 5.0
+    graph = quantize_weights(product(weight), 8, 32)
+    assert graph.types["w.scale"].shape == (3, 64)
+    np.testing.assert_allclose(decoded(graph), weight, rtol=1e-6)
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_what_codes_can_say_is_said_exactly(bits: int) -> None:
     limit = 7 if bits == 4 else 127

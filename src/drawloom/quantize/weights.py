@@ -189,21 +189,35 @@ def coded(held: Held, bits: int, block: int, axis: int) -> tuple[Held, Held]:
 def _scales(bits: int, block: int, axis: int, kind: TensorType, weight: Array) -> Array:
     made = np.empty(kind.shape, kind.dtype.numpy)
     for part in _parts(weight.shape, axis):
-        made[part] = _scale(weight[part], bits, block, axis)
+        blocks = _in_blocks(weight[part], block, axis)
+        made[part] = _scale(blocks, bits, axis, kind.dtype)
     return made
 
 
 def _codes(bits: int, block: int, axis: int, kind: TensorType, weight: Array) -> Array:
     made = np.empty(kind.shape, kind.dtype.numpy)
-    limit = _limit(bits)
     for part in _parts(weight.shape, axis):
         piece = weight[part]
-        scale = _scale(piece, bits, block, axis).astype(np.float32)
-        each = np.repeat(np.where(scale == 0, 1.0, scale), block, axis=axis)
-        quotient = piece.astype(np.float32) / np.take(each, range(piece.shape[axis]), axis=axis)
-        whole = np.clip(np.rint(quotient), -limit, limit).astype(np.int8)
+        blocks = _in_blocks(piece, block, axis)
+        scale = _scale(blocks, bits, axis, DType.of(weight.dtype)).astype(np.float32)
+        blocks /= np.expand_dims(np.where(scale == 0, np.float32(1.0), scale), axis + 1)
+        np.rint(blocks, out=blocks)
+        np.clip(blocks, -_limit(bits), _limit(bits), out=blocks)
+        whole = blocks.astype(np.int8).reshape(*piece.shape[:axis], -1, *piece.shape[axis + 1 :])
+        whole = whole[(slice(None),) * axis + (slice(piece.shape[axis]),)]
         made[part] = whole if bits == 8 else _packed(whole, axis)
     return made
+
+
+def _in_blocks(piece: Array, block: int, axis: int) -> Array:
+    """Return a float32 copy with ``axis`` cut in two, blocks and indices in a block; 0 behind."""
+    front, size, back = piece.shape[:axis], piece.shape[axis], piece.shape[axis + 1 :]
+    count = -(-size // block)
+    if count * block == size:
+        return piece.astype(np.float32).reshape(*front, count, block, *back)
+    padded = np.zeros((*front, count * block, *back), np.float32)
+    padded[(slice(None),) * axis + (slice(size),)] = piece
+    return padded.reshape(*front, count, block, *back)
 
 
 def _packed(codes: Array, axis: int) -> Array:
@@ -212,12 +226,10 @@ def _packed(codes: Array, axis: int) -> Array:
     return low | (high << 4)
 
 
-def _scale(piece: Array, bits: int, block: int, axis: int) -> Array:
-    """Return the largest magnitude of each block over the largest code, in the piece's format."""
-    size = np.abs(piece.astype(np.float32))
-    starts = np.arange(0, piece.shape[axis], block, dtype=np.int64)
-    peaks = np.maximum.reduceat(size, starts, axis=axis)
-    return narrow(wide(peaks) / _limit(bits), piece.dtype)
+def _scale(blocks: Array, bits: int, axis: int, dtype: DType) -> Array:
+    """Return the largest magnitude of each block over the largest code, in format ``dtype``."""
+    peaks = np.maximum(blocks.max(axis=axis + 1), -blocks.min(axis=axis + 1))
+    return narrow(wide(peaks) / _limit(bits), dtype.numpy)
 
 
 def _limit(bits: int) -> int:

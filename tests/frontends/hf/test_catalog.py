@@ -37,6 +37,13 @@ def test_a_model_has_as_many_weights_as_its_publisher_counts(name: str) -> None:
     assert graph.name.startswith(f"{name}.")
 
 
+def test_dit_counts_what_its_paper_counts_once() -> None:
+    graph = model_graph(read_config("dit-xl-2"), Request("forward"))
+    repeated = [k for k in graph.constants if ".norm1.emb." in k and "blocks.0." not in k]
+    once = parameters(graph) - sum(graph.types[k].size for k in repeated)
+    assert round(once / 1e6) == 675
+
+
 def test_the_models_people_ask_about_are_there() -> None:
     wanted = """llama-2-7b llama-2-70b llama-3-8b llama-3-70b llama-3.1-405b qwen3-4b qwen3-32b
     qwen3-30b-a3b mixtral-8x7b deepseek-v3"""

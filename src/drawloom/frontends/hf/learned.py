@@ -10,6 +10,7 @@ from drawloom.frontends.hf.decoder import (
     chosen_tokens,
     head,
     masks,
+    whole_cache,
 )
 from drawloom.frontends.hf.figures_learned import Gpt2, Opt
 from drawloom.frontends.hf.net import Net
@@ -110,14 +111,16 @@ def _gpt2_layer(
         )
         for at, word in enumerate(("query", "key", "value"))
     ]
+    names = [f"present.{i}.{word}" for word in ("key", "value")]
+    direct = ["", *(whole_cache(request, name) for name in names)]
     q, k, v = (
-        net.heads(part, figures.n_head, f"{module}.attn.{word}")
-        for part, word in zip(parts, ("query", "key", "value"), strict=True)
+        net.heads(part, figures.n_head, f"{module}.attn.{word}", output)
+        for part, word, output in zip(parts, ("query", "key", "value"), direct, strict=True)
     )
-    k = cached(net, request, places, past[:1], k, f"present.{i}.key", f"{module}.attn")
-    v = cached(net, request, places, past[1:], v, f"present.{i}.value", f"{module}.attn")
+    k = cached(net, request, places, past[:1], k, names[0], f"{module}.attn")
+    v = cached(net, request, places, past[1:], v, names[1], f"{module}.attn")
     scale = figures.score_scale(i)
-    mixed = attend(net, places, q, k, v, f"{module}.attn", None, scale=scale)
+    mixed = attend(net, places, q, k, v, f"{module}.attn", scale=scale)
     mixed = net.joined(mixed, f"{module}.attn")
     x = net.add("Add", (x, _conv1d(net, mixed, f"{module}.attn.c_proj", width)), module, "attended")
     y = net.layer_norm(x, f"{module}.ln_2", figures.layer_norm_epsilon)
@@ -170,11 +173,13 @@ def _opt_attention(
 ) -> str:
     module, width = f"model.decoder.layers.{i}.self_attn", figures.hidden_size
     bias, heads = figures.enable_bias, figures.num_attention_heads
+    names = [f"present.{i}.{word}" for word in ("key", "value")]
+    direct = ["", *(whole_cache(request, name) for name in names)]
     q, k, v = (
-        net.heads(net.linear(x, f"{module}.{p}", width, bias=bias), heads, f"{module}.{p}")
-        for p in ("q_proj", "k_proj", "v_proj")
+        net.heads(net.linear(x, f"{module}.{p}", width, bias=bias), heads, f"{module}.{p}", output)
+        for p, output in zip(("q_proj", "k_proj", "v_proj"), direct, strict=True)
     )
-    k = cached(net, request, places, past[:1], k, f"present.{i}.key", module)
-    v = cached(net, request, places, past[1:], v, f"present.{i}.value", module)
-    mixed = net.joined(attend(net, places, q, k, v, module, None), module)
+    k = cached(net, request, places, past[:1], k, names[0], module)
+    v = cached(net, request, places, past[1:], v, names[1], module)
+    mixed = net.joined(attend(net, places, q, k, v, module), module)
     return net.linear(mixed, f"{module}.out_proj", width, bias=bias)

@@ -54,10 +54,20 @@ class Net:
         return self.builder.types[value].shape
 
     def add(
-        self, op: str, inputs: Sequence[str], module: str, part: str = "", **attrs: Attr
+        self,
+        op: str,
+        inputs: Sequence[str],
+        module: str,
+        part: str = "",
+        output: str = "",
+        **attrs: Attr,
     ) -> str:
-        """Add a node of a module; ``part`` tells the nodes of one module apart."""
-        return self.builder.add(op, inputs, attrs, name=self._name(module, part), layer=module)
+        """Add a node of a module; ``part`` tells the nodes of one module apart.
+
+        Its value is called as the node, or ``output``.
+        """
+        name = self._name(module, part)
+        return self.builder.add(op, inputs, attrs, name=name, layer=module, output=output)
 
     def many(
         self, op: str, inputs: Sequence[str], module: str, parts: Sequence[str], **attrs: Attr
@@ -80,8 +90,10 @@ class Net:
         self, op: str, inputs: Sequence[str], module: str, part: str, output: str, **attrs: Attr
     ) -> str:
         """Add a node whose value is the graph's output ``output``."""
-        name = self._name(module, part)
-        value = self.builder.add(op, inputs, attrs, name=name, layer=module, output=output)
+        return self.give(self.add(op, inputs, module, part, output, **attrs), output)
+
+    def give(self, value: str, output: str) -> str:
+        """Make a value an output of the graph; it must be called ``output``."""
         assert value == output, (value, output)
         self.outputs.append(value)
         return value
@@ -148,20 +160,22 @@ class Net:
     def activation(self, x: str, word: str, module: str) -> str:
         """Return the activation a configuration names, of x."""
         op, attrs = ACTIVATIONS[word]
-        return self.add(op, (x,), module, "", **attrs)
+        return self.add(op, (x,), module, "", "", **attrs)
 
-    def reshape(self, x: str, shape: Sequence[int], module: str, part: str) -> str:
+    def reshape(
+        self, x: str, shape: Sequence[int], module: str, part: str, output: str = ""
+    ) -> str:
         """Return x in another shape."""
-        return self.add("Reshape", (x,), module, part, shape=tuple(shape))
+        return self.add("Reshape", (x,), module, part, output, shape=tuple(shape))
 
-    def heads(self, x: str, n_heads: int, module: str) -> str:
+    def heads(self, x: str, n_heads: int, module: str, output: str = "") -> str:
         """Return x [batch, tokens, heads * width] as [batch, heads, tokens, width]."""
         batch, tokens, features = self.shape(x)
         width = features // n_heads
         if tokens == 1:
-            return self.reshape(x, (batch, n_heads, 1, width), module, "heads")
+            return self.reshape(x, (batch, n_heads, 1, width), module, "heads", output)
         split = self.reshape(x, (batch, tokens, n_heads, width), module, "split")
-        return self.add("Transpose", (split,), module, "heads", perm=(0, 2, 1, 3))
+        return self.add("Transpose", (split,), module, "heads", output, perm=(0, 2, 1, 3))
 
     def joined(self, x: str, module: str) -> str:
         """Return x [batch, heads, tokens, width] as [batch, tokens, heads * width]."""
@@ -170,7 +184,7 @@ class Net:
             x = self.add("Transpose", (x,), module, "turn", perm=(0, 2, 1, 3))
         return self.reshape(x, (batch, tokens, n_heads * width), module, "join")
 
-    def rotary(self, x: str, cos: str, sin: str, module: str, part: str) -> str:
+    def rotary(self, x: str, cos: str, sin: str, module: str, part: str, output: str = "") -> str:
         """Return x [batch, heads, tokens, width], turned by its positions' angles.
 
         ``cos`` and ``sin`` broadcast to x; the first half of ``sin`` has the other sign, so that
@@ -185,4 +199,4 @@ class Net:
         swapped = self.add("Concat", (high, low), module, f"{part}.swap", axis=3)
         straight = self.add("Mul", (x, cos), module, f"{part}.cos")
         crossed = self.add("Mul", (swapped, sin), module, f"{part}.sin")
-        return self.add("Add", (straight, crossed), module, part)
+        return self.add("Add", (straight, crossed), module, part, output)
