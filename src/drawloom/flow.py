@@ -257,7 +257,7 @@ def read(model: Model, options: Options) -> Graph:
     if isinstance(model, (str, Path)) and Path(model).suffix == ".graph":
         return read_graph(model)
     if isinstance(model, Mapping) or configured.is_configured(model):
-        return configured.read(model, options.request)
+        return configured.read(model, options.request, options.precision)
     if type(model).__module__.startswith("torch."):
         from drawloom.frontends.torch import read_exported
 

@@ -197,6 +197,50 @@ def time(
 
 
 @app.command()
+@options_flags
+def generate(
+    model: Annotated[
+        Path, typer.Argument(help="A folder with config.json and weights, or a .gguf file.")
+    ],
+    prompt: Annotated[str | None, typer.Option(help="The text to go on from.")] = None,
+    token_ids: Annotated[
+        str | None, typer.Option(help="The tokens to go on from, in place of a text: 1,2,3.")
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", "-n", help="Tokens to make.", min=1)] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token; more draws from more of them.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
+    chip: ChipName = None,
+    precision: Precision = None,
+    weights: Annotated[str, typer.Option(help="float, int8 or int4.")] = "float",
+    group: Annotated[int, typer.Option(help="Inputs that share a scale of weights.")] = 0,
+    *,
+    mapping: MapOptions,
+    as_json: Json = False,
+) -> None:
+    """Make text on the simulated chip: prefill, then token after token, as they come."""
+    from drawloom.cli import texts
+    from drawloom.generate import Sampling
+
+    if (prompt is None) == (token_ids is None):
+        raise typer.BadParameter("give --prompt or --token-ids, one of them")
+    wanted = texts.Wanted(
+        prompt, token_ids, tokens, Sampling(temperature, seed), chip or "tx81", precision or "",
+        weights, group, mapping,
+    )  # fmt: skip
+    texts.generate(model, wanted, as_json=as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models whose configuration drawloom knows by name."""
+    from drawloom.cli.artefacts import list_models
+
+    list_models(as_json=as_json)
+
+
+@app.command()
 def show(artefact: Artefact, dim: Dims = None, as_json: Json = False) -> None:
     """Show what is in a file of any stage."""
     from drawloom.cli.artefacts import show_artefact

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 from drawloom.errors import Fault, InputError
 from drawloom.frontends.hf import Config, Request, catalog_names, model_graph, read_config
 from drawloom.frontends.hf.families import FAMILIES
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph
 from drawloom.graph.lazy import LazyTensor
 
@@ -30,8 +31,13 @@ def is_configured(model: object) -> TypeGuard[str | Path]:
     return path.suffix != ".onnx" and len(path.parts) == 1 and not path.exists()
 
 
-def read(where: str | Path | Mapping[str, Any], request: Request | None) -> Graph:
+def read(
+    where: str | Path | Mapping[str, Any], request: Request | None, precision: str = ""
+) -> Graph:
     """Return the graph of one phase of a model, with its weights where they are at hand.
+
+    Weights, caches and what is computed are in ``precision``, or in the format the configuration
+    says where it has 16 bits and that is empty, else in f16.
 
     Raises:
         InputError: there is no such model, its files are not sound, it has no such phase, or it
@@ -39,7 +45,15 @@ def read(where: str | Path | Mapping[str, Any], request: Request | None) -> Grap
             ``weights.file``).
     """
     config, tensors = read_model(where)
-    return model_graph(config, request or _only_request(config), tensors)
+    return model_graph(
+        config, request or _only_request(config), tensors, dtype_of(config, precision)
+    )
+
+
+def dtype_of(config: Config, precision: str) -> DType:
+    """Return the float format a model is computed in."""
+    own = config.figures.dtype
+    return DType(precision) if precision else own if own.bytes == 2 else DType.F16
 
 
 def read_model(
