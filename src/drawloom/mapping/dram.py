@@ -46,7 +46,7 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
                 has=f"{chip.dram.bytes:,} bytes",
                 short=f"{top - chip.dram.bytes:,} bytes",
                 ways_out=(
-                    "a narrower format (--precision f16, where it is f32)",
+                    "a narrower format (--precision f16, where it is f32; --weights int8 or int4)",
                     "a smaller batch",
                     "a chip with more memory",
                 ),

@@ -17,6 +17,7 @@ import numpy as np
 from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
+from drawloom.mapping.decoding import dequantize, unpack
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
 
@@ -355,6 +356,8 @@ def broadcast_kind(
 Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
 STRUCTURE: dict[str, Rule] = {
     "Attention": attention,
+    "DequantizeLinear": dequantize,
+    "UnpackInt4": unpack,
     "Transpose": _transpose,
     "Conv": _conv,
     "MaxPool": _pool,

@@ -32,11 +32,11 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     options = options or MapOptions()
     legal = legalise(graph)
     folded = fold(legal) if options.fold else Folded(legal)
-    plan = group_nodes(folded, fuse=options.fuse)
+    plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     residency = settle(plan, folded.graph, chip) if options.resident else Residency()
     store = Store(folded.graph, chip.blocking)
     site = Site(
-        folded.graph, chip, options, store, plan.home, residency,
+        folded.graph, chip, options, store, plan.home, residency, coded=plan.coded,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
     )  # fmt: skip
     for value in folded.graph.inputs:

@@ -12,7 +12,8 @@ from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.lazy import Held, derive
-from drawloom.mapping.storage import Storage, matrix_view
+from drawloom.mapping.coded import by_blocks
+from drawloom.mapping.storage import DECODED_BYTES, Storage, matrix_view
 
 FOREVER = 1 << 30
 Key = tuple[str, str]  # value, layout
@@ -57,6 +58,9 @@ class Store:
     def contents(self, name: str, layout: str, fmt: DType) -> Held:
         """Return a constant's values as its storage in a layout and format holds them."""
         held = self.graph.constants.held[name]
+        if layout == "codes" and fmt is DType.U8:
+            kind = TensorType(fmt, (2 * held.shape[0], held.shape[1] // 2))
+            return derive(held, partial(by_blocks, self.blocking.of(DECODED_BYTES)), kind)
         if held.dtype != fmt.numpy:
             held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
         return held.reshape((held.size,)) if layout == "channel" else held

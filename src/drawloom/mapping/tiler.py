@@ -85,7 +85,7 @@ def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
             issues.append(issue)
     best = _cheapest(prices, issues)
     if best is None:
-        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work)
+        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
         least = int(np.argmin(operands + sizes.fixed_bytes))
         return int(operands[least]), int(sizes.fixed_bytes[least])
     way, at, price = best
@@ -116,6 +116,8 @@ def _cheapest(
 def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
     step = grain(work, chip)
     k_step = chip.blocking.of(FORMAT_BYTES[work.fmt])
+    if work.coded and work.coded[1] < work.k:
+        k_step = max(k_step, work.coded[1])
     limit = chip.limits.rows if work.window is None else chip.limits.rows * chip.limits.rows
     wide = work.window.ow if work.window else 1
     out: list[tuple[int, ...]] = []
@@ -172,7 +174,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     work = t.work
     batches, mc, nc, kc = t.counts
     halves = _halves(work)
-    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves
+    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves + t.decoded_bytes
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
     room = t.chip.scratchpad.usable - work.reserved - t.fixed_bytes
@@ -235,7 +237,8 @@ def _price(
             & (work.products == 1)
         )
     if share_b:
-        allowed = allowed & (group_b > 1) & multicast & (work.products == 1)
+        alone = work.products > 1 or work.coded is not None
+        allowed = allowed & (group_b > 1) & multicast & (not alone)
     out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
     reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
     per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
@@ -252,6 +255,9 @@ def _price(
     chunk = t.cycles * ns
     matrix = results * kc * chunk
     vector = results * work.passes * (chip.vector.fixed + t.rows * t.nt / chip.vector.lanes_16) * ns
+    commands, elements = t.decoding
+    each = commands * chip.vector.fixed + elements / chip.vector.lanes_16
+    vector = vector + kept.loads_b * each * ns
     rate = chip.noc.bytes_per_cycle * chip.send.efficiency
     message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
     noc = np.zeros(len(t.mt))
@@ -292,6 +298,7 @@ def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray
     result = (t.work.passes * blocks + t.work.loads + t.work.stores + 1) * profile.issue
     step = t.work.products * profile.issue + 2 * profile.wait
     total = batches * mc * nc * (result + kc * step)
+    total = total + kept.loads_b * t.decoding[0] * profile.issue
     for loads, group in ((kept.loads_a, by_a), (kept.loads_b, by_b)):
         shared = (2 * group + 4) * profile.wait + profile.barrier + 2 * profile.issue
         total = total + loads * (profile.issue + np.where(np.asarray(group) > 1, shared, 0))
