@@ -12,7 +12,6 @@ ADVICE: dict[str, str] = {
     **dict.fromkeys(
         (
             "aten.bernoulli",
-            "aten.dropout",
             "aten.multinomial",
             "aten.native_dropout",
             "aten.normal",
