@@ -4,6 +4,8 @@ A bound on a whole network grows with its depth until it says nothing. So each c
 itself: its operands are PyTorch's, its reference is float64, its bound is derived.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,7 @@
 """Small functions of tensors, by the ATen call that each asks for; floats, then the rest."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 from collections.abc import Callable

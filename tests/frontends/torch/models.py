@@ -1,5 +1,7 @@
 """The models that are read whole, at a small size, with random weights and example arguments."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Two networks for images as torchvision and timm write them, and a mixture of experts."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 import torch

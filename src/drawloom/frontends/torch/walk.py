@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -182,11 +181,7 @@ def _has_rule(target: Any) -> bool:
 
 def unknown(op: str) -> Refused:
     """Return the refusal of a call that has no rule, with what to do instead."""
-    advice = ADVICE.get(op, "")
-    if not advice:
-        close = difflib.get_close_matches(op, sorted(RULES), n=1)
-        advice = f"nearest is {close[0]}" if close else "none is near it"
-    return Refused("no such operator here", advice)
+    return Refused("no such operator here", ADVICE.get(op, ""))
 
 
 def op_of(target: Any) -> str:
