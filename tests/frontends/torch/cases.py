@@ -1,5 +1,7 @@
 """Small functions of tensors, by the ATen call that each asks for; floats, then the rest."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -262,6 +264,8 @@ MOVES: dict[str, Case] = {
     "tril": (lambda x: x.tril(1), (r(3, 4),)),
     "triu": (lambda x: x.triu(-1), (r(3, 4),)),
     "movedim": (lambda x: x.movedim(0, -1), (r(2, 3, 4),)),
+    "diff": (lambda x, y: torch.diff(x, n=2, dim=0, prepend=y), (r(3, 2), r(1, 2))),
+    "diff truth": (lambda x: torch.diff(x), (b(3, 5),)),
     "meshgrid": (lambda x, y: torch.meshgrid(x, y, indexing="ij"), (r(2), r(3))),
 }
 

@@ -1,5 +1,7 @@
 """A PyTorch module, read and compared with its own results."""
 
+# pyright: reportAttributeAccessIssue=false
+# Where torch is not installed, the checker takes this folder for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

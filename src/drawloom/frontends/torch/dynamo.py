@@ -45,7 +45,7 @@ def compiled(module: Any, examples: Sequence[Any], make: Make, name: str) -> Any
     if lib.is_grad_enabled() and any(getattr(e, "requires_grad", False) for e in examples):
         fault = Fault("gradients", "an input or a parameter wants one", "torch.no_grad()")
         raise Unsupported("torch.gradients", "drawloom computes no gradients", [fault])
-    _keep_attention(module)
+    _keep_whole(module)
     titles = [_title(n.name) for n in module.graph.nodes if n.op == "placeholder"]
     aot = lib._functorch.aot_autograd
 
@@ -188,44 +188,37 @@ def _number(dim: Any, known: Mapping[Any, int]) -> int:
     return int(dim.node.expr.subs(known)) if hasattr(dim, "node") else int(dim)
 
 
-# --- attention stays whole -----------------------------------------------------
+# --- what stays whole ------------------------------------------------------------
 
-_SCHEMA = (
-    "(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, "
-    "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor"
-)
+_WHOLE = {
+    "linear": "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
+    "scaled_dot_product_attention": (
+        "(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, "
+        "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor"
+    ),
+}
+"""Functions that ``aot_autograd`` would take apart, whatever table it is given."""
 
 
 @cache
-def _attention() -> Any:
-    """Return attention as an operator that ``aot_autograd`` does not take apart."""
+def _operators() -> dict[Any, Any]:
+    """Return for each function of ``_WHOLE`` an operator that stays as it is."""
     lib = torch()
-
-    def attention(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        whole = lib.nn.functional.scaled_dot_product_attention
-        return whole(query, key, value, *args, **kwargs).contiguous()
-
-    def fake(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return query.new_empty((*query.shape[:-1], value.shape[-1]))
-
-    made = lib.library.custom_op("drawloom::attention", attention, mutates_args=(), schema=_SCHEMA)
-    made.register_fake(fake)
-    return lib.ops.drawloom.attention.default
+    made: dict[Any, Any] = {}
+    for word, schema in _WHOLE.items():
+        function = getattr(lib.nn.functional, word)
+        own = lib.library.custom_op(f"drawloom::{word}", function, mutates_args=(), schema=schema)
+        own.register_fake(function)
+        made[function] = getattr(lib.ops.drawloom, word).default
+    return made
 
 
-def _keep_attention(module: Any) -> None:
-    """Put attention into Dynamo's module as one operator wherever nothing is dropped."""
-    whole = torch().nn.functional.scaled_dot_product_attention
+def _keep_whole(module: Any) -> None:
+    """Put those operators into Dynamo's module in place of the functions."""
     for part in module.modules():
-        changed = False
-        for node in getattr(getattr(part, "graph", None), "nodes", ()):
-            if node.target is whole and not _drops(node):
-                node.target = _attention()
-                changed = True
-        if changed:
+        nodes = getattr(getattr(part, "graph", None), "nodes", ())
+        found = [n for n in nodes if n.op == "call_function" and n.target in _operators()]
+        for node in found:
+            node.target = _operators()[node.target]
+        if found:
             part.recompile()
-
-
-def _drops(node: Any) -> bool:
-    dropout = node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0)
-    return dropout != 0.0
