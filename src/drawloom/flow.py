@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.files import read_whole, write_whole
+from drawloom.graph.dtypes import DType
 from drawloom.graph.files import graph_of, is_large, put_graph, read_graph
 from drawloom.graph.ir import Graph
 from drawloom.mapping.files import mapping_of, put_mapping
@@ -36,7 +37,10 @@ from drawloom.program.program import Program
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from drawloom.frontends.hf.request import Request
     from drawloom.timing import Trace
+
+    Model = str | Path | bytes | ModelProto | Mapping[str, Any] | Graph
 
 Arrays = Mapping[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
@@ -47,6 +51,7 @@ STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
+WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
 
@@ -56,21 +61,39 @@ class Options:
 
     Attributes:
         dims: the number for each symbolic dimension of the model.
-        precision: format of floating-point numbers: f16, bf16 or f32.
+        precision: format of floating-point numbers: f16, bf16 or f32; empty for that of the model
+            where it has 16 bits, else f16.
         profile: software profile of the chip by which ``time`` goes unless told otherwise.
+        request: which phase of a model that is given by its configuration, for how much.
+        weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
+        group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict[str, int])
-    precision: str = "f16"
+    precision: str = ""
     profile: str = "lean"
+    request: Request | None = None
+    weights: str = "float"
+    group: int = 0
     mapping: MapOptions = field(default_factory=MapOptions)
 
     def __post_init__(self) -> None:
-        """Refuse a precision that there is not."""
-        if self.precision not in PRECISIONS:
-            fault = Fault("precision", f"'{self.precision}'", nearest(self.precision, PRECISIONS))
-            raise InputError("compile.options", "there is no such precision", [fault])
+        """Refuse a precision, a form of weights or a group that there is not, all at once."""
+        words = {"precision": ("", *PRECISIONS), "weights": tuple(WEIGHT_BITS)}
+        faults = [
+            Fault(
+                key, f"'{getattr(self, key)}'", nearest(getattr(self, key), [w for w in legal if w])
+            )
+            for key, legal in words.items()
+            if getattr(self, key) not in legal
+        ]
+        if self.group not in (0, 32, 128) or (self.group and self.weights == "float"):
+            faults.append(
+                Fault("group", str(self.group), "0, or 32 or 128 with int8 or int4 weights")
+            )
+        if faults:
+            raise InputError("compile.options", "there are no such options", faults)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +178,7 @@ class Build:
         """
         parts = _unzip(read_whole(path), str(path))
         given = json.loads(parts["options.json"])
+        request = given["request"] and _request(given["request"])
         mapping = mapping_of(parts["mapping.map"], "mapping.map")
         return Build(
             source=graph_of(parts["source.graph"], "source.graph"),
@@ -162,7 +186,9 @@ class Build:
             chip=mapping.chip,
             mapping=mapping,
             program=decode(parts["program.prog"], "program.prog"),
-            options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
+            options=Options(
+                **given | {"mapping": MapOptions(**given["mapping"]), "request": request}
+            ),
         )
 
     def _figures(self, profile: str | None) -> Any:
@@ -173,23 +199,32 @@ class Build:
 
 
 def compile(
-    model: str | Path | bytes | ModelProto | Graph,
+    model: Model,
     chip: str | Path | Chip = "tx81",
     *,
     dims: Mapping[str, int] | None = None,
-    precision: str = "f16",
+    precision: str = "",
     profile: str | None = None,
+    request: Request | None = None,
+    weights: str = "float",
+    group: int = 0,
     mapping: MapOptions | None = None,
     step: Step | None = None,
 ) -> Build:
     """Compile a model for a chip.
 
     Args:
-        model: an ONNX model (path, bytes or message), a ``.graph`` file, or a graph.
+        model: an ONNX model (path, bytes or message); a program of ``torch.export``; a model of
+            the catalog by name, a ``config.json``, a folder with one (and weights), a
+            dictionary of one, or a ``.gguf`` file; a ``.graph`` file; or a graph.
         chip: a chip of the catalog by name, a chip file, or a chip.
         dims: the number for each symbolic dimension, such as ``{"batch": 1}``.
-        precision: format of floating-point numbers: f16, bf16 or f32.
+        precision: format of floating-point numbers: f16, bf16 or f32; empty for that of the model
+            where it has 16 bits, else f16.
         profile: software profile by which ``Build.time`` goes; by default the chip's first.
+        request: which phase of a model that is given by its configuration, for how much.
+        weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
+        group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
         step: called with the name of each step of ``STEPS`` as it begins.
 
@@ -199,10 +234,13 @@ def compile(
     """
     machine = chip if isinstance(chip, Chip) else load_chip(chip)
     chosen = _profile(machine, profile)
-    options = Options(dict(dims or {}), precision, chosen, mapping or MapOptions())
+    options = Options(
+        dict(dims or {}), precision, chosen, request, weights, group, mapping or MapOptions()
+    )
     tell = step or _nobody
     tell("read")
     source = read(model, options)
+    options = replace(options, precision=precision or own_precision(source))
     tell("simplify")
     simple = simplify(source)
     tell("precision")
@@ -214,15 +252,29 @@ def compile(
     return Build(source, graph, machine, mapped, program, options)
 
 
-def read(model: str | Path | bytes | ModelProto | Graph, options: Options) -> Graph:
+def read(model: Model, options: Options) -> Graph:
     """Model to graph; a graph passes."""
+    from drawloom.frontends import configured
+
     if isinstance(model, Graph):
         return model
     if isinstance(model, (str, Path)) and Path(model).suffix == ".graph":
         return read_graph(model)
+    if isinstance(model, Mapping) or configured.is_configured(model):
+        return configured.read(model, options.request, options.precision)
+    if type(model).__module__.startswith("torch."):
+        from drawloom.frontends.torch import read_exported
+
+        return read_exported(cast("Any", model))
     from drawloom.frontends.onnx import read_onnx
 
     return read_onnx(model, options.dims)
+
+
+def own_precision(graph: Graph) -> str:
+    """Return the precision a graph is computed in unless a person says otherwise."""
+    held = {kind.dtype for kind in graph.types.values()}
+    return "bf16" if DType.BF16 in held and DType.F16 not in held else "f16"
 
 
 def simplify(graph: Graph) -> Graph:
@@ -233,10 +285,12 @@ def simplify(graph: Graph) -> Graph:
 
 
 def to_precision(graph: Graph, options: Options) -> Graph:
-    """Graph to graph whose floats are of the precision asked for."""
-    from drawloom.quantize import precision
+    """Graph to graph whose weights and floats are in the formats asked for."""
+    from drawloom import quantize
 
-    return precision.to_precision(graph, options.precision)
+    if bits := WEIGHT_BITS[options.weights]:
+        graph = quantize.quantize_weights(graph, bits, options.group)
+    return quantize.to_precision(graph, options.precision)
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
@@ -244,7 +298,11 @@ def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
     from drawloom.mapping import plan
 
     mapping = plan.map_graph(graph, chip, options.mapping)
-    return replace(mapping, notes={**mapping.notes, "precision": PRECISIONS[options.precision]})
+    notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
+    if options.weights != "float":
+        scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"
+        notes["weights"] = f"{options.weights}, {scales}"
+    return replace(mapping, notes=notes)
 
 
 def assemble(mapping: ChipMapping) -> Program:
@@ -252,6 +310,12 @@ def assemble(mapping: ChipMapping) -> Program:
     from drawloom.program import assemble as room
 
     return room.assemble(mapping)
+
+
+def _request(given: Mapping[str, Any]) -> Request:
+    from drawloom.frontends.hf.request import Request
+
+    return Request(**given)
 
 
 def _profile(chip: Chip, asked: str | None) -> str:

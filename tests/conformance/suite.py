@@ -13,15 +13,32 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto
 from onnx.backend.test.runner import Runner
 
 from drawloom.backend import DrawloomBackend, DrawloomRep
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.mapping.pieces import CpuPiece
+from drawloom.program.commands import Cpu
+from drawloom.timing.trace import Trace
 
 LIMIT_S = 300
 WORDS = ("passed", "refused", "wrong", "crashed", "hung")
+PLACES = ("engines", "cpu", "constant")
+"""Engines alone; a tile's processor for some of it; nothing, for constants and shapes say it all."""
+# The operators that thirteen models of PyTorch become in ONNX: language models with dense, grouped
+# and routed layers, encoders, image classifiers, diffusion, state space and speech models.
+UNION = frozenset(
+    {
+        "Add", "And", "Cast", "Concat", "Conv", "Cos", "Div", "Einsum", "Exp", "Expand", "Gather",
+        "GatherElements", "GatherND", "Gelu", "Gemm", "Greater", "InstanceNormalization", "IsNaN",
+        "LayerNormalization", "MatMul", "MaxPool", "Mul", "Neg", "Pow", "Reciprocal", "ReduceMean",
+        "ReduceSum", "Relu", "Reshape", "Resize", "ScatterElements", "Sigmoid", "Sin", "Slice",
+        "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Tanh", "TopK", "Transpose",
+        "Unsqueeze", "Where",
+    }
+)  # fmt: skip
 
 
 class Hung(BaseException):
@@ -37,16 +54,29 @@ class Outcome:
         result: one of ``WORDS``.
         reason: of what did not pass, in one line.
         ops: the operators of the model.
-        cpu: whether a tile's processor runs part of it; of a case that passed.
-        still: whether nothing is left to compute: all of it follows from shapes and constants.
+        where: what the program of a case that passed needs, one of ``PLACES``.
+        share: of the program's cycles, the part in which a tile's processor computes; where timed.
     """
 
     name: str
     result: str
     reason: str = ""
     ops: tuple[str, ...] = ()
-    cpu: bool = False
-    still: bool = False
+    where: str = ""
+    share: float | None = None
+
+    def text(self) -> str:
+        """Return the case on one line; ``parse`` reads it back, but for the share."""
+        return " | ".join((self.name, self.where or self.result, " ".join(self.ops), self.reason))
+
+    @staticmethod
+    def parse(line: str) -> Outcome:
+        """Return the outcome on a line."""
+        name, word, ops, reason = line.split(" | ", 3)
+        passed = word in PLACES
+        return Outcome(
+            name, "passed" if passed else word, reason, tuple(ops.split()), word if passed else ""
+        )
 
 
 class _Watched(DrawloomBackend):
@@ -76,8 +106,13 @@ def items() -> dict[str, Any]:
     }
 
 
-def run_case(name: str, limit_s: int = LIMIT_S) -> Outcome:
-    """Run one case and return what became of it."""
+def in_union(outcome: Outcome) -> bool:
+    """Return whether a case is a node case of operators in ``UNION`` alone."""
+    return outcome.name.startswith("NodeModel.") and set(outcome.ops) <= UNION
+
+
+def run_case(name: str, limit_s: int = LIMIT_S, *, timed: bool = False) -> Outcome:
+    """Run one case and return what became of it; ``timed`` also works out its program's cycles."""
     _Watched.made = []
     result, reason = "passed", ""
     try:
@@ -96,7 +131,7 @@ def run_case(name: str, limit_s: int = LIMIT_S) -> Outcome:
         result, reason = "hung", f"more than {limit_s} s"
     except Exception as error:
         result, reason = "crashed", f"{type(error).__name__}: {error}"[:200].replace("\n", " ")
-    return _outcome(name, result, reason)
+    return _outcome(name, result, reason, timed)
 
 
 def one_line(error: InputError | DoesNotFit) -> str:
@@ -109,7 +144,7 @@ def one_line(error: InputError | DoesNotFit) -> str:
     return re.sub(r" \(one of [^)]*\)", "", re.sub(r"\s+", " ", text))[:300]
 
 
-def _outcome(name: str, result: str, reason: str) -> Outcome:
+def _outcome(name: str, result: str, reason: str, timed: bool) -> Outcome:
     if not _Watched.made:
         return Outcome(name, result, reason)
     rep = _Watched.made[0]
@@ -118,7 +153,20 @@ def _outcome(name: str, result: str, reason: str) -> Outcome:
         return Outcome(name, result, reason, ops)
     build = rep.last.build
     cpu = any(isinstance(piece, CpuPiece) for piece in build.mapping.pieces)
-    return Outcome(name, result, reason, ops, cpu, not build.graph.nodes)
+    where = "constant" if not build.graph.nodes else "cpu" if cpu else "engines"
+    share = processor_share(build.time()) if timed and build.graph.nodes else None
+    return Outcome(name, result, reason, ops, where, share)
+
+
+def processor_share(trace: Trace) -> float:
+    """Return the part of a program's time in which some tile's processor runs a ``cpu`` command."""
+    at = [row for row, command in enumerate(trace.table.commands) if isinstance(command, Cpu)]
+    spans = np.isin(trace.command, at)
+    order = np.argsort(trace.start_ps[spans], kind="stable")
+    start, end = trace.start_ps[spans][order], trace.end_ps[spans][order]
+    # Each span counts from where all before it have ended.
+    before = np.maximum.accumulate(np.concatenate([[0], end]))[:-1]
+    return float(np.maximum(0, end - np.maximum(start, before)).sum() / max(1, trace.total_ps))
 
 
 def _word(node: Any) -> str:

@@ -41,6 +41,12 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], Array | None]] = {
     "a mask for each head": ((2, 4, 2, 5, 7, 8), {}, masked((1, 4, 5, 7))),
     "a mask for all": ((2, 4, 2, 5, 7, 8), {}, masked((5, 7))),
     "a mask of keys": ((2, 4, 2, 5, 7, 8), {}, masked((2, 1, 2, 7))[:, :, :1]),
+    "a mask and a window that leave nothing": (
+        (2, 4, 2, 5, 5, 8),
+        {"is_causal": 1},
+        np.broadcast_to(np.arange(5) > 1, (2, 1, 5, 5)).copy(),
+    ),
+    "a mask of queries, causal": ((2, 2, 2, 4, 6, 8), {"is_causal": 1}, masked((2, 1, 4, 1))),
     "a float mask": (
         (2, 4, 2, 5, 7, 8),
         {"is_causal": 1, "offset": 2},

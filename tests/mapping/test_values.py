@@ -163,6 +163,8 @@ def test_unary(op: str, shape: tuple[int, ...]) -> None:
         ((2, 70, 5, 5), (70, 1, 1)),
         ((5, 6, 70), (5, 6, 1)),
         ((4, 5), (1, 1)),
+        ((5, 6, 1), (70,)),
+        ((1, 1), (70,)),
         ((4, 1, 5), (3, 1)),
         ((), (4,)),
     ],
@@ -367,3 +369,19 @@ def test_whole_powers_of_negative_numbers(exponent: float, shape: tuple[int, ...
     x = b.input("x", TensorType(F32, shape))
     graph = b.finish([b.add("Pow", [x, b.constant("y", np.asarray(exponent, np.float32))])])
     check(graph, {"x": -draw(2, graph.types["x"], positive=True)}, slack=40.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "attrs"),
+    [
+        ((1, 3, 40, 50), {"kernel_shape": (9, 11), "strides": (2, 3), "pads": (4, 5, 3, 2)}),
+        ((2, 5, 60, 70), {"kernel_shape": (9, 8), "dilations": (2, 3), "ceil_mode": 1}),
+        ((1, 1, 600, 800), {"kernel_shape": (40, 50), "dilations": (10, 10), "strides": (9, 9)}),
+        ((1, 2, 90_000), {"kernel_shape": (120,), "dilations": (10,), "strides": (7,)}),
+    ],
+)
+def test_pools_of_wide_windows(shape: tuple[int, ...], attrs: dict) -> None:
+    b = GraphBuilder("wide")
+    x = b.input("x", TensorType(F32, shape))
+    graph = b.finish([b.add("MaxPool", [x], attrs)])
+    check(graph, {"x": draw(4, graph.types["x"])})

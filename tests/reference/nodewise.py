@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.chip.files import load_chip
+from drawloom.chip.model import Chip
 from drawloom.execute.machine import execute
 from drawloom.frontends.rewrite import simplify
 from drawloom.graph.bounds import Bounded, local_bounds
@@ -54,14 +55,18 @@ def laid_open(graph: Graph) -> Graph:
     return replace(graph, outputs=made)
 
 
-def run(graph: Graph, inputs: Arrays, options: MapOptions | None = None) -> dict[str, Array]:
+def run(
+    graph: Graph, inputs: Arrays, options: MapOptions | None = None, chip: Chip = TX81
+) -> dict[str, Array]:
     """Map, assemble, execute."""
-    return execute(assemble(map_graph(graph, TX81, options)), inputs)
+    return execute(assemble(map_graph(graph, chip, options)), inputs)
 
 
-def judge(graph: Graph, inputs: Arrays, options: MapOptions | None = None) -> list[Judged]:
+def judge(
+    graph: Graph, inputs: Arrays, options: MapOptions | None = None, chip: Chip = TX81
+) -> list[Judged]:
     """Execute a graph with everything stored, and hold each node to its bound."""
-    known = dict(graph.constants) | dict(inputs) | run(laid_open(graph), inputs, options)
+    known = dict(graph.constants) | dict(inputs) | run(laid_open(graph), inputs, options, chip)
     found: list[Judged] = []
     for node in graph.nodes:
         operands = tuple(known[v] if v else None for v in node.inputs)

@@ -47,7 +47,7 @@ class _Attention:
             scores = emit("Tanh", emit("Mul", scores, self._number(1.0 / cap)))
             scores = emit("Mul", scores, self._number(cap))
         hidden = self._hidden()
-        blind: Array = np.logical_and.reduce(hidden, axis=-1)
+        blind: Array = np.asarray(hidden.all(axis=-1))
         if hidden.any():
             scores = emit("Add", scores, self._static_bias(hidden))
         bias = self._bias() if self.mask else ""
@@ -58,7 +58,7 @@ class _Attention:
         if blind.any():
             seeing: Array = narrow(~blind[:, None], self.dtype.numpy)
             mixed = emit("Mul", mixed, emit.constant("seeing", seeing.tobytes(), lambda: seeing))
-        return emit("Mul", mixed, self._sees(bias)) if bias else mixed
+        return emit("Mul", mixed, self._sees(bias, hidden)) if bias else mixed
 
     def _number(self, value: float) -> str:
         made = narrow(np.asarray(value), self.dtype.numpy)
@@ -117,14 +117,27 @@ class _Attention:
             return emit.derive(bias, "rows", partial(_spread, wide, rows), rows)
         return emit.reshape(emit("Expand", bias, shape=wide) if shape != wide else bias, rows)
 
-    def _sees(self, bias: str) -> str:
-        """Return 1 for each query that sees a key, 0 for the others."""
+    def _sees(self, bias: str, hidden: Array) -> str:
+        """Return 1 for each query that sees a key, 0 for the others.
+
+        Where attributes hide keys, too, a query may see none that the mask leaves it.
+        """
         emit = self.emit
         shape = emit.shape(bias)
         shape = (1,) * (4 - len(shape)) + shape
+        limit: Array | None = None
+        if hidden.any():
+            limit = narrow(np.where(hidden, self._low, -self._low), self.dtype.numpy)
         if bias in emit.builder.constants:
-            return emit.derive(bias, "sees", partial(_seeing, self._low, shape), (*shape[:3], 1))
-        best = emit("ReduceMax", emit.reshape(bias, shape), axes=(3,), keepdims=1)
+            rows = shape[2] if limit is None else self.queries
+            change = partial(_seeing, self._low, shape, limit)
+            what = "sees" if limit is None else f"sees.{self.node.name}"
+            return emit.derive(bias, what, change, (*shape[:2], rows, 1))
+        bias = emit.reshape(bias, shape)
+        if limit is not None:
+            kept = limit
+            bias = emit("Min", bias, emit.constant("limit", kept.tobytes(), lambda: kept))
+        best = emit("ReduceMax", bias, axes=(3,), keepdims=1)
         is_seen = emit("Greater", best, self._number(self._low))
         return emit("Cast", is_seen, to=self.dtype.value)
 
@@ -133,6 +146,7 @@ def _spread(wide: Shape, rows: Shape, array: Array) -> Array:
     return np.ascontiguousarray(np.broadcast_to(array, wide)).reshape(rows)
 
 
-def _seeing(low: float, shape: Shape, array: Array) -> Array:
-    best = array.reshape(shape).max(axis=3, keepdims=True)
+def _seeing(low: float, shape: Shape, limit: Array | None, array: Array) -> Array:
+    bias = array.reshape(shape)
+    best = (bias if limit is None else np.minimum(bias, limit)).max(axis=3, keepdims=True)
     return (best > narrow(np.asarray(low), array.dtype)).astype(array.dtype)

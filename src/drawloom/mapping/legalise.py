@@ -18,15 +18,16 @@ from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
+from drawloom.mapping.flatten import flatten
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
+WIDE_WINDOW = 64  # elements: above this a window of maxima is taken along one axis, then the other
 
 
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
-    for rules in (STRUCTURE, OPERANDS):
-        graph = rebuild(graph, _Pass(rules))
-    return graph
+    graph = flatten(rebuild(graph, _Pass(STRUCTURE)))
+    return rebuild(graph, _Pass(OPERANDS))
 
 
 class _Pass:
@@ -87,6 +88,18 @@ def _flat_window(node: Node) -> dict[str, Attr]:
     return attrs
 
 
+def _tall_window(node: Node) -> dict[str, Attr]:
+    """Return a 1-D window's attributes as those of a 2-D window of width one."""
+    attrs = dict(node.attrs)
+    for key in ("strides", "dilations", "kernel_shape"):
+        if key in attrs:
+            attrs[key] = (*node.ints(key), 1)
+    if "pads" in attrs:
+        before, after = node.ints("pads")
+        attrs["pads"] = (before, 0, after, 0)
+    return attrs
+
+
 def _reshape_constant(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
     if value in emit.builder.constants:
         return emit.derive(value, "r", partial(_spread, shape), shape)
@@ -107,12 +120,33 @@ def _dense_weights(groups: int, weights: Array) -> Array:
 
 def _pool(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = emit.shape(inputs[0])
-    if len(shape) != 3 or len(node.outputs) > 1:
+    if len(node.outputs) > 1:
         return None
-    x = emit.reshape(inputs[0], (*shape[:2], 1, shape[2]))
-    y = emit(node.op, x, **_flat_window(node))
-    out = emit.shape(y)
-    return (emit.reshape(y, (out[0], out[1], out[3])),)
+    if len(shape) == 4 and node.op == "MaxPool" and _is_wide(node):
+        across = emit(node.op, inputs[0], **_one_axis(node, 1))
+        return (emit(node.op, across, **_one_axis(node, 0)),)
+    if len(shape) != 3:
+        return None
+    # The axis stands as an image's height: that is what pieces cut, however long it is.
+    y = emit(node.op, emit.reshape(inputs[0], (*shape, 1)), **_tall_window(node))
+    return (emit.reshape(y, emit.shape(y)[:3]),)
+
+
+def _is_wide(node: Node) -> bool:
+    """Whether a window is worth two passes, one along each axis: a maximum is one of maxima."""
+    kernel = node.ints("kernel_shape")
+    return min(kernel) > 1 and prod(kernel) > WIDE_WINDOW
+
+
+def _one_axis(node: Node, axis: int) -> dict[str, Attr]:
+    """Return a 2-D window's attributes with nothing but a step of one on the other axis."""
+    attrs = dict(node.attrs)
+    for key in ("strides", "dilations", "kernel_shape"):
+        if key in attrs:
+            attrs[key] = tuple(n if i == axis else 1 for i, n in enumerate(node.ints(key)))
+    if "pads" in attrs:
+        attrs["pads"] = tuple(n if i % 2 == axis else 0 for i, n in enumerate(node.ints("pads")))
+    return attrs
 
 
 # Products.
@@ -246,6 +280,11 @@ def _reduce(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | No
 def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
     changed = [_fit(emit, v, shape, node) for v in inputs]
+    if all(emit.shape(v) != shape for v in changed):
+        # One value a row against one a channel: a body needs an operand of the whole shape.
+        held = [v in emit.builder.constants and prod(emit.shape(v)) > 1 for v in changed]
+        i = held.index(True) if any(held) else 0
+        changed[i] = _widened(emit, changed[i], shape)
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
 
@@ -255,6 +294,11 @@ def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
     if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
+    return _widened(emit, value, shape)
+
+
+def _widened(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
+    """Return an operand in the whole shape."""
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
         return emit.derive(value, "wide", partial(_spread, shape), shape)
     return emit("Expand", value, shape=shape)

@@ -38,6 +38,7 @@ class Store:
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
+    in_place: set[Key] = field(default_factory=set[Key])  # made over the bytes of an input
     handed: list[Handed] = field(default_factory=list[Handed])
 
     def value(
@@ -75,7 +76,7 @@ class Store:
             number = len(self.keys)
             self.keys.append(key)
             self.made[key] = Storage(
-                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile
+                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile=per_tile
             )
         return self.made[key]
 
@@ -107,3 +108,15 @@ def same_geometry(
     # An image counts channel by channel, rows count row by row: one of either reads the same.
     same_order = layout == new_layout or 1 in seen[1:]
     return same_order and seen == matrix_view(after, new_layout)
+
+
+def is_linear(shape: tuple[int, ...], layout: str, blocking: Blocking, size: int) -> bool:
+    """Whether elements of ``size`` bytes lie one after the other, as the host has them.
+
+    So lie a matrix of one row and full blocks, and several such without a gap between them.
+    """
+    if layout != "rows":
+        return layout == "dense"
+    batch, rows, channels = matrix_view(shape, layout)
+    whole = rows == 1 and channels % blocking.of(size) == 0
+    return whole and (batch == 1 or channels * size % blocking.align == 0)

@@ -1,9 +1,10 @@
 """How a matrix piece is cut: tile grid, chunks, order, buffers, and which loads are shared.
 
 Candidates are priced with a simple model of the chip (the slowest of matrix engine, vector
-engine, DRAM and NoC, plus what cannot overlap at either end); the cheapest that fits the
-scratchpad wins. All candidates are priced at once, as arrays. Times are nanoseconds; ties go
-to the first candidate, so that the result depends on nothing but the work and the chip.
+engine, DRAM and NoC, plus what cannot overlap at either end); of those about as cheap as the
+cheapest that fits the scratchpad, the one with the fewest commands wins. All candidates are
+priced at once, as arrays. Times are nanoseconds; ties go to the first candidate, so that the
+result depends on nothing but the work and the chip.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
+ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
 
@@ -69,26 +71,46 @@ def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
     chip = key.chip
     table = np.array(_candidates(work, chip), np.int64)
     sizes = Sizes(work, chip, *table.T[:6])
-    best: tuple[float, int, _Kept, bool, bool, int] | None = None
+    ways: list[tuple[_Kept, bool, bool, int]] = []
+    prices: list[NDArray[np.float64]] = []
+    issues: list[NDArray[np.float64]] = []
     for order in (_MN, _NM):
         kept = _keep_all(sizes, order)
         if not kept.fits.any():
             continue
         for share_a, share_b in product((False, True), repeat=2):
-            price = _price(sizes, kept, order, share_a, share_b, multicast)
-            at = int(np.argmin(price))
-            if np.isfinite(price[at]) and (best is None or price[at] < best[0] - 1e-9):
-                best = (float(price[at]), at, kept, share_a, share_b, order)
+            price, issue = _price(sizes, kept, order, share_a, share_b, multicast)
+            ways.append((kept, share_a, share_b, order))
+            prices.append(price)
+            issues.append(issue)
+    best = _cheapest(prices, issues)
     if best is None:
         operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work)
         least = int(np.argmin(operands + sizes.fixed_bytes))
         return int(operands[least]), int(sizes.fixed_bytes[least])
-    price, at, kept, share_a, share_b, order = best
+    way, at, price = best
+    kept, share_a, share_b, order = ways[way]
     gb, gm, gn, mt, nt, kt = (int(x) for x in table[at])
     return Cut(
         (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
         int(kept.a[at]), int(kept.b[at]), share_a, share_b, price,
     )  # fmt: skip
+
+
+def _cheapest(
+    prices: list[NDArray[np.float64]], issues: list[NDArray[np.float64]]
+) -> tuple[int, int, float] | None:
+    """Return way, candidate and price of the fewest commands among those about as cheap as any."""
+    if not prices:
+        return None
+    price, issue = np.stack(prices), np.stack(issues)
+    least = price.min()
+    if not np.isfinite(least):
+        return None
+    way, at = np.unravel_index(
+        np.argmin(np.where(price <= least * (1 + ALIKE), issue, np.inf)), price.shape
+    )
+    return int(way), int(at), float(price[way, at])
 
 
 def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
@@ -193,8 +215,8 @@ def _keep(copies: Ints, wanted: Ints, total: Ints, size: Ints, room: Ints) -> tu
 
 def _price(
     t: Sizes, kept: _Kept, order: int, share_a: bool, share_b: bool, multicast: bool
-) -> NDArray[np.float64]:
-    """Nanoseconds of each candidate; infinite where it does not fit or cannot share."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nanoseconds of each candidate, infinite where it does not fit or cannot share; of its issue."""
     chip, work = t.chip, t.work
     ns = 1e9 / chip.clock
     tiles = t.gb * t.gm * t.gn
@@ -259,7 +281,7 @@ def _price(
         + end
         + np.where(matrix >= dram, 0, chunk)
     )
-    return np.where(allowed, total, np.inf)
+    return np.where(allowed, total, np.inf), cpu
 
 
 def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray[np.float64]:

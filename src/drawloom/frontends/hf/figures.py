@@ -6,7 +6,7 @@ must stand in the file. ``conflicts`` finds what each value allows and all toget
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
@@ -36,6 +36,11 @@ def _bare(word: object) -> object:
     return word.removeprefix("torch.") if isinstance(word, str) else word
 
 
+def _tuple_of(given: object) -> object:
+    """Return a list of JSON as a tuple."""
+    return tuple(cast("list[object]", given)) if isinstance(given, list) else given
+
+
 class Figures(BaseModel):
     """What every configuration has; names that no family reads are passed over."""
 
@@ -45,11 +50,23 @@ class Figures(BaseModel):
     torch_dtype: Annotated[Format, BeforeValidator(_bare)] = Field(
         "float32", validation_alias=AliasChoices("torch_dtype", "dtype")
     )
+    eos_token_id: Annotated[int | tuple[int, ...] | None, BeforeValidator(_tuple_of)] = None
 
     @property
     def dtype(self) -> DType:
         """The float format of the weights and of what is computed."""
         return _FORMATS[self.torch_dtype]
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        said = self.eos_token_id
+        return frozenset(said if isinstance(said, tuple) else () if said is None else (said,))
+
+    def in_format(self, dtype: DType) -> Self:
+        """Return the same figures with weights and computation in another float format."""
+        word = next(word for word, each in _FORMATS.items() if each is dtype)
+        return self.model_copy(update={"torch_dtype": word})
 
     @property
     def most_positions(self) -> int | None:

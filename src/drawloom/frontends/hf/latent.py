@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from drawloom.frontends.hf.decoder import Kind, Places, attend, cached
+from drawloom.frontends.hf.decoder import Kind, Places, attend, cached, caches, whole_cache
 from drawloom.frontends.hf.figures_moe import Deepseek
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
@@ -22,13 +22,8 @@ _NORM_EPSILON = 1e-6  # transformers gives the latents' norms its default, whate
 
 def latents(net: Net, figures: Deepseek, request: Request) -> list[tuple[str, ...]]:
     """Add the cache inputs of a decode step, [batch, capacity, latent + turning key] each."""
-    if request.phase != "decode":
-        return [()] * figures.num_hidden_layers
-    shape = (request.batch, request.n_slots, figures.latent_width)
-    return [
-        (net.input(f"past.{i}.latent", net.dtype, *shape),)
-        for i in range(figures.num_hidden_layers)
-    ]
+    layers = figures.num_hidden_layers
+    return caches(net, request, layers, figures.latent_width, words=("latent",))
 
 
 def attention(
@@ -46,8 +41,9 @@ def attention(
     latent, key = _latent(net, figures, places, x, module)
     batch, _, tokens, width = net.shape(key)
     flat = net.reshape(key, (batch, tokens, width), module, "k_rotary.flat")
-    new = net.add("Concat", (latent, flat), module, "kv", axis=2)
-    kept = cached(net, request, places, past, new, f"present.{i}.latent", module)
+    name = f"present.{i}.latent"
+    new = net.add("Concat", (latent, flat), module, "kv", whole_cache(request, name), axis=2)
+    kept = cached(net, request, places, past, new, name, module)
     if past:
         mixed = _absorbed(net, figures, places, still, turning, kept, module)
     else:
@@ -104,7 +100,7 @@ def _expanded(
     each = net.add("Expand", (key,), module, "k_rotary.each", shape=(batch, heads, tokens, width))
     k = net.add("Concat", (still_key, each), module, "k", axis=3)
     q = net.add("Concat", (still, turning), module, "q", axis=3)
-    mixed = attend(net, places, q, k, value, module, None, scale=figures.score_scale)
+    mixed = attend(net, places, q, k, value, module, scale=figures.score_scale)
     return net.joined(mixed, module)
 
 
@@ -124,7 +120,7 @@ def _absorbed(
     q = net.add("Concat", (wide, turning), module, "q", axis=3)
     shape = (batch, 1, *net.shape(kept)[1:])
     kv = net.reshape(kept, shape, module, "kv.head")
-    mixed = attend(net, places, q, kv, kv, module, None, scale=figures.score_scale)
+    mixed = attend(net, places, q, kv, kv, module, scale=figures.score_scale)
     mixed, _ = _cut(net, mixed, rank, module)
     y = _per_head(net, figures, mixed, "value", module)
     return net.reshape(y, (batch, 1, heads * figures.v_head_dim), module, "join")

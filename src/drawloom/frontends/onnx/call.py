@@ -33,7 +33,7 @@ class Call(Site):
     inputs: tuple[str, ...]
     used: tuple[bool, ...]
     attributes: Mapping[str, AttributeProto]
-    branch: Callable[[GraphProto], tuple[str, ...]]
+    branch: Callable[[GraphProto, Sequence[str], str], tuple[str, ...]]
     folder: Path | None = None
 
     # --- operands ------------------------------------------------------------

@@ -132,8 +132,8 @@ class Walk:
     def _call(
         self, node: NodeProto, layer: str, scope: Scope, operands: tuple[str, ...], used: set[str]
     ) -> Call:
-        def branch(graph: GraphProto) -> tuple[str, ...]:
-            return self._branch(graph, replace(scope, prefix=f"{layer}/"))
+        def branch(graph: GraphProto, given: Sequence[str], step: str) -> tuple[str, ...]:
+            return self._branch(graph, replace(scope, prefix=f"{layer}/{step}"), given)
 
         return Call(
             draft=self.draft,
@@ -183,8 +183,9 @@ class Walk:
         self.nodes(body.node, outputs, inside)
         return self._results(body.output, outputs, inside)
 
-    def _branch(self, graph: GraphProto, scope: Scope) -> tuple[str, ...]:
-        inside = replace(scope, names=ChainMap({}, scope.names))
+    def _branch(self, graph: GraphProto, scope: Scope, given: Sequence[str]) -> tuple[str, ...]:
+        own = {info.name: value for info, value in zip(graph.input, given, strict=True)}
+        inside = replace(scope, names=ChainMap(own, scope.names))
         outputs = [o.name for o in graph.output]
         self.constants(graph, inside, live_nodes(graph.node, outputs)[1])
         self.nodes(graph.node, outputs, inside)

@@ -24,7 +24,7 @@ from drawloom.graph.dtypes import DType
 _WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast", "invoke_subgraph")
 _OVERLOADS = {"aten.view.dtype": "aten.view_bits"}
 _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
-_DYNAMO = re.compile(r"^L\['self'\]\.?|^L__self___")
+_DYNAMO = re.compile(r"^L\['\w+'\]\.?")
 
 
 class Lost:
@@ -150,7 +150,7 @@ class Walk:
         call = self._call(node, op, bound, layer, live)
         results = rule(call)
         _check(self.draft, call, results)
-        values = [Value(r) if r else LOST for r in results]
+        values = [Value(r) if r else None for r in results]
         return values[0] if _is_single(node.target) else values
 
     def _call(

@@ -138,6 +138,8 @@ def node_bounds(
     """
     arrays = tuple(None if b is None else b.value for b in operands)
     values = evaluate_node(node, arrays, wide=True)[: len(made)]
+    if not any(v.size for v in values):
+        return tuple(exact(v) for v in values)
     with np.errstate(all="ignore"):
         errors = RULES[node.op](Case(node, machine, operands, kinds, values, made))
     return tuple(_bounded(v, e) for v, e in zip(values, errors, strict=True))

@@ -155,13 +155,19 @@ def group(case: Case) -> Errors:
 
 
 def batch(case: Case) -> Errors:
-    """Bound (x - mean) / sqrt(var + epsilon) * scale + bias, steps in the tensor's format."""
+    """Bound (x - mean) / sqrt(var + epsilon) * scale + bias, steps in the tensor's format.
+
+    Or x factor + shift, with factor = scale / sqrt(var + epsilon) and shift = bias - mean factor
+    rounded beforehand: mean factor is then as exact as the shift, and no more.
+    """
     x = case.get(0)
     centre, variance = (_per_channel(case.get(i), x.value.ndim) for i in (3, 4))
     middle = subtract(x, centre, case.own)
     epsilon = exact(np.asarray(case.node.float("epsilon", 1e-5)))
     root = apply(np.sqrt, add(variance, epsilon, 2.0 * case.own), case.division + case.own)
-    return _affine(case, divide(middle, root, case.division + case.own))
+    (error,) = _affine(case, divide(middle, root, case.division + case.own))
+    scale = _per_channel(case.get(1), x.value.ndim)
+    return (error + 3.0 * case.own * centre.size * scale.size / root.value,)
 
 
 def lrn(case: Case) -> Errors:

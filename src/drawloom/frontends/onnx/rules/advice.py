@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LOOP = "unroll it when exporting: the number of steps must be known"
+_LOOP = "unroll it when exporting"
 _DATA = "how many results there are depends on the data; leave it outside the model"
 _RANDOM = "random values have no place in inference; pass them as an input"
 _SEQUENCE = "a sequence is no tensor; export with tensors, one for each element"
@@ -11,8 +11,6 @@ _TREE = "classical models are not run on dataflow chips"
 _TRAINING = "export the model for inference"
 
 ADVICE: dict[str, str] = {
-    "Loop": _LOOP,
-    "Scan": _LOOP,
     "SequenceMap": _LOOP,
     "NonMaxSuppression": _DATA,
     "Unique": _DATA,

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drawloom.frontends.onnx.call import Call, Refused, Rule
+from drawloom.frontends.onnx.rules.control import need_few
 from drawloom.frontends.onnx.rules.movement import cut
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _FUNCTIONS = ("HardSigmoid", "Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")
-_MOST_STEPS = 4096
 
 State = tuple[str, ...]
 Step = Callable[["_Cell", str, State], State]
@@ -160,8 +160,7 @@ def _check_shapes(call: Call) -> None:
 
 
 def _check(call: Call, steps: int) -> None:
-    if steps > _MOST_STEPS:
-        raise Refused(f"{steps} steps", f"at most {_MOST_STEPS} to unroll")
+    need_few(steps)
     if call.has(4) and any(n != steps for n in call.listed(4, "lengths")):
         raise Refused("sequences of several lengths", f"all of length {steps}")
 
