@@ -13,9 +13,10 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -24,9 +25,9 @@ from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.files import read_whole, write_whole
 from drawloom.graph.dtypes import DType
-from drawloom.graph.files import graph_bytes, graph_of, read_graph
+from drawloom.graph.files import graph_of, is_large, put_graph, read_graph
 from drawloom.graph.ir import Graph
-from drawloom.mapping.files import mapping_bytes, mapping_of
+from drawloom.mapping.files import mapping_of, put_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
 from drawloom.program.binary import encode
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
 Step = Callable[[str], None]
+Put = Callable[[IO[bytes]], None]
 
 STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
@@ -156,14 +158,16 @@ class Build:
         Raises:
             InputError: the file cannot be written (``files.write``).
         """
-        parts = {
-            "source.graph": graph_bytes(self.source),
-            "computed.graph": graph_bytes(self.graph),
-            "mapping.map": mapping_bytes(self.mapping),
-            "program.prog": b"".join(encode(self.program)),
-            "options.json": json.dumps(asdict(self.options)).encode(),
+        options = json.dumps(asdict(self.options)).encode()
+        parts: dict[str, Put] = {
+            "source.graph": partial(put_graph, self.source),
+            "computed.graph": partial(put_graph, self.graph),
+            "mapping.map": partial(put_mapping, self.mapping),
+            "program.prog": lambda file: file.writelines(encode(self.program)),
+            "options.json": lambda file: file.writelines((options,)),
         }
-        write_whole(path, _zipped(parts))
+        large = is_large(self.source) or is_large(self.graph)
+        write_whole(path, partial(_zip, parts, large=large))
 
     @staticmethod
     def load(path: str | Path) -> Build:
@@ -323,13 +327,12 @@ def _profile(chip: Chip, asked: str | None) -> str:
     return profile
 
 
-def _zipped(parts: Mapping[str, bytes]) -> bytes:
-    """Return the parts of a build as one archive: stored, in one order, under one date."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+def _zip(parts: Mapping[str, Put], file: IO[bytes], *, large: bool) -> None:
+    """Write the parts of a build as one archive: stored, in one order, under one date."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in PARTS:
-            archive.writestr(zipfile.ZipInfo(name), parts[name])
-    return out.getvalue()
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=large) as member:
+                parts[name](member)
 
 
 def _unzip(raw: bytes, file: str) -> dict[str, bytes]:

@@ -66,6 +66,8 @@ def _safetensors(path: Path, tell: Tell) -> str:
             if set(package.keys()) != set(weights):
                 raise Wrong("other names than the safetensors package has")
             for name, values in made.items():
+                if weights[name].type.dtype.is_code:
+                    continue  # NumPy alone has no floats of eight bits
                 _same_bits(name, values, package.get_tensor(name))
     except SafetensorError as error:
         if len(made) < len(weights):

@@ -19,7 +19,17 @@ from onnx import ModelProto
 
 EDGES = (0, 1, 2, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 WIDE = (*EDGES, 1 << 40, (1 << 62) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
-PATHS = ("../secret.bin", "/etc/passwd", "link.bin", "", ".", "x/../../secret.bin", "data.bin\0")
+PATHS = (
+    "../secret.bin",
+    "/etc/passwd",
+    "link.bin",
+    "",
+    ".",
+    "x/../../secret.bin",
+    "data.bin\0",
+    "a" * 3000,
+    ".." * 99,
+)
 # How many of the mutants are of each format.
 SHARES = {".onnx": 6, ".safetensors": 3, ".gguf": 1}
 # What lies in ``data.bin`` beside each mutant.
@@ -199,7 +209,7 @@ def _alter_one(message: Message, field: Any, value: Any, rng: random.Random) -> 
     if isinstance(value, Message) or rng.random() < 0.15:
         message.ClearField(field.name)
     elif type(message).__name__ == "StringStringEntryProto" and rng.random() < 0.7:
-        places = (*PATHS, "9" * 30, "-1", "0x10", "4", "1e9")
+        places = (*PATHS, "9" * 30, "1" * 5000, "-1", "0x10", "4", "1e9")
         setattr(message, field.name, rng.choice(places))
     else:
         setattr(message, field.name, _other(field, value, rng))

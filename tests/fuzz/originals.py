@@ -118,6 +118,7 @@ def _onnx() -> dict[str, bytes]:
         found[f"{name}.onnx"] = model.SerializeToString()
     found["outside.onnx"] = _outside().SerializeToString()
     found["chain.onnx"] = _chain().SerializeToString()
+    found["branches.onnx"] = _branches().SerializeToString()
     return found
 
 
@@ -179,6 +180,29 @@ def _chain() -> Any:
     )
     model.graph.initializer.extend([typed, half])
     model.functions.append(body)
+    return model
+
+
+def _branches() -> Any:
+    """Return a model with an If that a constant decides, and codes of four bits."""
+    value = helper.make_tensor_value_info
+    then = helper.make_graph(
+        [node("Neg", "x", "t")], "then", [], [value("t", TensorProto.FLOAT, None)]
+    )
+    other = helper.make_graph(
+        [node("Abs", "x", "o")], "else", [], [value("o", TensorProto.FLOAT, None)]
+    )
+    narrow = helper.make_tensor("q", TensorProto.INT4, [3, 4], list(range(-6, 6)))
+    model = model_of(
+        [
+            node("If", "yes", "a", then_branch=then, else_branch=other),
+            node("DequantizeLinear", "q s", "c"),
+            node("Add", "a c", "y"),
+        ],
+        {"x": ramp(3, 4)},
+        {"yes": np.array(True), "s": np.array(0.5, np.float32)},
+    )
+    model.graph.initializer.append(narrow)
     return model
 
 

@@ -12,13 +12,16 @@ import resource
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.judge import Tell, judge
 from tests.fuzz.mutants import DATA, Mutant
+
+Judge = Callable[[Path, Tell], str]
 
 LIMIT_S = 20.0
 MEMORY_BYTES = 3 << 30
@@ -42,15 +45,21 @@ class Outcome:
 class Watch:
     """One process that judges, made anew whenever it is lost."""
 
-    def __init__(self, seeds: Mapping[str, bytes]) -> None:
-        """Start the process, with the files that mutants are made of."""
+    def __init__(
+        self, seeds: Mapping[str, bytes], by: Judge = judge, limit_s: float = LIMIT_S
+    ) -> None:
+        """Start the process, with the files that mutants are made of, and who judges them."""
         self.seeds = dict(seeds)
+        self.by = by
+        self.limit_s = limit_s
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, there = context.Pipe()
-        self.process = context.Process(target=_serve, args=(there, self.seeds), daemon=True)
+        self.process = context.Process(
+            target=_serve, args=(there, self.seeds, self.by), daemon=True
+        )
         self.process.start()
         there.close()
         assert self.pipe.recv() == "ready"
@@ -60,7 +69,7 @@ class Watch:
         self.pipe.send(mutant.text())
         stage = "ours"
         try:
-            while self.pipe.poll(LIMIT_S):
+            while self.pipe.poll(self.limit_s):
                 word, detail = self.pipe.recv()
                 if word != "stage":
                     return Outcome(mutant, word, detail)
@@ -72,7 +81,7 @@ class Watch:
             return Outcome(mutant, "theirs" if stage == "theirs" else "crash", f"exit code {code}")
         self.close()
         self._start()
-        return Outcome(mutant, "theirs" if stage == "theirs" else "hang", f"{LIMIT_S:g} s")
+        return Outcome(mutant, "theirs" if stage == "theirs" else "hang", f"{self.limit_s:g} s")
 
     def close(self) -> None:
         """End the process."""
@@ -100,11 +109,8 @@ def judged(mutants: Sequence[Mutant], seeds: Mapping[str, bytes]) -> Iterator[Ou
         watch.close()
 
 
-def _serve(pipe: Connection, seeds: Mapping[str, bytes]) -> None:
+def _serve(pipe: Connection, seeds: Mapping[str, bytes], by: Judge) -> None:
     """Judge what comes through the pipe, until it is closed."""
-    import tests.fuzz.judge  # what it loads is loaded before anyone listens and counts
-
-    assert tests.fuzz.judge.JUDGES
     with tempfile.TemporaryDirectory() as name:
         root = Path(name).resolve()
         (root / "secret.bin").write_bytes(bytes(4096))
@@ -123,25 +129,23 @@ def _serve(pipe: Connection, seeds: Mapping[str, bytes]) -> None:
             path = folder / f"mutant{Path(mutant.seed).suffix}"
             path.write_bytes(mutant.bytes(seeds))
             opened.clear()
-            pipe.send(_verdict(path, pipe, opened))
+            pipe.send(_verdict(by, path, pipe, opened))
 
 
-def _verdict(path: Path, pipe: Connection, opened: list[str]) -> tuple[str, str]:
+def _verdict(by: Judge, path: Path, pipe: Connection, opened: list[str]) -> tuple[str, str]:
     """Return a word and what there is to say of it; ``opened`` counts until others read."""
-    from tests.fuzz.judge import judge
-
-    ours: list[str] = []
+    ours: list[list[str]] = []
 
     def tell(stage: str) -> None:
-        ours.extend(opened)
+        ours.append(list(opened))
         pipe.send(("stage", stage))
 
     try:
-        word = judge(path, tell)
+        word = by(path, tell)
     except Exception as error:
         frames = traceback.format_exception(error)
         return type(error).__name__, "".join(frames)[-1500:]
-    outside = ours or (opened if word == "refused" else [])
+    outside = ours[0] if ours else opened
     return ("outside", ", ".join(outside)) if outside else (word, "")
 
 
