@@ -84,6 +84,8 @@ def _norm(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None
     if len(node.outputs) > 1 or all(v in constants for v in inputs[1:] if v):
         return None
     dtype = emit.builder.types[inputs[0]].dtype
+    if dtype is DType.F64:
+        return None
     # In f32, so that the result is rounded once.
     x, *weights = (_cast(emit, v, DType.F32) for v in inputs if v)
     tail = emit.shape(x)[node.int("axis", -1) :]
