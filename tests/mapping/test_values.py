@@ -13,6 +13,7 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph, TensorType
 from drawloom.mapping.options import MapOptions
+from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 
@@ -385,3 +386,60 @@ def test_pools_of_wide_windows(shape: tuple[int, ...], attrs: dict) -> None:
     x = b.input("x", TensorType(F32, shape))
     graph = b.finish([b.add("MaxPool", [x], attrs)])
     check(graph, {"x": draw(4, graph.types["x"])})
+
+
+@pytest.mark.parametrize(
+    ("shape", "weights", "attrs"),
+    [
+        ((2, 6, 9, 7), (6, 5, 3, 3), {}),
+        ((1, 8, 6, 5), (8, 3, 3, 2), {"strides": (2, 3), "pads": (1, 0, 1, 1)}),
+        ((1, 4, 5, 5), (4, 2, 3, 3), {"strides": (2, 2), "output_padding": (1, 1), "group": 2}),
+        ((2, 3, 8, 4), (3, 2, 2, 3), {"dilations": (2, 2), "strides": (1, 2)}),
+        ((2, 6, 31), (6, 4, 5), {"strides": (3,), "pads": (2, 1)}),
+    ],
+)
+def test_transposed_convolutions_run_on_engines(shape: tuple, weights: tuple, attrs: dict) -> None:
+    b = GraphBuilder("transposed")
+    x = b.input("x", TensorType(F32, shape))
+    w = b.constant("w", draw(5, TensorType(F32, weights)))
+    bias = b.constant("b", draw(6, TensorType(F32, (weights[1] * attrs.get("group", 1),))))
+    graph = b.finish([b.add("ConvTranspose", [x, w, bias], attrs)])
+    check(graph, {"x": draw(7, graph.types["x"])})
+    assert not on_processor(graph)
+
+
+@pytest.mark.parametrize("op", ["LayerNormalization", "RMSNormalization"])
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("tail", [(1,), (40,)])
+def test_norms_with_weights_from_outside_run_on_engines(
+    op: str, constant: bool, tail: tuple[int, ...]
+) -> None:
+    b = GraphBuilder("norm")
+    x = b.input("x", TensorType(F32, (3, 20, 40)))
+    array = draw(8, TensorType(F32, tail))
+    scale = b.constant("s", array) if constant else b.input("s", TensorType(F32, tail))
+    graph = b.finish([b.add(op, [x, scale], {"axis": -1, "epsilon": 0.01})])
+    given = {"x": draw(9, graph.types["x"])} | ({} if constant else {"s": array})
+    check(graph, given, slack=20.0)
+    assert not on_processor(graph)
+
+
+def test_slopes_and_questions_for_nan_run_on_engines() -> None:
+    b = GraphBuilder("slopes")
+    x = b.input("x", TensorType(F32, (2, 5, 30)))
+    sloped = b.add("PRelu", [x, b.input("s", TensorType(F32, (5, 1)))])
+    graph = b.finish([sloped, b.add("IsNaN", [sloped])])
+    x_values = draw(10, graph.types["x"])
+    x_values[0, 0, :3] = np.nan
+    check(graph, {"x": np.nan_to_num(x_values), "s": draw(11, graph.types["s"])})
+    found = execute(
+        assemble(map_graph(graph, TX81)), {"x": x_values, "s": draw(11, graph.types["s"])}
+    )
+    np.testing.assert_array_equal(found["isnan"], np.isnan(x_values))
+    assert not on_processor(graph)
+
+
+def on_processor(graph: Graph) -> list[str]:
+    """Return the nodes that a tile's processor carries out."""
+    pieces = map_graph(graph, TX81).pieces
+    return [piece.name for piece in pieces if isinstance(piece, CpuPiece)]

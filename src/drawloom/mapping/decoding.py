@@ -62,7 +62,7 @@ def unpack(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | Non
     parts = emit("Mul", emit("Cast", inputs[0], to="f16"), _number(emit, 1 / 16))
     high = emit("Floor", parts)
     low = emit("Mul", emit("Sub", parts, high), _number(emit, 16.0))
-    codes = emit("Sub", emit("Concat", low, high, axis=0), _number(emit, 8.0))
+    codes = emit("Sub", emit("Concat", low, high, axis=node.int("axis")), _number(emit, 8.0))
     return (emit("Cast", codes, to="i8"),)
 
 

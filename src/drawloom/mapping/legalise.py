@@ -8,7 +8,7 @@ expanded. What is left over is the tile processor's work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import prod
 
@@ -17,9 +17,9 @@ import numpy as np
 from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
-from drawloom.mapping.decoding import dequantize, unpack
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
+from drawloom.mapping.spell import SPELLED, Rule
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
 WIDE_WINDOW = 64  # elements: above this a window of maxima is taken along one axis, then the other
@@ -27,8 +27,9 @@ WIDE_WINDOW = 64  # elements: above this a window of maxima is taken along one a
 
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
-    graph = flatten(rebuild(graph, _Pass(STRUCTURE)))
-    return rebuild(graph, _Pass(OPERANDS))
+    for rules in (SPELLED, STRUCTURE):
+        graph = rebuild(graph, _Pass(rules))
+    return rebuild(flatten(graph), _Pass(OPERANDS))
 
 
 class _Pass:
@@ -217,8 +218,13 @@ def _norm(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None
     """Flatten the normalised axes into one, when there are several."""
     shape = emit.shape(inputs[0])
     axis = node.int("axis", -1) % len(shape)
-    if len(node.outputs) > 1 or (axis == len(shape) - 1 and len(shape) >= 2):
+    if len(node.outputs) > 1:
         return None
+    if axis == len(shape) - 1 and len(shape) >= 2:
+        if all(emit.shape(v) == shape[axis:] for v in inputs[1:] if v):
+            return None
+        whole = [_flat_weight(emit, v, shape[axis:]) if v else "" for v in inputs[1:]]
+        return (emit(node.op, inputs[0], *whole, **{**node.attrs, "axis": -1}),)
     flat = (prod(shape[:axis]), prod(shape[axis:]))
     rest = [_flat_weight(emit, v, shape[axis:]) if v else "" for v in inputs[1:]]
     y = emit(node.op, emit.reshape(inputs[0], flat), *rest, **{**node.attrs, "axis": -1})
@@ -353,11 +359,8 @@ def broadcast_kind(
     return ""
 
 
-Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
 STRUCTURE: dict[str, Rule] = {
     "Attention": attention,
-    "DequantizeLinear": dequantize,
-    "UnpackInt4": unpack,
     "Transpose": _transpose,
     "Conv": _conv,
     "MaxPool": _pool,
@@ -372,6 +375,6 @@ STRUCTURE: dict[str, Rule] = {
 }
 BROADCASTING = (
     "Add", "Sub", "Mul", "Div", "Min", "Max", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "And", "Or", "Xor", "Where", "Pow", "PRelu",
+    "LessOrEqual", "And", "Or", "Xor", "Where", "Pow",
 )  # fmt: skip
 OPERANDS: dict[str, Rule] = dict.fromkeys(BROADCASTING, _broadcast)

@@ -50,6 +50,10 @@ def combine(body: BodyBuilder, op: str, a: Operand, b: Operand, fmt: str = "") -
     return body.op(op, a, b, fmt=fmt)
 
 
+def _is_nan(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    return body.op("isnan", _slot(args[0]), fmt=fmt)
+
+
 def _binary(op: str) -> Rule:
     def rule(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
         return combine(body, op, args[0], args[1])
@@ -239,7 +243,7 @@ RULES: dict[str, Rule] = {
     "Log": _unary("log"), "Sqrt": _unary("sqrt"), "Reciprocal": _unary("reciprocal"), "Neg": _unary("neg"),
     "Abs": _unary("abs"), "Sign": _unary("sign"), "Floor": _unary("floor"), "Ceil": _unary("ceil"),
     "Round": _unary("round"), "Sin": _unary("sin"), "Cos": _unary("cos"), "Softplus": _unary("softplus"),
-    "Not": _unary("not"), "Cast": _cast, "Pow": _pow, "Clip": _clip, "Silu": _silu, "Swish": _silu,
+    "Not": _unary("not"), "IsNaN": _is_nan, "Cast": _cast, "Pow": _pow, "Clip": _clip, "Silu": _silu, "Swish": _silu,
     "LeakyRelu": _leaky, "Elu": _elu, "HardSigmoid": _hard_sigmoid, "HardSwish": _hard_swish,
     "Erf": _erf, "Gelu": _gelu, "Softmax": _softmax, "LogSoftmax": _softmax,
     "LayerNormalization": _norm, "RMSNormalization": _norm,

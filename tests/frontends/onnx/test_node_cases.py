@@ -13,7 +13,7 @@ from tests.frontends.onnx.cases import node_cases, verdict
 from drawloom.frontends.onnx import read_onnx
 from drawloom.frontends.rewrite import simplify
 
-PASSES = 1494
+PASSES = 1688
 
 
 def simplified(*args: Any) -> Any:

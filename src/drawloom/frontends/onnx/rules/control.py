@@ -87,11 +87,12 @@ class _Rows:
 
     def stacked(self, axes: Sequence[int], turned: Sequence[int] = ()) -> list[str]:
         """Return each result of all steps; ``turned`` says which go from the last step to the first."""
-        if self.count and not self.steps:
+        if not self.steps:
+            if not any(self.call.used[len(self.call.used) - self.count :]):
+                return []
             raise Refused("no steps", "at least one, where the steps give results")
-        columns = zip(*self.steps, strict=True) if self.count else ()
         made: list[str] = []
-        for i, column in enumerate(columns):
+        for i, column in enumerate(zip(*self.steps, strict=True)):
             rank = len(self.call.draft.type(column[0]).shape) + 1
             (axis,) = from_front((axes[i],), rank)
             order = column[::-1] if turned and turned[i] else column

@@ -189,9 +189,17 @@ def _depth_to_space(call: Call) -> Sequence[str]:
 
 
 def _space_to_depth(call: Call) -> Sequence[str]:
-    if call.get("mode", "DCR") != "DCR":
-        call.refuse("mode", "DCR")
-    return [call.emit("SpaceToDepth", (call.x(0),), blocksize=call.need("blocksize"))]
+    x, block, mode = call.x(0), call.need("blocksize"), call.get("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        call.refuse("mode", "DCR or CRD")
+    made = call.emit("SpaceToDepth", (x,), blocksize=block)
+    if mode == "DCR" or block == 1:
+        return [made]
+    # The same blocks, channel by channel instead of place by place.
+    batch, channels, *size = call.draft.type(made).shape
+    split = call.reshape(made, (batch, block * block, channels // block**2, *size))
+    turned = call.emit("Transpose", (split,), perm=(0, 2, 1, 3, 4))
+    return [call.reshape(turned, (batch, channels, *size))]
 
 
 def _dropout(call: Call) -> Sequence[str]:

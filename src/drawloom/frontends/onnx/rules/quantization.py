@@ -8,12 +8,16 @@ from typing import Any
 from drawloom.frontends.onnx.call import Call, Refused, Rule
 from drawloom.frontends.onnx.rules.elementwise import dtype_word
 from drawloom.frontends.onnx.rules.movement import cut, from_front
+from drawloom.graph.dtypes import CODE_FLOATS, DType
+from drawloom.graph.rounding import integer_range
 
 
 def _quantize(call: Call) -> Sequence[str]:
     attrs = _axis(call) | {key: call.get(key) for key in ("saturate",) if key in call.attributes}
     if call.get("output_dtype", 0) and not call.has(2):
         attrs["output_dtype"] = dtype_word(call.get("output_dtype"))
+    if call.get("block_size", 0):
+        return [_quantize_blocks(call, attrs.get("output_dtype", "u8"))]
     return [call.emit("QuantizeLinear", _operands(call), **attrs)]
 
 
@@ -42,6 +46,28 @@ def _by_blocks(call: Call) -> str:
         zero = call.emit("Cast", (call.x(2),), to=word)
         codes = call.emit("Sub", (codes, _spread(call, zero, axis, block, shape[axis])))
     return call.emit("Mul", (codes, _spread(call, scale, axis, block, shape[axis])))
+
+
+def _quantize_blocks(call: Call, word: str) -> str:
+    """saturate(round(x / scale) + zero) where a scale serves a block of indices along the axis."""
+    shape = call.shape(0)
+    (axis,) = from_front((call.get("axis", 1),), len(shape))
+    block = call.get("block_size")
+    wanted = (*shape[:axis], -(-shape[axis] // max(1, block)), *shape[axis + 1 :])
+    if call.shape(1) != wanted or block < 1:
+        allowed = f"{list(wanted)}, a scale for each {block} indices of axis {axis}"
+        raise Refused(f"scale of shape {list(call.shape(1))}", allowed, sound=False)
+    target = call.type(2).dtype if call.has(2) else DType(word)
+    if target in CODE_FLOATS:
+        call.refuse("block_size", f"0 where results are {target.value}")
+    scale = _spread(call, call.x(1), axis, block, shape[axis])
+    codes = call.emit("Round", (call.emit("Div", (call.x(0), scale)),))
+    if call.has(2):
+        zero = call.emit("Cast", (call.x(2),), to=call.type(0).dtype.value)
+        codes = call.emit("Add", (codes, _spread(call, zero, axis, block, shape[axis])))
+    low, high = integer_range(target.numpy)
+    bounded = call.emit("Clip", (codes,), min=float(low), max=float(high))
+    return call.emit("Cast", (bounded,), to=target.value)
 
 
 def _spread(call: Call, value: str, axis: int, block: int, size: int) -> str:
