@@ -101,6 +101,23 @@ def test_codes_that_no_product_can_decode_are_decoded_by_engines(bits: int) -> N
     assert set(cpu) <= {"Gather"}
 
 
+@pytest.mark.parametrize("group", [0, 32])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_stacked_weights_are_decoded_matrix_by_matrix(bits: int, group: int) -> None:
+    builder = GraphBuilder("experts")
+    x = builder.input("x", TensorType(DType.F16, (3, 4, 128)))
+    weight = RNG.normal(size=(3, 128, 256)).astype(np.float16)
+    graph = builder.finish([builder.add("MatMul", (x, builder.constant("w", weight)), output="y")])
+    coded = quantize_weights(graph, bits, group)
+    rows = np.zeros((3, 4, 128), np.float16)
+    for i in range(3):
+        rows[i, np.arange(4), RNG.permutation(128)[:4]] = 1
+    wanted = evaluate(coded, {"x": rows})["y"]
+    assert np.array_equal(nodewise.run(coded, {"x": rows})["y"], wanted)
+    (piece,) = [p for p in map_graph(coded, TX81).pieces if isinstance(p, MatrixPiece)]
+    assert piece.coding is not None
+
+
 def test_a_mapping_with_codes_parses_back() -> None:
     graph, _ = product(3, 256, 256)
     mapping = map_graph(quantize_weights(graph, 8, 32), TX81)

@@ -26,7 +26,7 @@ class Coded:
 
     Attributes:
         codes: the constant that holds them.
-        scales: the constant that holds the scales, [channels] or [groups, channels].
+        scales: the constant that holds the scales, [channels] or [..., groups, channels].
         bits: of a code.
         group: inputs that share a scale.
         nodes: names of the nodes that decode.
@@ -69,7 +69,9 @@ def _coded(graph: Graph, node: Node, unpack: Node | None, blocking: Blocking) ->
     nodes = (node.name,)
     if unpack is not None:
         source, bits, nodes = unpack.inputs[0], 4, (unpack.name, node.name)
-    fits = len(kind.shape) == 2 and kind.dtype in _FLOATS and scale.dtype is kind.dtype
+        if unpack.int("axis") % len(kind.shape) != len(kind.shape) - 2:
+            return None
+    fits = len(kind.shape) >= 2 and kind.dtype in _FLOATS and scale.dtype is kind.dtype
     held = source in graph.constants and scales in graph.constants
     if (
         not fits
@@ -77,28 +79,30 @@ def _coded(graph: Graph, node: Node, unpack: Node | None, blocking: Blocking) ->
         or graph.types[source].dtype is not (DType.U8 if bits == 4 else DType.I8)
     ):
         return None
-    inputs, channels = kind.shape
+    inputs, channels = kind.shape[-2:]
     width = blocking.of(DECODED_BYTES) * (2 if bits == 4 else 1)
-    group = _group(node, inputs, channels, scale.shape)
+    group = _group(node, kind.shape, scale.shape)
     whole = channels % width == 0 and group and inputs % group == 0
     return Coded(source, scales, bits, group, nodes) if whole else None
 
 
-def _group(node: Node, inputs: int, channels: int, scales: tuple[int, ...]) -> int:
+def _group(node: Node, shape: tuple[int, ...], scales: tuple[int, ...]) -> int:
     """Return how many inputs share a scale; 0 where scales do not go by output channel."""
-    axis = node.int("axis", 1) % 2
+    lead, inputs, channels = shape[:-2], shape[-2], shape[-1]
+    axis = node.int("axis", 1) % len(shape)
     size = node.int("block_size")
-    if size and axis == 0 and scales == (-(-inputs // size), channels):
+    if size and axis == len(shape) - 2 and scales == (*lead, -(-inputs // size), channels):
         return size
-    return inputs if not size and axis == 1 and scales == (channels,) else 0
+    return inputs if not size and axis == 1 == len(shape) - 1 and scales == (channels,) else 0
 
 
 def by_blocks(block: int, packed: Array) -> Array:
     """Return 4-bit codes with neighbouring blocks of channels in one byte.
 
-    ``packed`` is u8 [inputs / 2, channels]: row r holds input r in the low halves of its bytes
-    and input r + inputs / 2 in the high ones. The result is u8 [inputs, channels / 2].
+    ``packed`` is u8 [..., inputs / 2, channels]: row r holds input r in the low halves of its
+    bytes and input r + inputs / 2 in the high ones. The result is u8 [..., inputs, channels / 2].
     """
-    rows = np.concatenate([packed & 15, packed >> 4])
-    pairs = rows.reshape(rows.shape[0], -1, 2, block)
-    return (pairs[:, :, 0] | (pairs[:, :, 1] << 4)).reshape(rows.shape[0], -1)
+    rows = np.concatenate([packed & 15, packed >> 4], axis=-2)
+    lead = rows.shape[:-1]
+    pairs = rows.reshape(*lead, -1, 2, block)
+    return (pairs[..., 0, :] | (pairs[..., 1, :] << 4)).reshape(*lead, -1)

@@ -59,7 +59,8 @@ class Store:
         """Return a constant's values as its storage in a layout and format holds them."""
         held = self.graph.constants.held[name]
         if layout == "codes" and fmt is DType.U8:
-            kind = TensorType(fmt, (2 * held.shape[0], held.shape[1] // 2))
+            *lead, rows, channels = held.shape
+            kind = TensorType(fmt, (*lead, 2 * rows, channels // 2))
             return derive(held, partial(by_blocks, self.blocking.of(DECODED_BYTES)), kind)
         if held.dtype != fmt.numpy:
             held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))

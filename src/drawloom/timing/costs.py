@@ -30,6 +30,7 @@ from drawloom.program.commands import (
 from drawloom.program.extents import FORMAT_BYTES, moved_bytes, segments, touched
 from drawloom.units import PS_PER_S, align_up, ceil_div
 
+ROW_BYTES = 256  # one scratchpad line: shorter rows are copied by the processor
 EIGHT_BIT = ("i8", "u8")
 PICKS = (
     "Gather",
@@ -133,6 +134,8 @@ def send_cycles(command: Send, hops: int, chip: Chip) -> int:
 
 def cpu_cycles(command: Cpu, chip: Chip) -> int:
     """Return the cycles of a processor command, DRAM accesses not counted."""
+    if rows := picked_rows(command):
+        return rows * chip.cpu.start
     rates = chip.cpu.cycles_per_element
     rate = Fraction(str(rates.get(command.op, rates.get("default", 1))))
     walked = (*_walked(command), *_written(command))
@@ -159,8 +162,31 @@ def is_in_place(command: Cpu) -> bool:
     )  # fmt: skip
 
 
+def picked_rows(command: Cpu) -> int:
+    """Return how many whole rows of DRAM a processor command copies; 0 where it does other work.
+
+    Rows of a line and more are not copied element by element: the processor reads an index and
+    hands the row to the tile's DRAM engines.
+    """
+    if command.op != "Gather" or dict(command.attrs).get("axis", 0) != 0:
+        return 0
+    table, indices = command.ins[:2]
+    if table is None or indices is None or table.space != "dram":
+        return 0
+    row = prod(table.shape[1:]) * FORMAT_BYTES[table.fmt]
+    return prod(indices.shape) if row >= ROW_BYTES else 0
+
+
 def cpu_ps(command: Cpu, chip: Chip) -> int:
-    """Return the picoseconds of a processor command, its DRAM bytes at one tile's port rate."""
+    """Return the picoseconds of a processor command, its DRAM bytes at one tile's port rate.
+
+    Rows that the DRAM engines copy go at a tile's share of what all tiles reach together.
+    """
+    if picked_rows(command):
+        moved = sum(dram_bytes(command)) * chip.n_tiles
+        return cpu_cycles(command, chip) * chip.period + ceil_div(
+            moved * PS_PER_S, chip.dram.combined
+        )
     fetched = ceil_div(sum(dram_bytes(command)) * PS_PER_S, chip.dram.port)
     return cpu_cycles(command, chip) * chip.period + fetched
 

@@ -17,13 +17,13 @@ from drawloom.program.streams import TileStream
 from drawloom.units import ceil_div
 
 
-def coded_box(codes: Storage, coding: Coding, k: Span, n: Span) -> tuple[Transfer, ...]:
+def coded_box(codes: Storage, coding: Coding, batch: int, k: Span, n: Span) -> tuple[Transfer, ...]:
     """Return the transfers of a chunk's codes and, behind them, its scales."""
     share = 8 // coding.bits
-    found = codes.box(0, k, (n[0] // share, n[1] // share))
+    found = codes.box(batch, k, (n[0] // share, n[1] // share))
     behind = (k[1] - k[0]) * (n[1] - n[0]) // share
     rows = k[0] // coding.group, ceil_div(k[1], coding.group)
-    scales = coding.scales.box(0, rows, n)
+    scales = coding.scales.box(batch, rows, n)
     return (*found, *(replace(t, offset=t.offset + behind) for t in scales))
 
 

@@ -99,7 +99,7 @@ class _Lowering:
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
         if piece.coding:
-            return coded_box(piece.b, piece.coding, part.k, part.n)
+            return coded_box(piece.b, piece.coding, batch, part.k, part.n)
         return (
             piece.b.box(batch, part.n, part.k)
             if piece.trans_b
