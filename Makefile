@@ -57,7 +57,7 @@ slow: setup  ## the slow tests
 	fi
 
 test-torch: $(TORCH_STAMP)  ## the tests of the PyTorch frontend, in an environment of their own
-	$(TORCH)/bin/python -m pytest -q tests/frontends/torch -n 2
+	OMP_NUM_THREADS=1 $(TORCH)/bin/python -m pytest -q tests/frontends/torch -n 2 --dist loadfile
 
 $(TORCH_STAMP): $(STAMP) $(PINS) $(TORCH_PINS)
 	@[ -x $(TORCH)/bin/python ] || $(BIN)/python -m venv $(TORCH)

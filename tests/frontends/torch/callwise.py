@@ -53,7 +53,7 @@ class Judge(torch.fx.Interpreter):
             return Value(name)
 
         known = {n: given(self.env[n]) for n in node.all_input_nodes}
-        made = walk._node(node, known, "", self.live)
+        made = walk.node(node, known, self.live)
         assert not walk.faults, walk.faults
         values = made if isinstance(made, list) else [made]
         tensors = result if isinstance(result, (list, tuple)) else [result]

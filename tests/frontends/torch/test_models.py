@@ -1,4 +1,6 @@
-"""Models read whole: every call within its own derived bound, all of them together close by."""
+"""Models read whole, evaluated and run on the chip: every call within its own derived bound, all
+of them together close by.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from tests.frontends.torch.callwise import Judge  # noqa: E402
 from tests.frontends.torch.models import EXTRA, MODELS, made  # noqa: E402
 from tests.frontends.torch.one import arrays_for, both, tensors_of  # noqa: E402
 
+from drawloom.flow import compile as compile_graph  # noqa: E402
 from drawloom.frontends.torch import read_exported  # noqa: E402
 from drawloom.frontends.torch.read import plain_program  # noqa: E402
 from drawloom.frontends.torch.values import array_of  # noqa: E402
@@ -43,12 +46,14 @@ def test_a_model_is_read_and_computes_what_pytorch_computes(name: str) -> None:
     assert judge.judged
     assert judge.unbounded <= judge.judged // 20
     graph = read_exported(program)
-    found = both(graph, arrays_for(graph, tensors_of((args, kwargs))))
-    for (values, bound), tensor in zip(found.values(), wanted, strict=True):
+    inputs = arrays_for(graph, tensors_of((args, kwargs)))
+    on_chip = compile_graph(graph, precision="f32").run(inputs)
+    for (name, (values, bound)), tensor in zip(both(graph, inputs).items(), wanted, strict=True):
         eager = array_of(tensor)
         assert np.all(bound.holds(eager))
-        away = np.abs(wide(values) - wide(eager)).max()
-        assert away <= CLOSE * np.abs(eager).max()
+        for made_here in (values, on_chip[name]):
+            away = np.abs(wide(made_here) - wide(eager)).max()
+            assert away <= CLOSE * np.abs(eager).max()
         assert np.abs(eager).max() > 0.1
     ops = [node.op for node in graph.nodes]
     assert {op: ops.count(op) for op in WHOLE.get(name, {})} == WHOLE.get(name, {})

@@ -167,6 +167,31 @@ def test_all_that_cannot_be_read_is_listed_at_once() -> None:
     ]
 
 
+def test_a_branch_on_data_is_refused_by_name() -> None:
+    class Branch(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
+
+    assert error_of(Branch(), torch.ones(3)) == (
+        "error[torch.nodes]: 1 call of model 'Branch' cannot be read\n"
+        "  cond (higher_order.cond): no such operator here "
+        "(a branch or loop steered by data; use where)"
+    )
+
+
+def test_what_runs_without_gradients_is_read_like_the_rest() -> None:
+    class Wrapped(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            with torch.no_grad():
+                y = torch.exp(x)
+            with torch.autocast("cpu", enabled=False):
+                return torch.sin(y)
+
+    x = torch.randn(2, 3)
+    graph = read_exported(torch.export.export(Wrapped(), (x,)))
+    assert [node.op for node in graph.nodes] == ["Exp", "Sin"]
+
+
 def test_a_model_in_training_mode_says_so() -> None:
     with pytest.raises(Unsupported) as caught:
         read_module(torch.nn.Dropout(0.5).train(), (torch.ones(3),))

@@ -19,8 +19,6 @@ from drawloom.frontends.torch.rules import ADVICE, RULES
 from drawloom.frontends.torch.values import dtype_of, held
 from drawloom.graph.dtypes import DType
 
-# Operators of PyTorch that only run what they are given.
-_WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast", "invoke_subgraph")
 _OVERLOADS = {"aten.view.dtype": "aten.view_bits"}
 _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
 _DYNAMO = re.compile(r"^L\['\w+'\]\.?")
@@ -52,14 +50,13 @@ class Walk:
     weights: list[Fault] = field(default_factory=list[Fault])
     sound: bool = True
 
-    def run(self, module: Any, operands: Sequence[Any], prefix: str = "") -> list[Any]:
+    def run(self, module: Any, operands: Sequence[Any]) -> list[Any]:
         """Return the results of a traced module for its operands.
 
         Args:
             module: a GraphModule of ATen calls.
             operands: for each placeholder a ``Value``, a number, a list of these, None or a
                 function that gives one when it is first read.
-            prefix: the layer that calls the module.
         """
         live = live_nodes(module.graph)
         known: dict[Any, Any] = {}
@@ -76,7 +73,7 @@ class Walk:
             elif node.op == "get_attr":
                 known[node] = self._attribute(module, str(node.target))
             else:
-                known[node] = self._node(node, known, prefix, live)
+                known[node] = self.node(node, known, live)
         raise AssertionError("a traced module has an output")
 
     def constant(self, name: str, tensor: Any) -> Value | Lost:
@@ -102,9 +99,9 @@ class Walk:
             return dtype_of(argument)
         return argument
 
-    def _node(self, node: Any, known: Mapping[Any, Any], prefix: str, live: set[Any]) -> Any:
+    def node(self, node: Any, known: Mapping[Any, Any], live: set[Any]) -> Any:
         """Return the result of a call: a value, a list of them, a number, or ``LOST``."""
-        layer = layer_of(node) or prefix
+        layer = layer_of(node)
         op = op_of(node.target)
         try:
             args = [self._resolved(known, a) for a in node.args]
@@ -134,10 +131,6 @@ class Walk:
         layer: str,
         live: set[Any],
     ) -> Any:
-        if op.split(".")[-1] in _WRAPPERS:
-            inner = next(i for i, a in enumerate(args) if hasattr(a, "graph"))
-            rest = [a for a in args[inner + 1 :] if not isinstance(a, str) or isinstance(a, Value)]
-            return self.run(args[inner], rest, layer)
         if not hasattr(node.target, "_schema"):
             return _python(op, node.target, args)
         bound = bound_arguments(node.target, args, named)
@@ -191,7 +184,7 @@ def op_of(target: Any) -> str:
         return _OVERLOADS.get(overload, str(target.overloadpacket))
     if hasattr(target, "namespace"):
         return f"{target.namespace}.{target.name()}"
-    return f"{target.__module__.lstrip('_')}.{target.__name__}"
+    return f"{target.__module__}.{target.__name__}".lstrip("_")
 
 
 def layer_of(node: Any) -> str:
@@ -235,7 +228,7 @@ def _python(op: str, function: Any, args: Sequence[Any]) -> Any:
     if function is operator.getitem:
         return args[0][args[1]]
     if any(not isinstance(a, (bool, int, float)) for a in args):
-        raise Refused("a call that is not of ATen", "numbers only outside ATen")
+        raise unknown(op)
     return function(*args)
 
 
