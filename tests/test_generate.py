@@ -22,9 +22,9 @@ PROMPT = b"def evaluate(self, "
 
 
 @cache
-def generator(tokens: int, precision: str = "f16", **options: str) -> Generator:
+def generator(tokens: int, precision: str = "f16", weights: str = "float") -> Generator:
     return Generator.of(
-        FOLDER, prompt_tokens=len(PROMPT), tokens=tokens, precision=precision, **options
+        FOLDER, prompt_tokens=len(PROMPT), tokens=tokens, precision=precision, weights=weights
     )
 
 
