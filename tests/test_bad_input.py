@@ -210,7 +210,7 @@ BAD = [
         "  needs  2,107,392 bytes   weights, inputs and outputs 2,105,344 + the rest by lifetime\n"
         "  has    1,048,576 bytes\n"
         "  short  1,058,816 bytes\n"
-        "  try    a narrower format (--precision f16, where it is f32)\n"
+        "  try    a narrower format (--precision f16, where it is f32; --weights int8 or int4)\n"
         "  try    a smaller batch\n"
         "  try    a chip with more memory"
     ), DoesNotFit, "extends: tx81\ndram: {bytes: 1 MiB}\n"),

@@ -79,7 +79,7 @@ def _coded(graph: Graph, node: Node, unpack: Node | None, blocking: Blocking) ->
         or graph.types[source].dtype is not (DType.U8 if bits == 4 else DType.I8)
     ):
         return None
-    inputs, channels = kind.shape[-2:]
+    inputs, channels = (int(size) for size in kind.shape[-2:])
     width = blocking.of(DECODED_BYTES) * (2 if bits == 4 else 1)
     group = _group(node, kind.shape, scale.shape)
     whole = channels % width == 0 and group and inputs % group == 0
