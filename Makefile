@@ -6,14 +6,19 @@ BIN   := .venv/bin
 STAMP := .venv/.stamp
 PINS  := requirements/dev.txt
 
+# A second environment, for the tests that need PyTorch: it is large, and the rest must do without.
+TORCH       := .venv-torch
+TORCH_STAMP := $(TORCH)/.stamp
+TORCH_PINS  := requirements/torch.txt
+
 # A Python that will do: at least 3.11, and able to make a virtual environment.
 FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow check format bench pins
+.PHONY: help setup demo test slow test-torch check format bench pins
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP)  ## make .venv from the pins, with drawloom in it (again when they change)
 
@@ -50,6 +55,17 @@ slow: setup  ## the slow tests
 	else \
 	  $(BIN)/python -m pytest -q -m slow -n 2; \
 	fi
+
+test-torch: $(TORCH_STAMP)  ## the tests of the PyTorch frontend, in an environment of their own
+	$(TORCH)/bin/python -m pytest -q tests/frontends/torch -n 2
+
+$(TORCH_STAMP): $(STAMP) $(PINS) $(TORCH_PINS)
+	@[ -x $(TORCH)/bin/python ] || $(BIN)/python -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-compile --require-hashes --only-binary :all: -r $(PINS) -r $(TORCH_PINS)
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -e .
+	@touch $@
 
 check: setup  ## style, types, the ladder of imports
 	$(BIN)/ruff check

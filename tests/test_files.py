@@ -7,11 +7,16 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from typing import BinaryIO, NoReturn
 
+import numpy as np
 import pytest
 
 from drawloom.errors import InputError
 from drawloom.files import read_whole, write_whole
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.files import graph_of, write_graph
 
 
 def names(folder: Path) -> list[str]:
@@ -25,6 +30,32 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
+def test_content_may_write_itself(tmp_path: Path) -> None:
+    def put(file: BinaryIO) -> None:
+        file.write(b"__w")
+        file.seek(0)
+        file.write(b"ne")
+
+    write_whole(tmp_path / "a", put)
+    assert read_whole(tmp_path / "a") == b"new"
+    with pytest.raises(InputError, match="no space left on device"):
+        write_whole(tmp_path / "a", fail)
+    assert read_whole(tmp_path / "a") == b"new"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_graph_goes_through_a_pipe(tmp_path: Path) -> None:
+    builder = GraphBuilder("g")
+    graph = builder.finish([builder.constant("w", np.arange(5.0))])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=write_graph, args=(graph, pipe))
+    writer.start()
+    raw = pipe.read_bytes()
+    writer.join()
+    assert graph_of(raw, "g.graph").text() == graph.text()
+
+
 def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     write_whole(tmp_path / "a", b"")
@@ -32,7 +63,7 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     assert len(modes) == 1
 
 
-def fail(*_: object) -> bytes:
+def fail(*_: object) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

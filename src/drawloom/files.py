@@ -6,12 +6,14 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 from drawloom.errors import InputError
 
-Content = bytes | Iterable[bytes]
+# The bytes, a few at a time, or what writes them into a file itself.
+Content = bytes | Iterable[bytes] | Callable[[BinaryIO], None]
 
 
 def write_whole(path: str | Path, content: Content) -> None:
@@ -55,15 +57,14 @@ def _prepare(
 ) -> None:
     """Put the bytes beside where they shall be, or into a device."""
     target = Path(os.path.realpath(path))
-    pieces = (content,) if isinstance(content, bytes) else content
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if target.exists() and not target.is_file():
-        _fill(target, pieces, "wb")
+        _fill(target, content, "wb")
         return
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     ready.append((path, temporary, target))
-    _fill(temporary, pieces, "xb")
+    _fill(temporary, content, "xb")
 
 
 def read_whole(path: str | Path) -> bytes:
@@ -76,10 +77,12 @@ def read_whole(path: str | Path) -> bytes:
         return Path(path).read_bytes()
 
 
-def _fill(path: Path, pieces: Iterable[bytes], mode: str) -> None:
+def _fill(path: Path, content: Content, mode: Literal["wb", "xb"]) -> None:
     with path.open(mode) as file:
-        for piece in pieces:
-            file.write(piece)
+        if callable(content):
+            content(file)
+        else:
+            file.writelines((content,) if isinstance(content, bytes) else content)
         file.flush()
         if path.is_file():
             os.fsync(file.fileno())

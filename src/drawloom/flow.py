@@ -13,9 +13,10 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -23,9 +24,10 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.files import read_whole, write_whole
-from drawloom.graph.files import graph_bytes, graph_of, read_graph
+from drawloom.graph.dtypes import DType
+from drawloom.graph.files import graph_of, is_large, put_graph, read_graph
 from drawloom.graph.ir import Graph
-from drawloom.mapping.files import mapping_bytes, mapping_of
+from drawloom.mapping.files import mapping_of, put_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
 from drawloom.program.binary import encode
@@ -35,16 +37,21 @@ from drawloom.program.program import Program
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from drawloom.frontends.hf.request import Request
     from drawloom.timing import Trace
+
+    Model = str | Path | bytes | ModelProto | Mapping[str, Any] | Graph
 
 Arrays = Mapping[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
 Step = Callable[[str], None]
+Put = Callable[[IO[bytes]], None]
 
 STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
+WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
 
@@ -54,21 +61,39 @@ class Options:
 
     Attributes:
         dims: the number for each symbolic dimension of the model.
-        precision: format of floating-point numbers: f16, bf16 or f32.
+        precision: format of floating-point numbers: f16, bf16 or f32; empty for that of the model
+            where it has 16 bits, else f16.
         profile: software profile of the chip by which ``time`` goes unless told otherwise.
+        request: which phase of a model that is given by its configuration, for how much.
+        weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
+        group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict[str, int])
-    precision: str = "f16"
+    precision: str = ""
     profile: str = "lean"
+    request: Request | None = None
+    weights: str = "float"
+    group: int = 0
     mapping: MapOptions = field(default_factory=MapOptions)
 
     def __post_init__(self) -> None:
-        """Refuse a precision that there is not."""
-        if self.precision not in PRECISIONS:
-            fault = Fault("precision", f"'{self.precision}'", nearest(self.precision, PRECISIONS))
-            raise InputError("compile.options", "there is no such precision", [fault])
+        """Refuse a precision, a form of weights or a group that there is not, all at once."""
+        words = {"precision": ("", *PRECISIONS), "weights": tuple(WEIGHT_BITS)}
+        faults = [
+            Fault(
+                key, f"'{getattr(self, key)}'", nearest(getattr(self, key), [w for w in legal if w])
+            )
+            for key, legal in words.items()
+            if getattr(self, key) not in legal
+        ]
+        if self.group not in (0, 32, 128) or (self.group and self.weights == "float"):
+            faults.append(
+                Fault("group", str(self.group), "0, or 32 or 128 with int8 or int4 weights")
+            )
+        if faults:
+            raise InputError("compile.options", "there are no such options", faults)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,14 +158,16 @@ class Build:
         Raises:
             InputError: the file cannot be written (``files.write``).
         """
-        parts = {
-            "source.graph": graph_bytes(self.source),
-            "computed.graph": graph_bytes(self.graph),
-            "mapping.map": mapping_bytes(self.mapping),
-            "program.prog": b"".join(encode(self.program)),
-            "options.json": json.dumps(asdict(self.options)).encode(),
+        options = json.dumps(asdict(self.options)).encode()
+        parts: dict[str, Put] = {
+            "source.graph": partial(put_graph, self.source),
+            "computed.graph": partial(put_graph, self.graph),
+            "mapping.map": partial(put_mapping, self.mapping),
+            "program.prog": lambda file: file.writelines(encode(self.program)),
+            "options.json": lambda file: file.writelines((options,)),
         }
-        write_whole(path, _zipped(parts))
+        large = is_large(self.source) or is_large(self.graph)
+        write_whole(path, partial(_zip, parts, large=large))
 
     @staticmethod
     def load(path: str | Path) -> Build:
@@ -151,6 +178,7 @@ class Build:
         """
         parts = _unzip(read_whole(path), str(path))
         given = json.loads(parts["options.json"])
+        request = given["request"] and _request(given["request"])
         mapping = mapping_of(parts["mapping.map"], "mapping.map")
         return Build(
             source=graph_of(parts["source.graph"], "source.graph"),
@@ -158,7 +186,9 @@ class Build:
             chip=mapping.chip,
             mapping=mapping,
             program=decode(parts["program.prog"], "program.prog"),
-            options=Options(**given | {"mapping": MapOptions(**given["mapping"])}),
+            options=Options(
+                **given | {"mapping": MapOptions(**given["mapping"]), "request": request}
+            ),
         )
 
     def _figures(self, profile: str | None) -> Any:
@@ -169,23 +199,32 @@ class Build:
 
 
 def compile(
-    model: str | Path | bytes | ModelProto | Graph,
+    model: Model,
     chip: str | Path | Chip = "tx81",
     *,
     dims: Mapping[str, int] | None = None,
-    precision: str = "f16",
+    precision: str = "",
     profile: str | None = None,
+    request: Request | None = None,
+    weights: str = "float",
+    group: int = 0,
     mapping: MapOptions | None = None,
     step: Step | None = None,
 ) -> Build:
     """Compile a model for a chip.
 
     Args:
-        model: an ONNX model (path, bytes or message), a ``.graph`` file, or a graph.
+        model: an ONNX model (path, bytes or message); a program of ``torch.export``; a model of
+            the catalog by name, a ``config.json``, a folder with one (and weights), a
+            dictionary of one, or a ``.gguf`` file; a ``.graph`` file; or a graph.
         chip: a chip of the catalog by name, a chip file, or a chip.
         dims: the number for each symbolic dimension, such as ``{"batch": 1}``.
-        precision: format of floating-point numbers: f16, bf16 or f32.
+        precision: format of floating-point numbers: f16, bf16 or f32; empty for that of the model
+            where it has 16 bits, else f16.
         profile: software profile by which ``Build.time`` goes; by default the chip's first.
+        request: which phase of a model that is given by its configuration, for how much.
+        weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
+        group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
         step: called with the name of each step of ``STEPS`` as it begins.
 
@@ -195,10 +234,13 @@ def compile(
     """
     machine = chip if isinstance(chip, Chip) else load_chip(chip)
     chosen = _profile(machine, profile)
-    options = Options(dict(dims or {}), precision, chosen, mapping or MapOptions())
+    options = Options(
+        dict(dims or {}), precision, chosen, request, weights, group, mapping or MapOptions()
+    )
     tell = step or _nobody
     tell("read")
     source = read(model, options)
+    options = replace(options, precision=precision or own_precision(source))
     tell("simplify")
     simple = simplify(source)
     tell("precision")
@@ -210,15 +252,29 @@ def compile(
     return Build(source, graph, machine, mapped, program, options)
 
 
-def read(model: str | Path | bytes | ModelProto | Graph, options: Options) -> Graph:
+def read(model: Model, options: Options) -> Graph:
     """Model to graph; a graph passes."""
+    from drawloom.frontends import configured
+
     if isinstance(model, Graph):
         return model
     if isinstance(model, (str, Path)) and Path(model).suffix == ".graph":
         return read_graph(model)
+    if isinstance(model, Mapping) or configured.is_configured(model):
+        return configured.read(model, options.request, options.precision)
+    if type(model).__module__.startswith("torch."):
+        from drawloom.frontends.torch import read_exported
+
+        return read_exported(cast("Any", model))
     from drawloom.frontends.onnx import read_onnx
 
     return read_onnx(model, options.dims)
+
+
+def own_precision(graph: Graph) -> str:
+    """Return the precision a graph is computed in unless a person says otherwise."""
+    held = {kind.dtype for kind in graph.types.values()}
+    return "bf16" if DType.BF16 in held and DType.F16 not in held else "f16"
 
 
 def simplify(graph: Graph) -> Graph:
@@ -229,10 +285,12 @@ def simplify(graph: Graph) -> Graph:
 
 
 def to_precision(graph: Graph, options: Options) -> Graph:
-    """Graph to graph whose floats are of the precision asked for."""
-    from drawloom.quantize import precision
+    """Graph to graph whose weights and floats are in the formats asked for."""
+    from drawloom import quantize
 
-    return precision.to_precision(graph, options.precision)
+    if bits := WEIGHT_BITS[options.weights]:
+        graph = quantize.quantize_weights(graph, bits, options.group)
+    return quantize.to_precision(graph, options.precision)
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
@@ -240,7 +298,11 @@ def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
     from drawloom.mapping import plan
 
     mapping = plan.map_graph(graph, chip, options.mapping)
-    return replace(mapping, notes={**mapping.notes, "precision": PRECISIONS[options.precision]})
+    notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
+    if options.weights != "float":
+        scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"
+        notes["weights"] = f"{options.weights}, {scales}"
+    return replace(mapping, notes=notes)
 
 
 def assemble(mapping: ChipMapping) -> Program:
@@ -248,6 +310,12 @@ def assemble(mapping: ChipMapping) -> Program:
     from drawloom.program import assemble as room
 
     return room.assemble(mapping)
+
+
+def _request(given: Mapping[str, Any]) -> Request:
+    from drawloom.frontends.hf.request import Request
+
+    return Request(**given)
 
 
 def _profile(chip: Chip, asked: str | None) -> str:
@@ -259,13 +327,12 @@ def _profile(chip: Chip, asked: str | None) -> str:
     return profile
 
 
-def _zipped(parts: Mapping[str, bytes]) -> bytes:
-    """Return the parts of a build as one archive: stored, in one order, under one date."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+def _zip(parts: Mapping[str, Put], file: IO[bytes], *, large: bool) -> None:
+    """Write the parts of a build as one archive: stored, in one order, under one date."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in PARTS:
-            archive.writestr(zipfile.ZipInfo(name), parts[name])
-    return out.getvalue()
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=large) as member:
+                parts[name](member)
 
 
 def _unzip(raw: bytes, file: str) -> dict[str, bytes]:

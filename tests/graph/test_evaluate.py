@@ -103,3 +103,12 @@ def test_erf_is_within_two_units_in_the_last_place(x: float) -> None:
 
 def test_erf_of_nan_is_nan() -> None:
     assert np.isnan(erf(np.array([np.nan]))).all()
+
+
+def test_convolution_of_nothing_is_nothing() -> None:
+    builder = GraphBuilder("empty")
+    x = builder.input("x", TensorType(DType.F32, (0, 2, 4, 4)))
+    w = builder.constant("w", np.ones((3, 2, 3, 3), np.float32))
+    graph = builder.finish([builder.add("Conv", (x, w), output="y")])
+    made = evaluate(graph, {"x": np.zeros((0, 2, 4, 4), np.float32)})
+    assert made["y"].shape == (0, 3, 2, 2)

@@ -26,11 +26,12 @@ class Blocked:
     rows: int
     channels: int
     element: int  # bytes of one element
+    unit: int = 0  # bytes whose block width is used, where it is not the element's own
 
     @property
     def block(self) -> int:
         """Elements of one full block row."""
-        return self.blocking.of(self.element)
+        return self.blocking.of(self.unit or self.element)
 
     @property
     def full(self) -> int:
@@ -45,7 +46,7 @@ class Blocked:
     @property
     def tail(self) -> int:
         """Padded elements of a tail row; 0 when there is no tail."""
-        return self.blocking.tail(self.channels, self.element)
+        return self.blocking.tail(self.channels, self.unit or self.element)
 
     @property
     def width(self) -> int:

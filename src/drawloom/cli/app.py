@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drawloom.cli.flags import mapper_flags
+from drawloom.cli.flags import Asked, options_flags
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ app.add_typer(chips, name="chips")
 
 Model = Annotated[
     Path,
-    typer.Argument(help="A model (.onnx, .graph) or a later stage: .map .prog .prog.txt .build."),
+    typer.Argument(
+        help="A model (.onnx, .graph, .gguf, a config.json or a folder with one, or a name of "
+        "`drawloom models`), or a later stage: .map .prog .prog.txt .build."
+    ),
 ]
 ChipName = Annotated[
     str | None,
@@ -37,7 +40,10 @@ Dims = Annotated[
     typer.Option("--dim", help="Number of a symbolic dimension: batch=1. Repeatable."),
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="Format of floats: f16, bf16 or f32. (default: f16)")
+    str | None,
+    typer.Option(
+        help="Format of floats: f16, bf16 or f32. (default: the model's of 16 bits, or f16)"
+    ),
 ]
 ProfileName = Annotated[
     str | None, typer.Option("--profile", help="Software profile of the chip. (default: its first)")
@@ -69,7 +75,7 @@ def _options(
 
 
 @app.command()
-@mapper_flags
+@options_flags
 def run(
     model: Model,
     chip: ChipName = None,
@@ -85,6 +91,7 @@ def run(
     dim: Dims = None,
     precision: Precision = None,
     *,
+    asked: Asked,
     mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +100,7 @@ def run(
     from drawloom.cli.screen import Progress
 
     with Progress() as progress:
-        work = _open(model, _choices(chip, dim, precision, None, mapping), progress)
+        work = _open(model, _choices(chip, dim, precision, None, asked, mapping), progress)
         given = _inputs(work, inputs, random_inputs)
         outputs = work.run(given, progress)
         if output is not None:
@@ -116,7 +123,7 @@ def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
 
 
 @app.command()
-@mapper_flags
+@options_flags
 def compile(
     model: Model,
     output: Annotated[
@@ -130,6 +137,7 @@ def compile(
     precision: Precision = None,
     profile: ProfileName = None,
     *,
+    asked: Asked,
     mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
@@ -139,7 +147,7 @@ def compile(
 
     with Progress() as progress:
         results.check_outputs(output)
-        work = _open(model, _choices(chip, dim, precision, profile, mapping), progress)
+        work = _open(model, _choices(chip, dim, precision, profile, asked, mapping), progress)
         progress.step("write")
         for path in output:
             results.write_stage(work, path)
@@ -147,7 +155,7 @@ def compile(
 
 
 @app.command()
-@mapper_flags
+@options_flags
 def time(
     model: Model,
     chip: ChipName = None,
@@ -165,6 +173,7 @@ def time(
     dim: Dims = None,
     precision: Precision = None,
     *,
+    asked: Asked,
     mapping: MapOptions,
     as_json: Json = False,
 ) -> None:
@@ -173,7 +182,7 @@ def time(
     from drawloom.cli import screen
 
     with screen.Progress() as progress:
-        work = _open(model, _choices(chip, dim, precision, profile, mapping), progress)
+        work = _open(model, _choices(chip, dim, precision, profile, asked, mapping), progress)
         timed = work.time(progress)
         progress.step("report")
         figures = report.figures(timed, work.graph, error_bars=error_bars)
@@ -185,6 +194,50 @@ def time(
         screen.show_json(report.record(figures))
     else:
         screen.show(report.summary(figures, top=layers))
+
+
+@app.command()
+@options_flags
+def generate(
+    model: Annotated[
+        Path, typer.Argument(help="A folder with config.json and weights, or a .gguf file.")
+    ],
+    prompt: Annotated[str | None, typer.Option(help="The text to go on from.")] = None,
+    token_ids: Annotated[
+        str | None, typer.Option(help="The tokens to go on from, in place of a text: 1,2,3.")
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", "-n", help="Tokens to make.", min=1)] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token; more draws from more of them.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
+    chip: ChipName = None,
+    precision: Precision = None,
+    weights: Annotated[str, typer.Option(help="float, int8 or int4.")] = "float",
+    group: Annotated[int, typer.Option(help="Inputs that share a scale of weights.")] = 0,
+    *,
+    mapping: MapOptions,
+    as_json: Json = False,
+) -> None:
+    """Make text on the simulated chip: prefill, then token after token, as they come."""
+    from drawloom.cli import texts
+    from drawloom.generate import Sampling
+
+    if (prompt is None) == (token_ids is None):
+        raise typer.BadParameter("give --prompt or --token-ids, one of them")
+    wanted = texts.Wanted(
+        prompt, token_ids, tokens, Sampling(temperature, seed), chip or "tx81", precision or "",
+        weights, group, mapping,
+    )  # fmt: skip
+    texts.generate(model, wanted, as_json=as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models whose configuration drawloom knows by name."""
+    from drawloom.cli.artefacts import list_models
+
+    list_models(as_json=as_json)
 
 
 @app.command()
@@ -229,11 +282,12 @@ def _choices(
     dim: list[str] | None,
     precision: str | None,
     profile: str | None,
+    asked: Asked,
     mapping: MapOptions,
 ) -> Choices:
     from drawloom.cli.work import Choices
 
-    return Choices(chip, tuple(dim or ()), precision, profile, mapping)
+    return Choices(chip, tuple(dim or ()), precision, profile, asked, mapping)
 
 
 def _open(model: Path, choices: Choices, progress: Any) -> Work:

@@ -19,6 +19,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.files import read_mapping
 from drawloom.program.files import read_program
 from drawloom.report.describe import chip_facts, graph_facts, mapping_facts, program_facts
+from drawloom.report.quantities import count_text
 
 Dims = tuple[str, ...]
 
@@ -173,6 +174,20 @@ def list_chips(*, as_json: bool) -> None:
         return
     for chip in chips:
         show(facts(chip.name, chip_facts(chip)))
+
+
+def list_models(*, as_json: bool) -> None:
+    """Print the models of the catalog, each with its size and whose configuration it is."""
+    from drawloom.frontends.hf.config import catalog_entry, catalog_names
+
+    entries = [catalog_entry(name) for name in catalog_names()]
+    if as_json:
+        show_json(
+            [{"model": e.name, "parameters": e.parameters, "source": e.source} for e in entries]
+        )
+        return
+    lines = {e.name: f"{count_text(e.parameters)} weights  {e.source}" for e in entries}
+    show(facts("models known by name", lines))
 
 
 def _chip_record(chip: Chip) -> dict[str, object]:

@@ -1,47 +1,104 @@
-"""The fields of an options dataclass as flags of a command."""
+"""The fields of options dataclasses as flags of a command."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from drawloom.mapping.options import MapOptions
 
+if TYPE_CHECKING:
+    from drawloom.frontends.hf.request import Request
 
-def mapper_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for each field of ``MapOptions``; it takes them as ``mapping``."""
-    hints = get_type_hints(MapOptions)
-    about = attribute_texts(MapOptions.__doc__ or "")
-    added = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
-            annotation=Annotated[
-                hints[each.name],
-                typer.Option(help=about.get(each.name, ""), rich_help_panel="Mapper"),
-            ],
-        )
-        for each in fields(MapOptions)
-    ]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a model that is given by its configuration, and in which form.
+
+    Attributes:
+        phase: prefill, decode or forward. (default: decode with --context, else prefill; forward
+            where a model has no cache)
+        batch: sequences, or images, at a time.
+        context: tokens in the cache before a decode step.
+        tokens: tokens of each prompt.
+        capacity: positions that the cache has room for. (default: as many as are needed)
+        weights: float, int8 or int4: weights as integer codes with scales.
+        group: inputs that share a scale of int8 or int4 weights: 32 or 128. (default: all of a
+            channel)
+    """
+
+    phase: str | None = None
+    batch: int | None = None
+    context: int | None = None
+    tokens: int | None = None
+    capacity: int | None = None
+    weights: str = "float"
+    group: int = 0
+
+    def request(self) -> Request | None:
+        """Return the request; None where nothing was said.
+
+        Raises:
+            InputError: numbers that do not suit the phase (``hf.request``).
+        """
+        given: dict[str, Any] = {
+            key: value
+            for key in ("phase", "batch", "context", "tokens", "capacity")
+            if (value := getattr(self, key)) is not None
+        }
+        if not given:
+            return None
+        from drawloom.frontends.hf.request import Request
+
+        numbers = given.keys() & {"context", "tokens", "capacity"}
+        guess = "decode" if self.context is not None else "prefill" if numbers else "forward"
+        return Request(**(dict[str, Any](phase=guess) | given))
+
+
+PANELS: dict[str, tuple[type[Any], str]] = {
+    "asked": (Asked, "Models given by their configuration"),
+    "mapping": (MapOptions, "Mapper"),
+}
+
+
+def options_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag for each field of the dataclasses in ``PANELS`` that it takes."""
     signature = inspect.signature(command, eval_str=True)
-    kept = [each for name, each in signature.parameters.items() if name != "mapping"]
+    taken = {name: PANELS[name] for name in signature.parameters if name in PANELS}
+    added = [_flag(kind, panel, each) for kind, panel in taken.values() for each in fields(kind)]
+    kept = [each for name, each in signature.parameters.items() if name not in taken]
 
     @wraps(command)
     def wrapped(**given: Any) -> None:
-        chosen = {each.name: given.pop(each.name) for each in fields(MapOptions)}
-        command(**given, mapping=MapOptions(**chosen))
+        made = {
+            name: kind(**{each.name: given.pop(each.name) for each in fields(kind)})
+            for name, (kind, _) in taken.items()
+        }
+        command(**given, **made)
 
     shown = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in kept] + added
     wrapped.__signature__ = signature.replace(parameters=shown)  # pyright: ignore[reportAttributeAccessIssue]
     wrapped.__annotations__ = {each.name: each.annotation for each in shown}
     return wrapped
+
+
+def _flag(kind: type[Any], panel: str, field: Any) -> inspect.Parameter:
+    """Return a field as a parameter of a command."""
+    hint = get_type_hints(kind)[field.name]
+    text = attribute_texts(kind.__doc__ or "").get(field.name, "")
+    option = typer.Option(help=text, rich_help_panel=panel)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[hint, option],
+    )
 
 
 def attribute_texts(docstring: str) -> dict[str, str]:

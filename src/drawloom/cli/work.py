@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from drawloom import flow
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
+from drawloom.cli.flags import Asked
 from drawloom.cli.screen import Progress
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.flow import Build
+from drawloom.frontends.configured import is_configured
 from drawloom.graph.ir import Graph
 from drawloom.mapping.files import read_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
@@ -32,6 +34,7 @@ class Choices:
     dims: tuple[str, ...] = ()
     precision: str | None = None
     profile: str | None = None
+    asked: Asked = field(default_factory=Asked)
     mapping: MapOptions = field(default_factory=MapOptions)
 
 
@@ -70,6 +73,8 @@ def open_work(path: Path, choices: Choices, progress: Progress) -> Work:
         InputError: the file is not what it should be, or a choice does not suit it.
         DoesNotFit: the model does not fit the chip.
     """
+    if is_configured(str(path)):
+        return _model(path, choices, progress)
     stage = stage_of(path)
     if stage not in OPENERS:
         fault = Fault(str(path), f"'{stage}'", " ".join(OPENERS))
@@ -106,11 +111,14 @@ def parse_dims(words: tuple[str, ...]) -> dict[str, int]:
 
 def _model(path: Path, choices: Choices, progress: Progress) -> Work:
     build = flow.compile(
-        path,
+        str(path),
         choices.chip or "tx81",
         dims=parse_dims(choices.dims),
-        precision=choices.precision or "f16",
+        precision=choices.precision or "",
         profile=choices.profile,
+        request=choices.asked.request(),
+        weights=choices.asked.weights,
+        group=choices.asked.group,
         mapping=choices.mapping,
         step=progress.step,
     )
@@ -167,6 +175,7 @@ def _refuse(path: Path, choices: Choices, *, chip: bool = False) -> None:
         "--chip": chip,
         "--dim": bool(choices.dims),
         "--precision": choices.precision is not None,
+        "what is asked of a model": choices.asked != Asked(),
         "options of the mapper": choices.mapping != MapOptions(),
     }
     faults = [Fault(flag, "", "only for a model") for flag, is_given in given.items() if is_given]

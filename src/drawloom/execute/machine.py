@@ -11,7 +11,7 @@ transfer that is missing shows in the values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,10 @@ class Machine:
         tiles: each tile's memories, counters and armed flags.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, before: Machine | None = None) -> None:
+        """Load a program; on the DRAM of ``before``, which keeps what is not loaded over."""
         self.program = program
-        memory = dram_image(program)
+        memory = dram_image(program, before and before.dram)
         self.tiles: list[Tile] = []
         for number in range(len(program.streams)):
             spm = scratchpad(number, program.scratchpad_bytes)
@@ -79,13 +80,13 @@ class Machine:
         self._memory: Memory = memory
         self._passed: set[int] = set()  # tiles that a barrier has let go
 
-    def load(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Put the inputs into DRAM.
+    def load(self, inputs: Mapping[str, NDArray[Any]], held: Container[str] = ()) -> None:
+        """Put the inputs into DRAM; those of ``held`` lie there already.
 
         Raises:
             InputError: as ``execute``.
         """
-        wanted = self.program.named("input")
+        wanted = {k: v for k, v in self.program.named("input").items() if k not in held}
         faults = _input_faults(wanted, inputs)
         if faults:
             summary = f"the inputs are not what program '{self.program.name}' takes"

@@ -90,8 +90,11 @@ def scratchpad(tile: int, n: int) -> Memory:
     return Memory(f"the scratchpad of tile {tile}", np.full(n, POISON, np.uint8))
 
 
-def dram_image(program: Program) -> Memory:
+def dram_image(program: Program, before: NDArray[np.uint8] | None = None) -> Memory:
     """Return DRAM as a program finds it: constants in place, all else poisoned.
+
+    Where there are bytes ``before``, from an earlier program, they stay as far as no constant
+    is loaded over them.
 
     Of a large DRAM only what the program's regions and data reach is held: a
     chip may have more of it than the host has memory. An access behind that is
@@ -107,4 +110,17 @@ def dram_image(program: Program) -> Memory:
         image[address : address + raw.size] = values(raw)
         start = max(start, address + raw.size)
     image[start:] = POISON
+    if before is not None:
+        _keep(image, before, program)
     return Memory("DRAM" if whole else "the part of DRAM that the program uses", image)
+
+
+def _keep(image: NDArray[np.uint8], before: NDArray[np.uint8], program: Program) -> None:
+    """Put bytes from before into an image wherever a program loads none."""
+    start = 0
+    for address, raw in sorted(program.data, key=lambda item: item[0]):
+        last = min(address, before.size)
+        image[start:last] = before[start:last]
+        start = max(start, address + raw.size)
+    last = min(image.size, before.size)
+    image[start:last] = before[start:last]

@@ -11,6 +11,7 @@ import io
 import struct
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -42,17 +43,18 @@ def write_graph(graph: Graph, path: str | Path) -> None:
     Raises:
         InputError: ``files.write``, when the file cannot be written.
     """
-    write_whole(path, graph_bytes(graph))
+    write_whole(path, partial(put_graph, graph))
 
 
 def graph_bytes(graph: Graph) -> bytes:
     """Return what a graph's file holds."""
     packed = io.BytesIO()
-    _write(graph, packed)
+    put_graph(graph, packed)
     return packed.getvalue()
 
 
-def _write(graph: Graph, file: IO[bytes]) -> None:
+def put_graph(graph: Graph, file: IO[bytes]) -> None:
+    """Write what a graph's file holds, one constant in memory at a time."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(entry(_TEXT), text(graph).encode())
         names = [name for name in sorted(graph.constants) if not graph.constants.is_meta(name)]
@@ -61,6 +63,11 @@ def _write(graph: Graph, file: IO[bytes]) -> None:
             large = array.nbytes >= 1 << 30
             with archive.open(entry(constant_name(i)), "w", force_zip64=large) as file_in:
                 np.lib.format.write_array(file_in, array, version=(1, 0), allow_pickle=False)
+
+
+def is_large(graph: Graph) -> bool:
+    """Whether files that hold a graph's constants may need an archive's long sizes."""
+    return sum(held.nbytes for held in graph.constants.held.values()) >= 1 << 28
 
 
 def entry(name: str) -> zipfile.ZipInfo:

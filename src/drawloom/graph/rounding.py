@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from drawloom.errors import Fault, InputError
 from drawloom.graph.dtypes import CODE_BITS, DType
 
 Wide = NDArray[np.float64]
@@ -92,3 +93,22 @@ def rounded_to_odd(array: NDArray[np.float64]) -> NDArray[np.float32]:
         bits -= (inexact & (np.abs(back) > np.abs(array))).astype(np.uint32)
         bits |= inexact.astype(np.uint32)
     return bits.view(np.float32)
+
+
+def narrow_weight(name: str, to: DType, array: NDArray[Any]) -> NDArray[Any]:
+    """Return a weight in another float format, each number rounded once.
+
+    Raises:
+        InputError: a finite number is too large for the format (``quantize.range``).
+    """
+    if array.dtype == to.numpy:
+        return array
+    exact = wide(array)
+    made = narrow(exact, to.numpy)
+    over = np.isfinite(exact) & ~np.isfinite(wide(made))
+    if np.any(over):
+        largest = float(np.abs(exact[over]).max())
+        other = "" if to is DType.BF16 else "; bf16 holds it"
+        fault = Fault(f"constant '{name}'", f"{largest:.6g}", f"at most {LARGEST[to]:.6g}{other}")
+        raise InputError("quantize.range", f"a weight is too large for {to.value}", [fault])
+    return made

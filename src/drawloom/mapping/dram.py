@@ -11,12 +11,16 @@ from drawloom.units import align_up
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A storage's size and the pieces between which it must hold its bytes (inclusive)."""
+    """A storage's size and the pieces between which it must hold its bytes (inclusive).
+
+    What has a ``rank`` comes before all else, in the order of ranks.
+    """
 
     key: str
     bytes: int
     first: int
     last: int
+    rank: str = ""
 
 
 def grain(chip: Chip) -> int:
@@ -42,7 +46,7 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
                 has=f"{chip.dram.bytes:,} bytes",
                 short=f"{top - chip.dram.bytes:,} bytes",
                 ways_out=(
-                    "a narrower format (--precision f16, where it is f32)",
+                    "a narrower format (--precision f16, where it is f32; --weights int8 or int4)",
                     "a smaller batch",
                     "a chip with more memory",
                 ),
@@ -52,11 +56,11 @@ def allocate(needs: list[Need], chip: Chip) -> tuple[dict[str, int], int]:
 
 
 def pack(needs: list[Need], align: int) -> tuple[dict[str, int], int]:
-    """Return addresses by key from 0, and the bytes used: largest first, lowest free place."""
+    """Return addresses by key from 0, and the bytes used: by rank, then largest first, lowest free place."""
     placed: list[tuple[int, int, Need]] = []
     out: dict[str, int] = {}
     top = 0
-    for need in sorted(needs, key=lambda n: (-n.bytes, n.key)):
+    for need in sorted(needs, key=lambda n: (not n.rank, n.rank, -n.bytes, n.key)):
         at = 0
         size = align_up(max(1, need.bytes), align)
         for start, end, other in sorted(placed, key=lambda p: p[0]):

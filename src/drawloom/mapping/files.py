@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -25,12 +27,14 @@ from drawloom.graph.files import (
     BROKEN,
     constant_name,
     entry,
-    graph_bytes,
     graph_of,
+    is_large,
+    put_graph,
     stored_array,
     stored_bits,
 )
 from drawloom.graph.ir import Array
+from drawloom.graph.lazy import values
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.parse import hashed_storages, parse_mapping
 from drawloom.mapping.text import mapping_text, other_contents
@@ -46,19 +50,19 @@ def write_mapping(mapping: Mapping, path: str | Path) -> None:
     Raises:
         InputError: ``files.write``, when the file cannot be written.
     """
-    write_whole(path, mapping_bytes(mapping))
+    write_whole(path, partial(put_mapping, mapping))
 
 
-def mapping_bytes(mapping: Mapping) -> bytes:
-    """Return what a mapping's file holds."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+def put_mapping(mapping: Mapping, file: IO[bytes]) -> None:
+    """Write what a mapping's file holds, one constant in memory at a time."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(entry(_TEXT), mapping_text(mapping).encode())
-        archive.writestr(entry(_GRAPH), graph_bytes(mapping.graph))
+        large = is_large(mapping.graph)
+        with archive.open(entry(_GRAPH), "w", force_zip64=large) as member:
+            put_graph(mapping.graph, member)
         archive.writestr(entry(_CHIP), chip_text(mapping.chip).encode())
-        for i, array in enumerate(other_contents(mapping).values()):
-            archive.writestr(entry(constant_name(i)), _npy(array))
-    return packed.getvalue()
+        for i, held in enumerate(other_contents(mapping).values()):
+            archive.writestr(entry(constant_name(i)), _npy(values(held)))
 
 
 def read_mapping(path: str | Path) -> Mapping:

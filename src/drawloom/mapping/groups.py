@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drawloom.chip.model import Blocking
 from drawloom.graph.ir import Node
+from drawloom.mapping.coded import Coded, find_coded
 from drawloom.mapping.fold import Folded
 from drawloom.mapping.kinds import Kinds
 from drawloom.mapping.legalise import broadcast_kind, is_flat
@@ -39,17 +41,19 @@ class Plan:
 
     groups: list[Group]
     home: dict[str, str]
+    coded: dict[str, Coded]  # weights that products decode, by the value they read
 
 
-def group_nodes(folded: Folded, *, fuse: bool) -> Plan:
+def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
     """Return the groups of a legal graph.
 
     A carried value enters a fold in the layout in which the fold makes it. What that is shows
     when the fold has been grouped, so a graph with folds is grouped twice.
     """
     entered: dict[str, str] = {}
+    coded = find_coded(folded.graph, blocking)
     while True:
-        plan = _Grouping(folded, fuse, entered).run()
+        plan = _Grouping(folded, coded, fuse, entered).run()
         made = {c.enter: plan.home[c.made] for fold in folded.folds for c in fold.carried}
         if entered or made == entered:
             return plan
@@ -57,11 +61,15 @@ def group_nodes(folded: Folded, *, fuse: bool) -> Plan:
 
 
 class _Grouping:
-    def __init__(self, folded: Folded, fuse: bool, entered: Mapping[str, str]) -> None:
+    def __init__(
+        self, folded: Folded, coded: dict[str, Coded], fuse: bool, entered: Mapping[str, str]
+    ) -> None:
         graph = self.graph = folded.graph
         self.fuse, self.entered = fuse, entered
         self.segments, self.first = folded.segments, 0
-        kinds = Kinds(graph, folded.carries)
+        self.coded = coded
+        decoders = {name for each in coded.values() for name in each.nodes}
+        kinds = Kinds(graph, folded.carries, decoders)
         self.types, self.constants = graph.types, graph.constants
         self.kind = {node.name: kinds.of(node) for node in graph.nodes}
         self.home = dict.fromkeys(graph.inputs, "dense")
@@ -76,9 +84,9 @@ class _Grouping:
                 self.first = len(self.groups)
             if kind == "body":
                 self._body(node)
-            else:
+            elif kind != "decoder":
                 self._open(node, kind, self._layout_of(node, kind))
-        return Plan(self.groups, self.home)
+        return Plan(self.groups, self.home, self.coded)
 
     def _wanted(self) -> dict[str, str]:
         """Which layout the readers of each value would like, found from the end backwards."""

@@ -57,15 +57,23 @@ WIDE_MOVES = 1 << 26  # elements: above this, moves are not found by looking
 class Kinds:
     """Decides for each node of a graph; the answers depend on types and constants only."""
 
-    def __init__(self, graph: Graph, carries: Container[str] = ()) -> None:
-        """Look at a graph; ``carries`` are the nodes by which values enter and leave a fold."""
+    def __init__(
+        self, graph: Graph, carries: Container[str] = (), decoders: Container[str] = ()
+    ) -> None:
+        """Look at a graph.
+
+        ``carries`` are the nodes by which values enter and leave a fold, ``decoders`` those that
+        a product does along with its loads.
+        """
         self.graph = graph
-        self.carries = carries
+        self.carries, self.decoders = carries, decoders
         self.types: Mapping[str, TensorType] = graph.types
         self.constants: Mapping[str, Array] = graph.constants
 
     def of(self, node: Node) -> str:
-        """Return matrix, pool, move, body, cpu or carry."""
+        """Return matrix, pool, move, body, cpu, carry or decoder."""
+        if node.name in self.decoders:
+            return "decoder"
         if node.name in self.carries:
             return "carry"
         if any(0 in self.types[v].shape for v in (*node.inputs, *node.outputs) if v):

@@ -18,6 +18,7 @@ from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
+from drawloom.mapping.flatten import flatten
 from drawloom.mapping.spell import SPELLED, Rule
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
@@ -26,9 +27,9 @@ WIDE_WINDOW = 64  # elements: above this a window of maxima is taken along one a
 
 def legalise(graph: Graph) -> Graph:
     """Return a graph of the same values that the pieces can carry out."""
-    for rules in (SPELLED, STRUCTURE, OPERANDS):
+    for rules in (SPELLED, STRUCTURE):
         graph = rebuild(graph, _Pass(rules))
-    return graph
+    return rebuild(flatten(graph), _Pass(OPERANDS))
 
 
 class _Pass:
@@ -286,6 +287,11 @@ def _reduce(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | No
 def _broadcast(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     shape = np.broadcast_shapes(*(emit.shape(v) for v in inputs))
     changed = [_fit(emit, v, shape, node) for v in inputs]
+    if all(emit.shape(v) != shape for v in changed):
+        # One value a row against one a channel: a body needs an operand of the whole shape.
+        held = [v in emit.builder.constants and prod(emit.shape(v)) > 1 for v in changed]
+        i = held.index(True) if any(held) else 0
+        changed[i] = _widened(emit, changed[i], shape)
     return None if changed == list(inputs) else (emit(node.op, *changed, **node.attrs),)
 
 
@@ -295,6 +301,11 @@ def _fit(emit: Emit, value: str, shape: tuple[int, ...], node: Node) -> str:
     kind = broadcast_kind(have, shape, value in emit.builder.constants, flat=flat)
     if have == shape or (kind and not (kind == "scalar" and node.op == "Where")):
         return value
+    return _widened(emit, value, shape)
+
+
+def _widened(emit: Emit, value: str, shape: tuple[int, ...]) -> str:
+    """Return an operand in the whole shape."""
     if value in emit.builder.constants and prod(shape) <= BIG_CONSTANT:
         return emit.derive(value, "wide", partial(_spread, shape), shape)
     return emit("Expand", value, shape=shape)

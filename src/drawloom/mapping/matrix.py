@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
 from drawloom.mapping.bodies import build_body
 from drawloom.mapping.body import Body
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
-from drawloom.mapping.pieces import Buffer, MatrixPiece
+from drawloom.mapping.pieces import Buffer, Coding, MatrixPiece
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
@@ -45,8 +46,25 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, estimate=chosen.estimate,
+        depthwise=work.depthwise, products=work.products, coding=_coding(node, site), estimate=chosen.estimate,
     )  # fmt: skip
+
+
+def _coding(node: Node, site: Site) -> Coding | None:
+    """Return how a product's weight is decoded; None where it is a number already."""
+    coded = site.coded.get(node.inputs[1])
+    if coded is None:
+        return None
+    fmt = site.graph.types[coded.scales].dtype
+    return Coding(coded.bits, coded.group, site.store.constant(coded.scales, "rows", fmt))
+
+
+def _weight(node: Node, site: Site) -> Storage:
+    """Return where the second operand of a product is read from: numbers, or codes."""
+    coded = site.coded.get(node.inputs[1])
+    if coded is None:
+        return site.need(node.inputs[1], "rows")
+    return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
 
 
 def _plain(fmt: str, out: str) -> tuple[Body, str]:
@@ -69,13 +87,14 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
     if fmt == "f32":
         fmt, products = "tf32", 3
     convolution = node.op == "Conv"
+    coded = site.coded.get(node.inputs[1])
     depthwise = convolution and node.int("group", 1) > 1
     if convolution:
         a = site.need(node.inputs[0], "image")
         b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
         batch, m, k, n = out.shape[0], out.shape[2], a.shape[1], out.shape[1]
     else:
-        a, b = site.need(node.inputs[0], "rows"), site.need(node.inputs[1], "rows")
+        a, b = site.need(node.inputs[0], "rows"), _weight(node, site)
         batch, m, n = prod(out.shape[:-2]), out.shape[-2], out.shape[-1]
         k = a.shape[-2 if node.int("trans_a") else -1]
     work = Work(
@@ -95,6 +114,7 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
         stores=len(body.stores),
         passes=len(body.steps),
         products=products,
+        coded=coded and (coded.bits, coded.group),
     )
     return a, b, work
 
@@ -105,6 +125,8 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffe
     scratch = Scratch(site.chip, site.residency.reserved)
     scratch.add("a", size_a, chosen.a_copies)
     scratch.add("b", size_b, chosen.b_copies)
+    if work.coded:
+        scratch.add("b.wide", int(sized.decoded_bytes), chosen.b_copies)
     if work.products > 1:
         for part in ("a.high", "a.low"):
             scratch.add(part, size_a, chosen.a_copies)

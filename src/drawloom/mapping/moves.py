@@ -8,7 +8,7 @@ from drawloom.graph.ir import Array, Node
 from drawloom.graph.ops import OPS
 from drawloom.mapping.site import Index, Site
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.store import same_geometry
+from drawloom.mapping.store import is_linear, same_geometry
 
 
 def move(site: Site, node: Node, layout: str) -> None:
@@ -30,7 +30,11 @@ def _alias(site: Site, node: Node, layout: str) -> bool:
     if value in site.graph.constants or out in site.graph.outputs:
         return False
     types, home = site.graph.types, site.home[value]
-    if not same_geometry(types[value].shape, home, types[out].shape, layout):
+    before, after = types[value].shape, types[out].shape
+    size, blocking = types[value].dtype.bytes, site.chip.blocking
+    if not same_geometry(before, home, after, layout) and not (
+        is_linear(before, home, blocking, size) and is_linear(after, layout, blocking, size)
+    ):
         return False
     site.store.value(value, home)
     site.store.same_bytes((out, layout), (value, home))

@@ -29,7 +29,7 @@ from drawloom.mapping.text import (
 )
 
 KINDS = ("input", "output", "constant", "temporary", "resident")
-LAYOUTS = ("dense", "rows", "image", "weights", "depthwise", "channel")
+LAYOUTS = ("dense", "rows", "image", "weights", "depthwise", "channel", "codes")
 
 
 def parse_mapping(

@@ -58,6 +58,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Coding:
+    """How codes of the second operand become numbers, chunk by chunk behind their load.
+
+    Codes have 8 ``bits``, or 4: a byte then holds one of a block of channels in its low half, 8
+    added, and one of the next block in its high half. A scale serves ``group`` inputs.
+    """
+
+    bits: int
+    group: int
+    scales: Storage
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixPiece:
     """A matrix product or convolution with a fused body on its result.
 
@@ -91,6 +104,7 @@ class MatrixPiece:
     window: Window | None = None
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
+    coding: Coding | None = None  # of b
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

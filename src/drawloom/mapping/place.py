@@ -1,5 +1,8 @@
 """The end of a mapping: addresses for all storages, and the pieces with them.
 
+Caches come first, in the order of their names: all programs of a model find them at the same
+addresses, whichever of them brings or makes them.
+
 What differs by repetition lies side by side, one repetition's a step behind the one before. Of
 a carried value there is one more than repetitions: each reads what the one before it made.
 """
@@ -58,6 +61,7 @@ class _Block:
     used: list[int]
     members: list[tuple[Key, int, int]]  # storage, offset, step
     always: bool = False
+    rank: str = ""  # of caches: their place among all caches
 
 
 @dataclass(slots=True)
@@ -69,9 +73,10 @@ class _Placing:
         """Return every storage with its address, and the bytes of DRAM in use."""
         store = self.site.store
         self._handed()
-        handed = {key for block in self.blocks for key, _, _ in block.members}
+        self._caches()
+        done = {key for block in self.blocks for key, _, _ in block.members}
         for key, storage in store.made.items():
-            if key not in handed and key not in store.alias and storage.kind != "resident":
+            if key not in done and key not in store.alias and storage.kind != "resident":
                 self._plain(key, storage)
         needs = [self._need(str(i), block) for i, block in enumerate(self.blocks)]
         placed, total = allocate(needs, self.site.chip)
@@ -105,6 +110,25 @@ class _Placing:
                 _Block((count + 1) * step, used, [(k, o, s) for k, o, s in keys if k in store.made])
             )
 
+    def _caches(self) -> None:
+        """Lay caches out layer by layer, whether or not layers are folded."""
+        store, groups = self.site.store, dict[tuple[str, ...], list[tuple[str, Key]]]()
+        for key, storage in store.made.items():
+            layer, part = _cache(storage)
+            if layer and key not in store.alias:
+                names = self.site.twins.get(storage.value, (storage.value,))
+                layers = tuple(_cache(replace(storage, value=name))[0] for name in names)
+                groups.setdefault(layers, []).append((part, key))
+        for layers, found in groups.items():
+            members: list[tuple[Key, int]] = []
+            size = 0
+            for _, key in sorted(found):
+                members.append((key, size))
+                size += self._step(store.made[key])
+            step = size if len(layers) > 1 else 0
+            placed = [(key, offset, step) for key, offset in members]
+            self.blocks.append(_Block(size * len(layers), [], placed, True, min(layers)))
+
     def _plain(self, key: Key, storage: Storage) -> None:
         used = self.site.store.used.get(key, [])
         always = storage.kind in ("constant", "input")
@@ -125,7 +149,7 @@ class _Placing:
 
     def _need(self, key: str, block: _Block) -> Need:
         if block.always:
-            return Need(key, block.bytes, -1, FOREVER)
+            return Need(key, block.bytes, -1, FOREVER, block.rank)
         used = [*block.used]
         for repeat in self.site.repeats:
             inside = any(repeat.first <= at < repeat.end for at in block.used)
@@ -134,6 +158,15 @@ class _Placing:
             if inside and min(block.used) < repeat.first:
                 used.append(repeat.end - 1)  # the last turn reads it, too
         return Need(key, block.bytes, min(used), max(used))
+
+
+def _cache(storage: Storage) -> tuple[str, str]:
+    """Return the layer and the part of a cache as a program brings or makes it; of others nothing."""
+    way, _, name = storage.value.partition(".")
+    if (storage.kind, way) not in (("input", "past"), ("output", "present")):
+        return "", ""
+    layer, _, part = name.partition(".")
+    return layer.rjust(8, "0"), part
 
 
 def _in_order(storages: list[Storage], site: Site) -> tuple[Storage, ...]:

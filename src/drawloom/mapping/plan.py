@@ -32,11 +32,11 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     options = options or MapOptions()
     legal = legalise(graph)
     folded = fold(legal) if options.fold else Folded(legal)
-    plan = group_nodes(folded, fuse=options.fuse)
+    plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     residency = settle(plan, folded.graph, chip) if options.resident else Residency()
     store = Store(folded.graph, chip.blocking)
     site = Site(
-        folded.graph, chip, options, store, plan.home, residency,
+        folded.graph, chip, options, store, plan.home, residency, coded=plan.coded,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
     )  # fmt: skip
     for value in folded.graph.inputs:
@@ -132,7 +132,7 @@ class _Planning:
         elif group.kind == "move":
             move(site, node, group.layout)
         elif group.kind == "cpu":
-            _cpu(site, node)
+            self._cpu(node)
         elif group.kind == "pool":
             src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
             site.add(pool.plan(group, site, src, dst))
@@ -141,6 +141,23 @@ class _Planning:
             outside = {v for v in group.made if self.readers.get(v, set()) - inside}
             stored = outside | group.made.intersection(site.graph.outputs)
             site.add((matrix if group.kind == "matrix" else strip).plan(group, stored, site))
+
+    def _cpu(self, node: Node) -> None:
+        site = self.site
+        ins = tuple(site.need(v, "dense") if v else None for v in node.inputs)
+        if node.op == "TensorScatter" and self._may_overwrite(node):
+            site.store.same_bytes((node.outputs[0], "dense"), (node.inputs[0], "dense"))
+            site.store.in_place.add((node.outputs[0], "dense"))
+        outs = tuple(site.made(v, "dense") for v in node.outputs if v)
+        site.add(CpuPiece(node.name, (node.name,), node.op, ins, outs, node.attrs))
+
+    def _may_overwrite(self, node: Node) -> bool:
+        """Whether a node may write its result over an input that nothing else reads: a cache."""
+        past, graph = node.inputs[0], self.site.graph
+        return (
+            past in graph.inputs and past not in graph.outputs
+            and self.readers[past] == {node.name} and past not in node.inputs[1:]
+        )  # fmt: skip
 
     def _output(self, position: int, value: str, name: str) -> None:
         """Make sure that an output lies dense in a storage of its own."""
@@ -151,7 +168,8 @@ class _Planning:
         entered = any(value in (each.enter[0], each.leave[0]) for each in store.handed)
         if (
             made_here and first and not entered
-            and site.home[value] == "dense" and key not in store.alias
+            and site.home[value] == "dense"
+            and (key not in store.alias or key in store.in_place)
         ):  # fmt: skip
             store.made[key] = replace(store.value(*key), kind="output", value=name)
             store.used.setdefault(key, []).append(FOREVER)
@@ -169,9 +187,3 @@ def _readers(graph: Graph) -> dict[str, set[str]]:
         for value in node.inputs:
             out.setdefault(value, set()).add(node.name)
     return out
-
-
-def _cpu(site: Site, node: Node) -> None:
-    ins = tuple(site.need(v, "dense") if v else None for v in node.inputs)
-    outs = tuple(site.made(v, "dense") for v in node.outputs if v)
-    site.add(CpuPiece(node.name, (node.name,), node.op, ins, outs, node.attrs))

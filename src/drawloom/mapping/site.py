@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.coded import Coded
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
@@ -35,6 +36,7 @@ class Site:
     store: Store
     home: dict[str, str]  # value -> the layout it is first stored in
     residency: Residency
+    coded: dict[str, Coded]  # weights that products decode, by the value they read
     results: list[str]  # names of the model's outputs
     inputs: list[str]  # names of the model's inputs
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all

@@ -37,6 +37,9 @@ class Work:
     by_batch: bool = False  # tiles share the work by batch alone
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
+    coded: tuple[int, int] | None = (
+        None  # bits of the second operand's codes, inputs a scale serves
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,12 @@ class Sizes:
 
     @property
     def bytes_b(self) -> Ints:
-        """Bytes of a chunk of the second operand."""
+        """Bytes of a chunk of the second operand; of codes and scales where it is coded."""
         work = self.work
+        if work.coded:
+            bits, group = work.coded
+            scales = ceil(self.depth, group) * self.outs * FORMAT_BYTES[work.fmt]
+            return up(self.depth * self.outs * bits // 8 + scales, self.chip.blocking.align)
         if work.window:
             taps = work.window.kernel[0] * work.window.kernel[1]
             if work.depthwise:
@@ -120,6 +127,25 @@ class Sizes:
         if work.trans_b:
             return self._operand(self.outs, self.depth)
         return self._operand(self.depth, self.outs)
+
+    @property
+    def decoded_bytes(self) -> Ints:
+        """Bytes of a chunk of the second operand behind its decoding; 0 where it needs none."""
+        return self._operand(self.depth, self.outs) if self.work.coded else 0 * self.nt
+
+    @property
+    def decoding(self) -> tuple[Ints, Ints]:
+        """Vector commands that decode a chunk, and the elements they go over."""
+        if not self.work.coded:
+            return 0 * self.nt, 0 * self.nt
+        bits, group = self.work.coded
+        blocks = ceil(self.outs, self.chip.blocking.of(FORMAT_BYTES[self.work.fmt]))
+        scaling = blocks * ceil(self.depth, group)
+        codes = self.depth * self.outs
+        if bits == 8:
+            return 1 + scaling, 2 * codes
+        # Seven commands on each pair of blocks, then the scales on both.
+        return 7 * ceil(blocks, 2) + scaling, 7 * codes // 2 + codes
 
     @property
     def outs(self) -> Ints:
@@ -198,9 +224,9 @@ def _width(chip: Chip, channels: Ints, size: int) -> Ints:
 
 def grain(work: Work, chip: Chip) -> int:
     """Channels of the result are cut at multiples of this."""
-    return max(
-        chip.blocking.of(FORMAT_BYTES[work.fmt]), chip.blocking.of(FORMAT_BYTES[work.out_fmt])
-    )
+    pairs = 2 if work.coded and work.coded[0] == 4 else 1
+    block = chip.blocking.of(FORMAT_BYTES[work.fmt])
+    return max(pairs * block, chip.blocking.of(FORMAT_BYTES[work.out_fmt]))
 
 
 def sizes_of(work: Work, chip: Chip, cut: Cut) -> Sizes:

@@ -2,6 +2,7 @@
 
 ConvTranspose   zeros between the elements, then a convolution with the kernel turned round
 PRelu           max(x, 0) + slope min(x, 0)
+codes           numbers, where no product decodes them along with its loads (``decoding``)
 a norm          the plain norm, times its scale, plus its bias, where these are no constants
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Node
+from drawloom.mapping.decoding import dequantize, unpack
 from drawloom.mapping.emit import Emit
 
 Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
@@ -101,7 +103,9 @@ def _cast(emit: Emit, value: str, to: DType) -> str:
 
 SPELLED: dict[str, Rule] = {
     "ConvTranspose": _conv_transpose,
+    "DequantizeLinear": dequantize,
     "LayerNormalization": _norm,
     "PRelu": _prelu,
     "RMSNormalization": _norm,
+    "UnpackInt4": unpack,
 }

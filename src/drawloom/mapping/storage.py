@@ -7,6 +7,7 @@ Layouts:
     weights  convolution weights: rows = taps x output channels, channels = input channels
     depthwise  depthwise weights: rows = taps, channels = channels
     channel  one value per channel, block by block, the tail repeated to a whole block
+    codes    weights as codes of a byte (or two of half a byte), in the blocks of what they become
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from drawloom.graph.ir import Array
 from drawloom.units import align_up
 
 Dims = tuple[tuple[int, int], ...]
+DECODED_BYTES = 2  # of the floats that codes become
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Storage:
     def blocked(self) -> Blocked:
         """Geometry of a blocked layout (``rows``, ``image`` or ``weights``)."""
         batch, rows, channels = matrix_view(self.shape, self.layout)
-        return Blocked(self.blocking, batch, rows, channels, self.dtype.bytes)
+        unit = DECODED_BYTES if self.layout == "codes" else 0
+        return Blocked(self.blocking, batch, rows, channels, self.dtype.bytes, unit)
 
     @property
     def bytes(self) -> int:

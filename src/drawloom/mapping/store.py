@@ -12,7 +12,8 @@ from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.lazy import Held, derive
-from drawloom.mapping.storage import Storage, matrix_view
+from drawloom.mapping.coded import by_blocks
+from drawloom.mapping.storage import DECODED_BYTES, Storage, matrix_view
 
 FOREVER = 1 << 30
 Key = tuple[str, str]  # value, layout
@@ -38,6 +39,7 @@ class Store:
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
+    in_place: set[Key] = field(default_factory=set[Key])  # made over the bytes of an input
     handed: list[Handed] = field(default_factory=list[Handed])
 
     def value(
@@ -56,6 +58,9 @@ class Store:
     def contents(self, name: str, layout: str, fmt: DType) -> Held:
         """Return a constant's values as its storage in a layout and format holds them."""
         held = self.graph.constants.held[name]
+        if layout == "codes" and fmt is DType.U8:
+            kind = TensorType(fmt, (2 * held.shape[0], held.shape[1] // 2))
+            return derive(held, partial(by_blocks, self.blocking.of(DECODED_BYTES)), kind)
         if held.dtype != fmt.numpy:
             held = derive(held, partial(_cast, fmt), TensorType(fmt, held.shape))
         return held.reshape((held.size,)) if layout == "channel" else held
@@ -107,3 +112,15 @@ def same_geometry(
     # An image counts channel by channel, rows count row by row: one of either reads the same.
     same_order = layout == new_layout or 1 in seen[1:]
     return same_order and seen == matrix_view(after, new_layout)
+
+
+def is_linear(shape: tuple[int, ...], layout: str, blocking: Blocking, size: int) -> bool:
+    """Whether elements of ``size`` bytes lie one after the other, as the host has them.
+
+    So lie a matrix of one row and full blocks, and several such without a gap between them.
+    """
+    if layout != "rows":
+        return layout == "dense"
+    batch, rows, channels = matrix_view(shape, layout)
+    whole = rows == 1 and channels % blocking.of(size) == 0
+    return whole and (batch == 1 or channels * size % blocking.align == 0)

@@ -134,16 +134,16 @@ def _stored_as(kind: TensorType, array: Array) -> Array:
         return array.astype(kind.dtype.numpy, copy=False).reshape(kind.shape)
 
 
-def other_contents(mapping: ChipMapping) -> dict[str, Array]:
+def other_contents(mapping: ChipMapping) -> dict[str, Held]:
     """Return the constants that are not the graph's own, by the name of their storage."""
-    out: dict[str, Array] = {}
+    out: dict[str, Held] = {}
     for name, storage in names_of(mapping.storages).items():
         if storage.kind == "constant":
             held = mapping.constants[storage.address]
             kind = TensorType(storage.dtype, storage.shape)
             plain = known_contents(mapping.graph, storage.value, kind)
             if plain is None or not _same(held, plain):
-                out[name] = values(held)
+                out[name] = held
     return out
 
 
@@ -225,7 +225,7 @@ class _Printer:
         kind = TensorType(storage.dtype, storage.shape).text()
         line = f"storage {word(name)} {storage.kind} {storage.layout} {kind} at {storage.address}"
         line += "" if storage.value == name else f" of {word(storage.value)}"
-        line += f" sha256={hash_of(self.others[name])}" if name in self.others else ""
+        line += f" sha256={hash_of(values(self.others[name]))}" if name in self.others else ""
         return line + "".join(f" {p}" for p in self._pairs(storage, STORAGE_LINE))
 
     def _piece(self, piece: Piece) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """How a matrix piece is cut: tile grid, chunks, order, buffers, and which loads are shared.
 
 Candidates are priced with a simple model of the chip (the slowest of matrix engine, vector
-engine, DRAM and NoC, plus what cannot overlap at either end); the cheapest that fits the
-scratchpad wins. All candidates are priced at once, as arrays. Times are nanoseconds; ties go
-to the first candidate, so that the result depends on nothing but the work and the chip.
+engine, DRAM and NoC, plus what cannot overlap at either end); of those about as cheap as the
+cheapest that fits the scratchpad, the one with the fewest commands wins. All candidates are
+priced at once, as arrays. Times are nanoseconds; ties go to the first candidate, so that the
+result depends on nothing but the work and the chip.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
+ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
 
@@ -69,21 +71,25 @@ def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
     chip = key.chip
     table = np.array(_candidates(work, chip), np.int64)
     sizes = Sizes(work, chip, *table.T[:6])
-    best: tuple[float, int, _Kept, bool, bool, int] | None = None
+    ways: list[tuple[_Kept, bool, bool, int]] = []
+    prices: list[NDArray[np.float64]] = []
+    issues: list[NDArray[np.float64]] = []
     for order in (_MN, _NM):
         kept = _keep_all(sizes, order)
         if not kept.fits.any():
             continue
         for share_a, share_b in product((False, True), repeat=2):
-            price = _price(sizes, kept, order, share_a, share_b, multicast)
-            at = int(np.argmin(price))
-            if np.isfinite(price[at]) and (best is None or price[at] < best[0] - 1e-9):
-                best = (float(price[at]), at, kept, share_a, share_b, order)
+            price, issue = _price(sizes, kept, order, share_a, share_b, multicast)
+            ways.append((kept, share_a, share_b, order))
+            prices.append(price)
+            issues.append(issue)
+    best = _cheapest(prices, issues)
     if best is None:
-        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work)
+        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
         least = int(np.argmin(operands + sizes.fixed_bytes))
         return int(operands[least]), int(sizes.fixed_bytes[least])
-    price, at, kept, share_a, share_b, order = best
+    way, at, price = best
+    kept, share_a, share_b, order = ways[way]
     gb, gm, gn, mt, nt, kt = (int(x) for x in table[at])
     return Cut(
         (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
@@ -91,9 +97,27 @@ def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
     )  # fmt: skip
 
 
+def _cheapest(
+    prices: list[NDArray[np.float64]], issues: list[NDArray[np.float64]]
+) -> tuple[int, int, float] | None:
+    """Return way, candidate and price of the fewest commands among those about as cheap as any."""
+    if not prices:
+        return None
+    price, issue = np.stack(prices), np.stack(issues)
+    least = price.min()
+    if not np.isfinite(least):
+        return None
+    way, at = np.unravel_index(
+        np.argmin(np.where(price <= least * (1 + ALIKE), issue, np.inf)), price.shape
+    )
+    return int(way), int(at), float(price[way, at])
+
+
 def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
     step = grain(work, chip)
     k_step = chip.blocking.of(FORMAT_BYTES[work.fmt])
+    if work.coded and work.coded[1] < work.k:
+        k_step = max(k_step, work.coded[1])
     limit = chip.limits.rows if work.window is None else chip.limits.rows * chip.limits.rows
     wide = work.window.ow if work.window else 1
     out: list[tuple[int, ...]] = []
@@ -150,7 +174,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     work = t.work
     batches, mc, nc, kc = t.counts
     halves = _halves(work)
-    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves
+    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves + t.decoded_bytes
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
     room = t.chip.scratchpad.usable - work.reserved - t.fixed_bytes
@@ -193,8 +217,8 @@ def _keep(copies: Ints, wanted: Ints, total: Ints, size: Ints, room: Ints) -> tu
 
 def _price(
     t: Sizes, kept: _Kept, order: int, share_a: bool, share_b: bool, multicast: bool
-) -> NDArray[np.float64]:
-    """Nanoseconds of each candidate; infinite where it does not fit or cannot share."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nanoseconds of each candidate, infinite where it does not fit or cannot share; of its issue."""
     chip, work = t.chip, t.work
     ns = 1e9 / chip.clock
     tiles = t.gb * t.gm * t.gn
@@ -213,7 +237,8 @@ def _price(
             & (work.products == 1)
         )
     if share_b:
-        allowed = allowed & (group_b > 1) & multicast & (work.products == 1)
+        alone = work.products > 1 or work.coded is not None
+        allowed = allowed & (group_b > 1) & multicast & (not alone)
     out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
     reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
     per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
@@ -230,6 +255,9 @@ def _price(
     chunk = t.cycles * ns
     matrix = results * kc * chunk
     vector = results * work.passes * (chip.vector.fixed + t.rows * t.nt / chip.vector.lanes_16) * ns
+    commands, elements = t.decoding
+    each = commands * chip.vector.fixed + elements / chip.vector.lanes_16
+    vector = vector + kept.loads_b * each * ns
     rate = chip.noc.bytes_per_cycle * chip.send.efficiency
     message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
     noc = np.zeros(len(t.mt))
@@ -259,7 +287,7 @@ def _price(
         + end
         + np.where(matrix >= dram, 0, chunk)
     )
-    return np.where(allowed, total, np.inf)
+    return np.where(allowed, total, np.inf), cpu
 
 
 def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray[np.float64]:
@@ -270,6 +298,7 @@ def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray
     result = (t.work.passes * blocks + t.work.loads + t.work.stores + 1) * profile.issue
     step = t.work.products * profile.issue + 2 * profile.wait
     total = batches * mc * nc * (result + kc * step)
+    total = total + kept.loads_b * t.decoding[0] * profile.issue
     for loads, group in ((kept.loads_a, by_a), (kept.loads_b, by_b)):
         shared = (2 * group + 4) * profile.wait + profile.barrier + 2 * profile.issue
         total = total + loads * (profile.issue + np.where(np.asarray(group) > 1, shared, 0))

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from drawloom.quantize.precision import to_precision
+from drawloom.quantize.weights import quantize_weights
 
-__all__ = ["to_precision"]
+__all__ = ["quantize_weights", "to_precision"]

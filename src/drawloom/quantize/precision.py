@@ -20,7 +20,7 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.graph.lazy import LazyTensor
-from drawloom.graph.rounding import LARGEST, Wide, narrow, wide
+from drawloom.graph.rounding import LARGEST, Wide, narrow, narrow_weight, wide
 
 _FORMATS = {d.value: d for d in (DType.F16, DType.BF16, DType.F32)}
 
@@ -121,7 +121,7 @@ class _Narrowing:
             if self._narrows(value) and (value in self.graph.outputs or self._is_number(value)):
                 if isinstance(array, LazyTensor):
                     kind = TensorType(self.to, array.shape)
-                    array = array.map(partial(_rounded_late, value, self.to), kind)
+                    array = array.map(partial(narrow_weight, value, self.to), kind)
                 else:
                     array = self._rounded(value, array)
             self.now[value] = self.builder.constant(self._inside(value), array)
@@ -218,17 +218,6 @@ class _Narrowing:
         if inside == value or value in self.builder.types:
             return value
         return self.builder.add("Identity", (inside,), name=value, output=value)
-
-
-def _rounded_late(value: str, to: DType, array: Array) -> Array:
-    """Return a weight, read only now, in a format that must hold it."""
-    made = narrow(wide(array), to.numpy)
-    over = np.isfinite(wide(array)) & ~np.isfinite(wide(made))
-    if np.any(over):
-        largest = float(np.abs(wide(array)[over]).max())
-        fault = Fault(f"constant '{value}'", f"{largest:.6g}", f"at most {LARGEST[to]:.6g}")
-        raise InputError("quantize.range", f"a weight is too large for {to.value}", [fault])
-    return made
 
 
 def only_masks(readers: Readers, value: str, *, low: bool) -> bool:

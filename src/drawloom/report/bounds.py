@@ -85,8 +85,7 @@ def floor(graph: Graph, chip: Chip) -> Floor:
     for node in graph.nodes:
         fmt, count = node_macs(node, graph.types)
         macs[fmt] += count
-    outputs = sum(graph.types[value].bytes for value in dict.fromkeys(graph.outputs))
-    return _floor(chip, macs, _read_once(graph), outputs)
+    return _floor(chip, macs, _read_once(graph), _written_once(graph))
 
 
 def program_floor(program: Program, chip: Chip) -> Floor:
@@ -101,7 +100,13 @@ def program_floor(program: Program, chip: Chip) -> Floor:
                 macs[matrix_format(command.fmt)] += times * command_macs(command)
     reads = sum(region.bytes for region in program.named("input").values())
     reads += sum(raw.size for _, raw in program.data)
-    writes = sum(region.bytes for region in program.named("output").values())
+    brought = {region.address for region in program.named("input").values()}
+    writes = sum(
+        # What is written over an input is a part of it: how much of it, the regions do not say.
+        region.bytes
+        for region in program.named("output").values()
+        if region.address not in brought
+    )
     return _floor(chip, macs, reads, writes)
 
 
@@ -149,6 +154,17 @@ def _read_once(graph: Graph) -> int:
         if found and all(_only_looks_up(node, value) for node in found):
             size = min(size, sum(graph.types[node.outputs[0]].bytes for node in found))
         total += size if found else 0
+    return total
+
+
+def _written_once(graph: Graph) -> int:
+    """Count the bytes of the outputs; of a cache that an input brings, those written into it."""
+    made = graph.producers()
+    total = 0
+    for value in dict.fromkeys(graph.outputs):
+        node = made.get(value)
+        grown = node is not None and node.op == "TensorScatter" and node.inputs[0] in graph.inputs
+        total += graph.types[node.inputs[1] if node and grown else value].bytes
     return total
 
 

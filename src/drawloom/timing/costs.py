@@ -135,13 +135,28 @@ def cpu_cycles(command: Cpu, chip: Chip) -> int:
     """Return the cycles of a processor command, DRAM accesses not counted."""
     rates = chip.cpu.cycles_per_element
     rate = Fraction(str(rates.get(command.op, rates.get("default", 1))))
-    n = max((prod(o.shape) for o in (*_walked(command), *command.outs) if o), default=0)
+    walked = (*_walked(command), *_written(command))
+    n = max((prod(o.shape) for o in walked if o), default=0)
     return chip.cpu.start + ceil(n * rate)
 
 
 def _walked(command: Cpu) -> tuple[Operand | None, ...]:
     """Return the operands a processor command goes through: of a table it picks from, only what it picks."""
-    return command.ins[1:] if command.op in PICKS else command.ins
+    return command.ins[1:] if command.op in PICKS or is_in_place(command) else command.ins
+
+
+def _written(command: Cpu) -> tuple[Operand | None, ...]:
+    """Return the operands whose size is that of what a processor command writes."""
+    return command.ins[1:2] if is_in_place(command) else command.outs
+
+
+def is_in_place(command: Cpu) -> bool:
+    """Whether a processor command writes its updates over part of its first operand."""
+    first = command.ins[0] if command.ins else None
+    return (
+        command.op == "TensorScatter" and first is not None
+        and (first.space, first.address) == (command.outs[0].space, command.outs[0].address)
+    )  # fmt: skip
 
 
 def cpu_ps(command: Cpu, chip: Chip) -> int:
@@ -181,7 +196,8 @@ def dram_bytes(command: Command) -> tuple[int, int]:
             ins = sum(operand_bytes(o) for o in _walked(command) if o and o.space == "dram")
             if command.op in PICKS:
                 ins += sum(operand_bytes(o) for o in command.outs)
-            return ins, sum(operand_bytes(o) for o in command.outs if o.space == "dram")
+            outs = _written(command)
+            return ins, sum(operand_bytes(o) for o in outs if o and o.space == "dram")
         case _:
             return 0, 0
 

@@ -45,6 +45,23 @@ def test_sequences_of_a_batch_may_stand_at_different_positions() -> None:
     np.testing.assert_allclose(step["logits"], whole[[0, 1], position], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["llama", "qwen3", "deepseek_v3", "gpt2", "opt"])
+def test_a_cache_that_a_prompt_fills_is_what_it_makes(name: str) -> None:
+    config = tiny(name)
+    tensors = checkpoint(config)
+    ids = {"input_ids": ids_of(config, 2, 6)}
+    tight = model_graph(config, Request("prefill", batch=2, tokens=6), tensors)
+    roomy = model_graph(config, Request("prefill", batch=2, tokens=6, capacity=9), tensors)
+    assert tight.outputs == roomy.outputs
+    assert len(roomy.nodes) == len(tight.nodes) + sum(n.op == "Pad" for n in roomy.nodes)
+    made, wanted = evaluate(tight, ids), evaluate(roomy, ids)
+    np.testing.assert_array_equal(made["logits"], wanted["logits"])
+    for value in tight.outputs[1:]:
+        filled, empty = np.split(wanted[value], [6], axis=-2)
+        np.testing.assert_array_equal(made[value], filled)
+        assert not empty.any()
+
+
 def test_the_byte_level_llama_gives_its_stored_logits() -> None:
     safetensors = pytest.importorskip("safetensors.numpy")
     said = json.loads((BYTE_LLAMA / "config.json").read_text())
@@ -72,7 +89,7 @@ def form(graph: Graph, node: Node, i: int) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3", "mixtral", "deepseek_v3"])
 def test_layers_repeat_node_by_node(name: str, phase: str) -> None:
     request = Request("decode", context=7) if phase == "decode" else Request("prefill", tokens=7)
     graph = model_graph(tiny(name), request)

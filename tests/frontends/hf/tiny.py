@@ -49,6 +49,23 @@ DEEPSEEK = {
     "n_shared_experts": 2,
     "first_k_dense_replace": 1,
 }
+GPT2 = {
+    "model_type": "gpt2",
+    "vocab_size": 61,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 24,
+}
+OPT = {
+    "model_type": "opt",
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "ffn_dim": 48,
+    "max_position_embeddings": 24,
+}
 DECODERS: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
     "llama-biases": {**LLAMA, "attention_bias": True, "mlp_bias": True, "head_dim": 12},
@@ -83,6 +100,15 @@ DECODERS: dict[str, dict[str, Any]] = {
         "norm_topk_prob": True,
         "decoder_sparse_step": 2,
     },
+    "gpt2": GPT2,
+    "gpt2-scaled": {
+        **GPT2,
+        "scale_attn_by_inverse_layer_idx": True,
+        "n_inner": 40,
+        "tie_word_embeddings": False,
+    },
+    "opt": OPT,
+    "opt-after": {**OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 24},
     "deepseek_v2": {
         **DEEPSEEK,
         "model_type": "deepseek_v2",
@@ -114,7 +140,7 @@ def checkpoint(config: Config, seed: int = 0) -> dict[str, Array]:
             shape = tuple(map(int, fault.allowed.split("[")[1].split("]")[0].split(",")))
             size = 0.3 if len(shape) > 1 else 0.1
             tensors[fault.path] = rng.normal(0.0, size, shape).astype(np.float32)
-            if "norm" in fault.path and fault.path.endswith("weight"):
+            if ("norm" in fault.path or ".ln_" in fault.path) and fault.path.endswith("weight"):
                 tensors[fault.path] += np.float32(1.0)
     return tensors
 

@@ -103,6 +103,12 @@ def test_a_model_saved_with_external_data(tmp_path: Path) -> None:
             "data in file '/etc/passwd' (a file in the model's own folder)",
         ),
         ({"location": "out"}, "data in file 'out' (a file in the model's own folder)"),
+        ({"location": "w.bin\0"}, "data in file 'w.bin\\x00' (a file's name)"),
+        ({"location": "w" * 3000}, f"data in file '{'w' * 40}' (a file's name)"),
+        (
+            {"location": "w.bin", "offset": "1" * 5000},
+            f"external data offset '{'1' * 40}' (a whole number of at least 0)",
+        ),
         ({"location": "no.bin"}, "data in file 'no.bin' (no such file in {root})"),
         ({"location": "w.bin"}, "file 'w.bin' ends at byte 8 (data from 0 to 12)"),
         ({"location": "w.bin", "length": 8}, "8 bytes in file 'w.bin' (12, as its shape says)"),

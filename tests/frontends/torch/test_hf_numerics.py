@@ -40,7 +40,9 @@ def eager(said: dict[str, Any], folder: Path) -> tuple[Any, dict[str, np.ndarray
     with torch.no_grad():
         for name, value in (*model.named_parameters(), *model.named_buffers()):
             if "inv_freq" not in name:
-                centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+                centre = (
+                    1.0 if ("norm" in name or ".ln_" in name) and name.endswith("weight") else 0.0
+                )
                 value.copy_(centre + 0.2 * torch.randn(value.shape))
     model.save_pretrained(folder)
     return model, safetensors.load_file(folder / "model.safetensors")
@@ -61,7 +63,7 @@ def test_a_forward_gives_the_logits_of_transformers(name: str, tmp_path: Path) -
     np.testing.assert_allclose(forward(config, tensors, ids), expected, rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["mistral", "qwen3_moe", "deepseek_v3"])
+@pytest.mark.parametrize("name", ["mistral", "qwen3_moe", "deepseek_v3", "gpt2", "opt"])
 def test_steps_give_the_logits_of_transformers(name: str, tmp_path: Path) -> None:
     model, tensors = eager(DECODERS[name], tmp_path)
     config = read_config(DECODERS[name])

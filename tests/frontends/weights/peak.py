@@ -47,6 +47,7 @@ def main(folder: Path) -> None:
     build = compile_model(chain(weights))
     for name in ("chain.prog", "chain.prog.txt"):
         write_program(build.program, folder / name)
+    build.save(folder / "chain.build")
     grown = memory("VmHWM") - before
     largest = max(held.nbytes for held in weights.values())
     print(largest, (folder / "chain.prog").stat().st_size, grown)

@@ -11,11 +11,15 @@ import pytest
 from tests.frontends.weights.files import gguf_bytes, refusal, write_gguf
 
 from drawloom.errors import InputError, Unsupported
+from drawloom.frontends.hf.config import read_config
+from drawloom.frontends.hf.model import model_graph
+from drawloom.frontends.hf.request import Request
 from drawloom.frontends.weights.gguf.blocks import FORMATS
 from drawloom.frontends.weights.gguf.config import gguf_config
 from drawloom.frontends.weights.gguf.names import hugging_face_name
 from drawloom.frontends.weights.open import open_weights
 from drawloom.graph.dtypes import DType
+from drawloom.graph.evaluate import evaluate
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gguf"
 BLOCKS = np.load(GOLDEN / "blocks.npz")
@@ -417,3 +421,16 @@ def test_a_model_that_is_not_known_has_no_config(
     with pytest.raises(Unsupported) as caught:
         gguf_config(path)
     assert caught.value.text().splitlines()[1:] == [f"  {fault}"]
+
+
+def test_a_model_from_a_gguf_file_computes_what_it_was_made_from() -> None:
+    path = GOLDEN / "llama.gguf"
+    config = read_config(gguf_config(path))
+    request = Request(phase="forward", tokens=5)
+    tokens = np.array([[3, 1, 11, 0, 7]], np.int32)
+    made = []
+    for tensors in (open_weights(path), dict(LLAMA)):
+        graph = model_graph(config, request, tensors)
+        made.append(evaluate(graph, {graph.inputs[0]: tokens})[graph.outputs[0]])
+    assert made[0].shape == (1, 5, 12)
+    assert bits(made[0]) == bits(made[1])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.frontends.weights.files import entry, write_safetensors
 
+from drawloom.flow import Build
 from drawloom.program.binary import program_hash
 from drawloom.program.files import read_program
 
@@ -51,3 +52,7 @@ def test_compiling_holds_one_tensor_at_a_time(tmp_path: Path, mb: int) -> None:
     assert grown < 4 * largest + 40e6
     binary, text = (read_program(folder / name) for name in ("chain.prog", "chain.prog.txt"))
     assert program_hash(binary) == program_hash(text)
+    if mb < 10:
+        saved = Build.load(folder / "chain.build")
+        assert program_hash(saved.program) == program_hash(binary)
+        assert np.array_equal(saved.source.constants["w3"], saved.graph.constants["w3"])

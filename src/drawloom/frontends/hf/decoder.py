@@ -7,7 +7,8 @@ key and value there, and looks at what stands up to it; what stands behind is ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from drawloom.frontends.hf.figures import Decoder
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
 from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array, Attr
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Places:
 
     Attributes:
         position: the decode step's input [batch]; "" in a prefill.
-        cos: cosines that broadcast to [batch, heads, tokens, width].
+        cos: cosines that broadcast to [batch, heads, tokens, width]; "" where positions are learnt.
         sin: sines, likewise; see ``Net.rotary``.
         masks: the decode step's mask [batch, 1, 1, capacity] for each window there is.
     """
@@ -33,7 +35,7 @@ class Places:
     position: str
     cos: str
     sin: str
-    masks: dict[int | None, str]
+    masks: dict[int | None, str] = field(default_factory=dict[int | None, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,6 @@ class Kind:
 
 def decoder(kind: Kind, net: Net, figures: Decoder, request: Request) -> None:
     """Build the graph of a decoder: ``input_ids`` to ``logits`` and the cache."""
-    net.root = "model."
     ids = net.input("input_ids", DType.I32, request.batch, request.n_tokens)
     places = positions(net, figures, request)
     past = kind.caches(net, figures, request)
@@ -68,54 +69,71 @@ def positions(net: Net, figures: Decoder, request: Request) -> Places:
     """Add the position input, the rotary tables and the masks."""
     is_step = request.phase == "decode"
     width = figures.rotary_width
-    cos, sin = figures.rope.tables(
-        request.n_slots if is_step else request.n_tokens, width, steps=is_step
-    )
-    signed = np.concatenate((-sin[:, : width // 2], sin[:, width // 2 :]), axis=1)
-    tables = [net.number(f"rope.{word}", t) for word, t in (("cos", cos), ("sin", signed))]
+    rows = request.n_slots if is_step else request.n_tokens
+    angles = partial(figures.rope.tables, rows, width, steps=is_step)
+    tables = [
+        net.table("rope.cos", (rows, width), lambda: angles()[0]),
+        net.table("rope.sin", (rows, width), lambda: _signed(angles()[1])),
+    ]
     if not is_step:
-        return Places("", tables[0], tables[1], {})
+        return Places("", tables[0], tables[1])
     position = net.input("position", DType.I32, request.batch)
-    rows = [
+    own = [
         net.add("Gather", (table, position), "model.rotary_emb", word, axis=0)
         for table, word in zip(tables, ("cos", "sin"), strict=True)
     ]
     each = [
         net.reshape(row, (request.batch, 1, 1, width), "model.rotary_emb", f"{word}.heads")
-        for row, word in zip(rows, ("cos", "sin"), strict=True)
+        for row, word in zip(own, ("cos", "sin"), strict=True)
     ]
     windows = dict.fromkeys(figures.window(i) for i in range(figures.num_hidden_layers))
     return Places(position, each[0], each[1], masks(net, request, position, list(windows)))
+
+
+def _signed(sines: Array) -> Array:
+    """Return sines whose first half has the other sign, as ``Net.rotary`` wants them."""
+    half = sines.shape[1] // 2
+    return np.concatenate((-sines[:, :half], sines[:, half:]), axis=1)
 
 
 def masks(
     net: Net, request: Request, position: str, windows: list[int | None]
 ) -> dict[int | None, str]:
     """Return, for each window, which slots a decode step sees: bool [batch, 1, 1, capacity]."""
-    slots = net.number("mask.slots", np.arange(request.n_slots).reshape(1, 1, 1, -1), DType.I32)
-    here = net.reshape(position, (request.batch, 1, 1, 1), "model", "mask.position")
-    written = net.add("LessOrEqual", (slots, here), "model", "mask.written")
+    shape = (1, 1, 1, request.n_slots)
+    slots = net.table("mask.slots", shape, lambda: np.arange(shape[3]).reshape(shape), DType.I32)
+    here = net.reshape(position, (request.batch, 1, 1, 1), net.trunk, "mask.position")
+    written = net.add("LessOrEqual", (slots, here), net.trunk, "mask.written")
     made: dict[int | None, str] = {}
     for window in windows:
         if window is None or window >= request.n_slots:
             made[window] = written
             continue
         back = net.number(f"mask.window.{window}", window, DType.I32)
-        edge = net.add("Sub", (here, back), "model", f"mask.edge.{window}")
-        near = net.add("Greater", (slots, edge), "model", f"mask.near.{window}")
-        made[window] = net.add("And", (written, near), "model", f"mask.window.{window}")
+        edge = net.add("Sub", (here, back), net.trunk, f"mask.edge.{window}")
+        near = net.add("Greater", (slots, edge), net.trunk, f"mask.near.{window}")
+        made[window] = net.add("And", (written, near), net.trunk, f"mask.window.{window}")
     return made
 
 
-def caches(net: Net, figures: Decoder, request: Request) -> list[tuple[str, ...]]:
-    """Add the cache inputs of a decode step, key and value of each layer."""
+def caches(
+    net: Net, request: Request, layers: int, *dims: int, words: tuple[str, ...] = ("key", "value")
+) -> list[tuple[str, ...]]:
+    """Add the cache inputs of a decode step, [batch, ..., capacity, width] each, by layer.
+
+    ``dims`` are the heads, where there are heads, and the width.
+    """
     if request.phase != "decode":
-        return [()] * figures.num_hidden_layers
-    shape = (request.batch, figures.n_kv, request.n_slots, figures.width)
+        return [()] * layers
+    shape = (request.batch, *dims[:-1], request.n_slots, dims[-1])
     return [
-        tuple(net.input(f"past.{i}.{word}", net.dtype, *shape) for word in ("key", "value"))
-        for i in range(figures.num_hidden_layers)
+        tuple(net.input(f"past.{i}.{word}", net.dtype, *shape) for word in words)
+        for i in range(layers)
     ]
+
+
+def _head_caches(net: Net, figures: Decoder, request: Request) -> list[tuple[str, ...]]:
+    return caches(net, request, figures.num_hidden_layers, figures.n_kv, figures.width)
 
 
 def _layer(
@@ -167,11 +185,13 @@ def _attention(
     module = f"model.layers.{i}.self_attn"
     q = projected(net, figures, x, f"{module}.q", figures.num_attention_heads)
     k = projected(net, figures, x, f"{module}.k", figures.n_kv)
-    v = projected(net, figures, x, f"{module}.v", figures.n_kv)
+    names = [f"present.{i}.{word}" for word in ("key", "value")]
+    direct = [whole_cache(request, name) for name in names]
+    v = projected(net, figures, x, f"{module}.v", figures.n_kv, direct[1])
     q = net.rotary(q, places.cos, places.sin, module, "q_rotary")
-    k = net.rotary(k, places.cos, places.sin, module, "k_rotary")
-    k = cached(net, request, places, past[:1], k, f"present.{i}.key", module)
-    v = cached(net, request, places, past[1:], v, f"present.{i}.value", module)
+    k = net.rotary(k, places.cos, places.sin, module, "k_rotary", direct[0])
+    k = cached(net, request, places, past[:1], k, names[0], module)
+    v = cached(net, request, places, past[1:], v, names[1], module)
     window = figures.window(i)
     mixed = attend(net, places, q, k, v, module, window)
     return net.linear(
@@ -179,13 +199,13 @@ def _attention(
     )
 
 
-HEADS = Kind(caches, _attention)
+HEADS = Kind(_head_caches, _attention)
 
 
-def projected(net: Net, figures: Decoder, x: str, part: str, n_heads: int) -> str:
+def projected(net: Net, figures: Decoder, x: str, part: str, n_heads: int, output: str = "") -> str:
     """Return query, key or value [batch, heads, tokens, width], normalised where heads are."""
     y = net.linear(x, f"{part}_proj", n_heads * figures.width, bias=figures.has_qkv_bias)
-    y = net.heads(y, n_heads, f"{part}_proj")
+    y = net.heads(y, n_heads, f"{part}_proj", output)
     if figures.has_head_norms and not part.endswith(".v"):
         y = net.rms_norm(y, f"{part}_norm", figures.rms_norm_eps)
     return y
@@ -200,22 +220,29 @@ def cached(
     name: str,
     module: str,
 ) -> str:
-    """Return what the attention reads, and give the cache: written at a position, or filled."""
+    """Return what the attention reads, and give the cache: written at a position, or filled.
+
+    Where ``whole_cache`` gives a name, ``new`` must be called so.
+    """
     part = name.rpartition(".")[2]
     if past:
         axis = len(net.shape(new)) - 2
         inputs = (past[0], new, places.position)
         present = net.out("TensorScatter", inputs, module, part, name, axis=axis, mode="linear")
         return present
+    if whole_cache(request, name):
+        return net.give(new, name)
     if request.phase == "prefill":
-        spare = request.n_slots - request.n_tokens
         rank = len(net.shape(new))
-        pads = (0,) * (2 * rank - 2) + (spare, 0)
-        if spare:
-            net.out("Pad", (new,), module, part, name, pads=pads, mode="constant")
-        else:
-            net.out("Identity", (new,), module, part, name)
+        pads = (0,) * (2 * rank - 2) + (request.n_slots - request.n_tokens, 0)
+        net.out("Pad", (new,), module, part, name, pads=pads, mode="constant")
     return new
+
+
+def whole_cache(request: Request, name: str) -> str:
+    """Return ``name`` where a prefill's new values are the whole cache, and so called like it."""
+    is_whole = request.phase == "prefill" and request.n_slots == request.n_tokens
+    return name if is_whole else ""
 
 
 def attend(
@@ -225,15 +252,19 @@ def attend(
     k: str,
     v: str,
     module: str,
-    window: int | None,
-    **attrs: float,
+    window: int | None = None,
+    scale: float | None = None,
 ) -> str:
-    """Return softmax(q kT scale) v over what each token may see."""
+    """Return softmax(q kT scale) v over what each token may see; scale is 1/sqrt(width) unless given."""
+    attrs: dict[str, Attr] = {} if scale is None else {"scale": scale}
+    operands = (q, k, v)
     if places.position:
-        return net.add("Attention", (q, k, v, places.masks[window]), module, "attention", **attrs)
-    if window is not None and window < net.shape(k)[2]:
-        attrs["left_window"] = window - 1
-    return net.add("Attention", (q, k, v), module, "attention", is_causal=1, **attrs)
+        operands = (*operands, places.masks[window])
+    else:
+        attrs["is_causal"] = 1
+        if window is not None and window < net.shape(k)[2]:
+            attrs["left_window"] = window - 1
+    return net.add("Attention", operands, module, "attention", "", **attrs)
 
 
 def gated(net: Net, figures: Decoder, x: str, module: str, width: int) -> str:
@@ -259,8 +290,8 @@ def chosen_tokens(net: Net, request: Request, x: str) -> str:
         return x
     batch, tokens, hidden = net.shape(x)
     if tokens > 1:
-        attrs = {"starts": (tokens - 1,), "ends": (tokens,), "axes": (1,)}
-        x = net.add("Slice", (x,), "lm_head", "last", **attrs)
+        last = (tokens - 1,)
+        x = net.add("Slice", (x,), "lm_head", "last", starts=last, ends=(tokens,), axes=(1,))
     return net.reshape(x, (batch, hidden), "lm_head", "token")
 
 

@@ -6,7 +6,7 @@ must stand in the file. ``conflicts`` finds what each value allows and all toget
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveInt,
 )
 
 from drawloom.errors import Fault, nearest
@@ -26,6 +25,10 @@ from drawloom.graph.dtypes import DType
 
 _FORMATS = {"float32": DType.F32, "float16": DType.F16, "bfloat16": DType.BF16}
 Format = Literal["float32", "float16", "bfloat16"]
+Size = Annotated[int, Field(gt=0, lt=2**31)]
+"""What a dimension may be."""
+Count = Annotated[int, Field(gt=0, le=4096)]
+"""How many layers or experts there may be."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -34,6 +37,11 @@ def _bare(word: object) -> object:
     if word is None:
         return "float32"
     return word.removeprefix("torch.") if isinstance(word, str) else word
+
+
+def _tuple_of(given: object) -> object:
+    """Return a list of JSON as a tuple."""
+    return tuple(cast("list[object]", given)) if isinstance(given, list) else given
 
 
 class Figures(BaseModel):
@@ -45,11 +53,23 @@ class Figures(BaseModel):
     torch_dtype: Annotated[Format, BeforeValidator(_bare)] = Field(
         "float32", validation_alias=AliasChoices("torch_dtype", "dtype")
     )
+    eos_token_id: Annotated[int | tuple[int, ...] | None, BeforeValidator(_tuple_of)] = None
 
     @property
     def dtype(self) -> DType:
         """The float format of the weights and of what is computed."""
         return _FORMATS[self.torch_dtype]
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        said = self.eos_token_id
+        return frozenset(said if isinstance(said, tuple) else () if said is None else (said,))
+
+    def in_format(self, dtype: DType) -> Self:
+        """Return the same figures with weights and computation in another float format."""
+        word = next(word for word, each in _FORMATS.items() if each is dtype)
+        return self.model_copy(update={"torch_dtype": word})
 
     @property
     def most_positions(self) -> int | None:
@@ -81,15 +101,15 @@ def must_divide(figures: Figures, part: str, whole: str) -> list[Fault]:
 class Decoder(Figures):
     """Llama, and what transformers builds like it: norms before, rotary positions, gated MLP."""
 
-    vocab_size: PositiveInt
-    hidden_size: PositiveInt
-    intermediate_size: PositiveInt
-    num_hidden_layers: PositiveInt
-    num_attention_heads: PositiveInt
-    num_key_value_heads: PositiveInt | None = None
-    head_dim: PositiveInt | None = None
+    vocab_size: Size
+    hidden_size: Size
+    intermediate_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Size
+    num_key_value_heads: Size | None = None
+    head_dim: Size | None = None
     hidden_act: str = "silu"
-    max_position_embeddings: PositiveInt = 2048
+    max_position_embeddings: Size = 2048
     rms_norm_eps: Positive = 1e-6
     tie_word_embeddings: bool = False
     rope_theta: Positive = 10000.0
@@ -162,8 +182,8 @@ class Decoder(Figures):
         if self.num_attention_heads % self.n_kv:
             allowed = f"a divisor of num_attention_heads, {self.num_attention_heads}"
             faults.append(Fault("num_key_value_heads", str(self.n_kv), allowed))
-        if self.rotary_width % 2:
-            faults.append(Fault("head_dim", str(self.rotary_width), "an even number"))
+        if self.rotary_width % 2 or self.rotary_width < 4:
+            faults.append(Fault("head_dim", str(self.rotary_width), "an even number of at least 4"))
         if self.layer_types is not None and len(self.layer_types) != self.num_hidden_layers:
             allowed = f"num_hidden_layers words, {self.num_hidden_layers}"
             faults.append(Fault("layer_types", f"{len(self.layer_types)} words", allowed))
@@ -188,7 +208,7 @@ class Mistral(Decoder):
 
 class _Qwen(Decoder):
     sliding_window: NonNegativeInt | None = 4096
-    max_position_embeddings: PositiveInt = 32768
+    max_position_embeddings: Size = 32768
 
     def window(self, layer: int) -> int | None:
         """Return the window of the layers that have one."""
@@ -218,7 +238,7 @@ class Qwen2(_Qwen):
 class Qwen3(_Qwen):
     """Qwen 3: each head's query and key are normalised."""
 
-    head_dim: PositiveInt | None = 128
+    head_dim: Size | None = 128
 
     @property
     def has_head_norms(self) -> bool:

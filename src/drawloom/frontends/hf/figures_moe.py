@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt
+from pydantic import AliasChoices, Field, NonNegativeInt
 
 from drawloom.errors import Fault
 from drawloom.frontends.hf.experts import Mixture
-from drawloom.frontends.hf.figures import Decoder, Positive
+from drawloom.frontends.hf.figures import Count, Decoder, Positive, Size
 
 _PARTS = ("gate_proj", "up_proj", "down_proj")
 
@@ -30,12 +30,12 @@ def _mixture_conflicts(mixture: Mixture, chosen: str, groups: str) -> list[Fault
 class Mixtral(Decoder):
     """Mixtral: every layer is a mixture."""
 
-    num_key_value_heads: PositiveInt | None = 8
+    num_key_value_heads: Size | None = 8
     rms_norm_eps: Positive = 1e-5
     rope_theta: Positive = 1e6
-    max_position_embeddings: PositiveInt = 131072
-    num_local_experts: PositiveInt = 8
-    num_experts_per_tok: PositiveInt = 2
+    max_position_embeddings: Size = 131072
+    num_local_experts: Count = 8
+    num_experts_per_tok: Count = 2
 
     def window(self, layer: int) -> int | None:
         """Return the window, alike for all layers."""
@@ -62,15 +62,15 @@ class Mixtral(Decoder):
 
 
 class _QwenMoe(Decoder):
-    max_position_embeddings: PositiveInt = 32768
+    max_position_embeddings: Size = 32768
     sliding_window: NonNegativeInt | None = 4096
-    decoder_sparse_step: PositiveInt = 1
+    decoder_sparse_step: Size = 1
     mlp_only_layers: list[NonNegativeInt] | None = None
-    moe_intermediate_size: PositiveInt
-    num_experts: NonNegativeInt = Field(
+    moe_intermediate_size: Size
+    num_experts: Annotated[int, Field(ge=0, le=4096)] = Field(
         validation_alias=AliasChoices("num_experts", "num_local_experts")
     )
-    num_experts_per_tok: PositiveInt
+    num_experts_per_tok: Count
     norm_topk_prob: bool = False
 
     def mixture(self, layer: int) -> Mixture | None:
@@ -103,7 +103,7 @@ class Qwen2Moe(_QwenMoe):
     """Qwen 1.5 and 2 with experts: one more that every token goes to, with a gate."""
 
     qkv_bias: bool = True
-    shared_expert_intermediate_size: PositiveInt = 5632
+    shared_expert_intermediate_size: Size = 5632
 
     @property
     def has_qkv_bias(self) -> bool:
@@ -157,20 +157,20 @@ class Qwen3Moe(_QwenMoe):
 class Deepseek(Decoder):
     """DeepSeek: keys and values made of one short latent vector, and fine-grained experts."""
 
-    moe_intermediate_size: PositiveInt
-    n_routed_experts: PositiveInt
-    num_experts_per_tok: PositiveInt
+    moe_intermediate_size: Size
+    n_routed_experts: Count
+    num_experts_per_tok: Count
     n_shared_experts: NonNegativeInt = 1
     first_k_dense_replace: NonNegativeInt = 0
-    moe_layer_freq: PositiveInt = 1
+    moe_layer_freq: Size = 1
     routed_scaling_factor: Positive = 1.0
-    n_group: PositiveInt | None = None
-    topk_group: PositiveInt | None = None
-    kv_lora_rank: PositiveInt = 512
-    q_lora_rank: PositiveInt | None = 1536
-    qk_rope_head_dim: PositiveInt = 64
-    qk_nope_head_dim: PositiveInt = 128
-    v_head_dim: PositiveInt = 128
+    n_group: Count | None = None
+    topk_group: Count | None = None
+    kv_lora_rank: Size = 512
+    q_lora_rank: Size | None = 1536
+    qk_rope_head_dim: Size = 64
+    qk_nope_head_dim: Size = 128
+    v_head_dim: Size = 128
     rope_interleave: bool = True
     scoring_func: str = Field("")
     topk_method: str = Field("")
@@ -264,8 +264,8 @@ class DeepseekV2(Deepseek):
 class DeepseekV3(Deepseek):
     """DeepSeek V3 and R1: sigmoid scores, chosen with a bias, from the best groups."""
 
-    n_group: PositiveInt | None = 8
-    topk_group: PositiveInt | None = 4
+    n_group: Count | None = 8
+    topk_group: Count | None = 4
     first_k_dense_replace: NonNegativeInt = 3
     routed_scaling_factor: Positive = 2.5
     norm_topk_prob: bool = True

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from drawloom.frontends.hf.decoder import Kind, Places, attend, cached
+from drawloom.frontends.hf.decoder import Kind, Places, attend, cached, caches, whole_cache
 from drawloom.frontends.hf.figures_moe import Deepseek
 from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
@@ -22,13 +22,8 @@ _NORM_EPSILON = 1e-6  # transformers gives the latents' norms its default, whate
 
 def latents(net: Net, figures: Deepseek, request: Request) -> list[tuple[str, ...]]:
     """Add the cache inputs of a decode step, [batch, capacity, latent + turning key] each."""
-    if request.phase != "decode":
-        return [()] * figures.num_hidden_layers
-    shape = (request.batch, request.n_slots, figures.latent_width)
-    return [
-        (net.input(f"past.{i}.latent", net.dtype, *shape),)
-        for i in range(figures.num_hidden_layers)
-    ]
+    layers = figures.num_hidden_layers
+    return caches(net, request, layers, figures.latent_width, words=("latent",))
 
 
 def attention(
@@ -46,8 +41,9 @@ def attention(
     latent, key = _latent(net, figures, places, x, module)
     batch, _, tokens, width = net.shape(key)
     flat = net.reshape(key, (batch, tokens, width), module, "k_rotary.flat")
-    new = net.add("Concat", (latent, flat), module, "kv", axis=2)
-    kept = cached(net, request, places, past, new, f"present.{i}.latent", module)
+    name = f"present.{i}.latent"
+    new = net.add("Concat", (latent, flat), module, "kv", whole_cache(request, name), axis=2)
+    kept = cached(net, request, places, past, new, name, module)
     if past:
         mixed = _absorbed(net, figures, places, still, turning, kept, module)
     else:
@@ -67,7 +63,7 @@ def _queries(net: Net, figures: Deepseek, places: Places, x: str, module: str) -
         x = net.linear(x, f"{module}.q_a_proj", figures.q_lora_rank, bias=bias)
         x = net.rms_norm(x, f"{module}.q_a_layernorm", _NORM_EPSILON)
         last = f"{module}.q_b_proj"
-    order = _halves(heads, still, figures.qk_rope_head_dim) if figures.rope_interleave else None
+    order = (heads, still, figures.qk_rope_head_dim) if figures.rope_interleave else None
     q = net.heads(_ordered(net, x, last, heads * figures.query_width, order), heads, last)
     parts = _cut(net, q, still, last)
     return parts[0], net.rotary(parts[1], places.cos, places.sin, module, "q_rotary")
@@ -77,7 +73,7 @@ def _latent(net: Net, figures: Deepseek, places: Places, x: str, module: str) ->
     """Return the latent [batch, tokens, rank] and the turned key [batch, 1, tokens, width]."""
     first = f"{module}.kv_a_proj_with_mqa"
     rank, width = figures.kv_lora_rank, figures.qk_rope_head_dim
-    order = _halves(1, rank, width) if figures.rope_interleave else None
+    order = (1, rank, width) if figures.rope_interleave else None
     both = _ordered(net, x, first, rank + width, order, bias=figures.attention_bias)
     latent, key = _cut(net, both, rank, first)
     latent = net.rms_norm(latent, f"{module}.kv_a_layernorm", _NORM_EPSILON)
@@ -104,7 +100,7 @@ def _expanded(
     each = net.add("Expand", (key,), module, "k_rotary.each", shape=(batch, heads, tokens, width))
     k = net.add("Concat", (still_key, each), module, "k", axis=3)
     q = net.add("Concat", (still, turning), module, "q", axis=3)
-    mixed = attend(net, places, q, k, value, module, None, scale=figures.score_scale)
+    mixed = attend(net, places, q, k, value, module, scale=figures.score_scale)
     return net.joined(mixed, module)
 
 
@@ -124,7 +120,7 @@ def _absorbed(
     q = net.add("Concat", (wide, turning), module, "q", axis=3)
     shape = (batch, 1, *net.shape(kept)[1:])
     kv = net.reshape(kept, shape, module, "kv.head")
-    mixed = attend(net, places, q, kv, kv, module, None, scale=figures.score_scale)
+    mixed = attend(net, places, q, kv, kv, module, scale=figures.score_scale)
     mixed, _ = _cut(net, mixed, rank, module)
     y = _per_head(net, figures, mixed, "value", module)
     return net.reshape(y, (batch, 1, heads * figures.v_head_dim), module, "join")
@@ -162,28 +158,25 @@ def _cut(net: Net, x: str, at: int, module: str) -> tuple[str, str]:
     return first, rest
 
 
-def _halves(heads: int, still: int, width: int) -> tuple[int, ...]:
-    """Return the order of features in which turning pairs (2i, 2i + 1) stand half a width apart."""
-    turning = [*range(still, still + width, 2), *range(still + 1, still + width, 2)]
-    one = np.array([*range(still), *turning])
-    return tuple((one + np.arange(heads)[:, None] * (still + width)).ravel().tolist())
-
-
 def _ordered(
     net: Net,
     x: str,
     module: str,
     width: int,
-    order: tuple[int, ...] | None,
+    order: tuple[int, int, int] | None,
     *,
     bias: bool = False,
 ) -> str:
-    """Return a product whose features stand in ``order``, because its weight's columns do."""
+    """Return a product whose turning pairs (2i, 2i + 1) stand half a width apart.
+
+    ``order`` is the number of heads and, of each, the features that are still and that turn; the
+    weight's columns are put in that order. None leaves all as it is.
+    """
     if order is None:
         return net.linear(x, module, width, bias=bias)
     inner = net.shape(x)[-1]
     source = {f"{module}.weight": (width, inner)}
-    make = partial(_picked, order)
+    make = partial(_in_halves, *order)
     weight = net.weights.made(f"{module}.weight.T.halves", source, (inner, width), make)
     y = net.add("MatMul", (x, weight), module)
     if not bias:
@@ -192,5 +185,8 @@ def _ordered(
     return net.add("Add", (y, shift), module, "bias")
 
 
-def _picked(order: tuple[int, ...], weight: Array) -> Array:
-    return weight[list(order)].T
+def _in_halves(heads: int, still: int, width: int, weight: Array) -> Array:
+    """Return a weight or bias with each head's turning features even ones first, turned."""
+    rows = weight.reshape(heads, still + width, -1)
+    parts = (rows[:, :still], rows[:, still::2], rows[:, still + 1 :: 2])
+    return np.concatenate(parts, axis=1).reshape(weight.shape).T

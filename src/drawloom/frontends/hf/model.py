@@ -11,12 +11,16 @@ from drawloom.frontends.hf.net import Net
 from drawloom.frontends.hf.request import Request
 from drawloom.frontends.hf.weights import Weights
 from drawloom.graph.build import GraphBuilder
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph
 from drawloom.graph.lazy import Held
 
 
 def model_graph(
-    config: Config, request: Request, tensors: Mapping[str, Held] | None = None
+    config: Config,
+    request: Request,
+    tensors: Mapping[str, Held] | None = None,
+    dtype: DType | None = None,
 ) -> Graph:
     """Return the graph of one phase of a model.
 
@@ -25,17 +29,19 @@ def model_graph(
         request: which phase, for how many sequences and tokens.
         tensors: the checkpoint by its Hugging Face names; without it weights are types only.
             Tensors that the graph does not need are passed over.
+        dtype: float format of weights, cache and what is computed; by default the
+            configuration's.
 
     Raises:
         InputError: the model has no such phase or position (``hf.request``), or tensors are
             missing or of another shape (``hf.weights``, all at once).
     """
-    figures = config.figures
+    figures = config.figures if dtype is None else config.figures.in_format(dtype)
     family = FAMILIES[figures.model_type]
     _check(config, family, request)
     builder = GraphBuilder(f"{config.name}.{request.phase}")
-    weights = Weights(builder, figures.dtype, tensors)
-    net = Net(builder, weights, figures.dtype)
+    weights = Weights(builder, figures.dtype, tensors, family.root)
+    net = Net(builder, weights, figures.dtype, family.root)
     family.build(net, figures, request)
     weights.check(config.name)
     return builder.finish(net.outputs)

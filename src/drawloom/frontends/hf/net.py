@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from drawloom.frontends.hf.weights import Weights
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Attr, TensorType
-from drawloom.graph.lazy import Array
+from drawloom.graph.lazy import Array, LazyTensor
 from drawloom.graph.rounding import narrow, wide
 
 ACTIVATIONS: dict[str, tuple[str, Mapping[str, Attr]]] = {
@@ -40,24 +40,40 @@ class Net:
     root: str = ""
     outputs: list[str] = field(default_factory=list[str])
 
+    @property
+    def trunk(self) -> str:
+        """The module that all others but the head are a part of."""
+        return self.root.rstrip(".")
+
+    def _name(self, module: str, part: str) -> str:
+        path = "" if module == self.trunk else module.removeprefix(self.root)
+        return ".".join(filter(None, (path, part)))
+
     def shape(self, value: str) -> tuple[int, ...]:
         """Return a value's shape."""
         return self.builder.types[value].shape
 
     def add(
-        self, op: str, inputs: Sequence[str], module: str, part: str = "", **attrs: Attr
+        self,
+        op: str,
+        inputs: Sequence[str],
+        module: str,
+        part: str = "",
+        output: str = "",
+        **attrs: Attr,
     ) -> str:
-        """Add a node of a module; ``part`` tells the nodes of one module apart."""
-        name = module.removeprefix(self.root)
-        name = f"{name}.{part}" if part else name
-        return self.builder.add(op, inputs, attrs, name=name, layer=module)
+        """Add a node of a module; ``part`` tells the nodes of one module apart.
+
+        Its value is called as the node, or ``output``.
+        """
+        name = self._name(module, part)
+        return self.builder.add(op, inputs, attrs, name=name, layer=module, output=output)
 
     def many(
         self, op: str, inputs: Sequence[str], module: str, parts: Sequence[str], **attrs: Attr
     ) -> tuple[str, ...]:
         """Add a node with several outputs, named after ``parts``; the first names the node."""
-        path = module.removeprefix(self.root)
-        names = [f"{path}.{part}" for part in parts]
+        names = [self._name(module, part) for part in parts]
         return self.builder.add_many(op, inputs, attrs, name=names[0], layer=module, outputs=names)
 
     def cast(self, x: str, to: DType, module: str, part: str) -> str:
@@ -74,8 +90,10 @@ class Net:
         self, op: str, inputs: Sequence[str], module: str, part: str, output: str, **attrs: Attr
     ) -> str:
         """Add a node whose value is the graph's output ``output``."""
-        name = ".".join(filter(None, (module.removeprefix(self.root), part)))
-        value = self.builder.add(op, inputs, attrs, name=name, layer=module, output=output)
+        return self.give(self.add(op, inputs, module, part, output, **attrs), output)
+
+    def give(self, value: str, output: str) -> str:
+        """Make a value an output of the graph; it must be called ``output``."""
         assert value == output, (value, output)
         self.outputs.append(value)
         return value
@@ -83,11 +101,20 @@ class Net:
     def number(self, name: str, value: float | Array, dtype: DType | None = None) -> str:
         """Return a constant that the configuration gives, in the graph's format; once a name."""
         if name not in self.builder.constants:
-            kind = dtype or self.dtype
-            array = np.asarray(value)
-            made = narrow(wide(array), kind.numpy) if kind.is_float else array.astype(kind.numpy)
-            self.builder.constant(name, made)
+            self.builder.constant(name, _in_format(np.asarray(value), dtype or self.dtype))
         return name
+
+    def table(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        make: Callable[[], Array],
+        dtype: DType | None = None,
+    ) -> str:
+        """Return a constant that the configuration gives, in the graph's format; made when read."""
+        kind = TensorType(dtype or self.dtype, shape)
+        held = LazyTensor(kind, name, lambda: _in_format(make(), kind.dtype))
+        return self.builder.constant(name, held)
 
     def linear(self, x: str, module: str, width: int, *, bias: bool = False) -> str:
         """Return x [..., in] times a module's weight [width, in], and its bias."""
@@ -113,23 +140,51 @@ class Net:
         bias = self.weights.plain(f"{module}.bias", width)
         return self.add("LayerNormalization", (x, scale, bias), module, axis=-1, epsilon=epsilon)
 
+    def group_norm(self, x: str, module: str, groups: int, epsilon: float) -> str:
+        """Return an image whose groups of channels are standardised, times weight, plus bias."""
+        width = self.shape(x)[1:2]
+        operands = (x, *(self.weights.plain(f"{module}.{p}", width) for p in ("weight", "bias")))
+        return self.add(
+            "GroupNormalization", operands, module, "", num_groups=groups, epsilon=epsilon
+        )
+
+    def conv(
+        self,
+        x: str,
+        module: str,
+        channels: int,
+        kernel: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, ...] = (0, 0, 0, 0),
+    ) -> str:
+        """Return the convolution of an image with a module's weight and bias.
+
+        ``pads`` are rows above, columns before, rows below, columns behind.
+        """
+        shape = (channels, self.shape(x)[1], *kernel)
+        weight = self.weights.plain(f"{module}.weight", shape)
+        bias = self.weights.plain(f"{module}.bias", (channels,))
+        return self.add("Conv", (x, weight, bias), module, strides=strides, pads=pads)
+
     def activation(self, x: str, word: str, module: str) -> str:
         """Return the activation a configuration names, of x."""
         op, attrs = ACTIVATIONS[word]
-        return self.add(op, (x,), module, "", **attrs)
+        return self.add(op, (x,), module, "", "", **attrs)
 
-    def reshape(self, x: str, shape: Sequence[int], module: str, part: str) -> str:
+    def reshape(
+        self, x: str, shape: Sequence[int], module: str, part: str, output: str = ""
+    ) -> str:
         """Return x in another shape."""
-        return self.add("Reshape", (x,), module, part, shape=tuple(shape))
+        return self.add("Reshape", (x,), module, part, output, shape=tuple(shape))
 
-    def heads(self, x: str, n_heads: int, module: str) -> str:
+    def heads(self, x: str, n_heads: int, module: str, output: str = "") -> str:
         """Return x [batch, tokens, heads * width] as [batch, heads, tokens, width]."""
         batch, tokens, features = self.shape(x)
         width = features // n_heads
         if tokens == 1:
-            return self.reshape(x, (batch, n_heads, 1, width), module, "heads")
+            return self.reshape(x, (batch, n_heads, 1, width), module, "heads", output)
         split = self.reshape(x, (batch, tokens, n_heads, width), module, "split")
-        return self.add("Transpose", (split,), module, "heads", perm=(0, 2, 1, 3))
+        return self.add("Transpose", (split,), module, "heads", output, perm=(0, 2, 1, 3))
 
     def joined(self, x: str, module: str) -> str:
         """Return x [batch, heads, tokens, width] as [batch, tokens, heads * width]."""
@@ -138,7 +193,7 @@ class Net:
             x = self.add("Transpose", (x,), module, "turn", perm=(0, 2, 1, 3))
         return self.reshape(x, (batch, tokens, n_heads * width), module, "join")
 
-    def rotary(self, x: str, cos: str, sin: str, module: str, part: str) -> str:
+    def rotary(self, x: str, cos: str, sin: str, module: str, part: str, output: str = "") -> str:
         """Return x [batch, heads, tokens, width], turned by its positions' angles.
 
         ``cos`` and ``sin`` broadcast to x; the first half of ``sin`` has the other sign, so that
@@ -153,4 +208,8 @@ class Net:
         swapped = self.add("Concat", (high, low), module, f"{part}.swap", axis=3)
         straight = self.add("Mul", (x, cos), module, f"{part}.cos")
         crossed = self.add("Mul", (swapped, sin), module, f"{part}.sin")
-        return self.add("Add", (straight, crossed), module, part)
+        return self.add("Add", (straight, crossed), module, part, output)
+
+
+def _in_format(array: Array, dtype: DType) -> Array:
+    return narrow(wide(array), dtype.numpy) if dtype.is_float else array.astype(dtype.numpy)

@@ -10,6 +10,8 @@ from drawloom.errors import Fault, InputError, nearest
 Phase = Literal["prefill", "decode", "forward"]
 Logits = Literal["last", "all"]
 
+_MOST = 2**31 - 1  # positions are 32-bit integers
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -75,9 +77,9 @@ class Request:
         least = {"batch": 1, "context": 0, "tokens": 1, "capacity": 1}
         given = {key: getattr(self, key) for key in least}
         return [
-            Fault(key, str(given[key]), f"at least {low}")
+            Fault(key, str(given[key]), f"from {low} to {_MOST}")
             for key, low in least.items()
-            if given[key] is not None and given[key] < low
+            if given[key] is not None and not low <= given[key] <= _MOST
         ]
 
     def _decode_faults(self) -> list[Fault]:

@@ -32,6 +32,15 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     ),
 }
 
+_OPTIONAL = (
+    "factor",
+    "original_max_position_embeddings",
+    "rope_theta",
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rope:
@@ -66,11 +75,20 @@ class Rope:
     def faults(self, where: str) -> list[Fault]:
         """Return what is wrong with the numbers; ``where`` is the name they stand under."""
         faults: list[Fault] = []
-        for key in _NEEDED[self.kind]:
+        for key in dict.fromkeys((*_NEEDED[self.kind], *_OPTIONAL)):
             value = self.scaling.get(key)
+            if value is None and key not in _NEEDED[self.kind]:
+                continue
             if (_number(value) or 0) <= 0:
                 shown = "missing" if value is None else repr(value)
                 faults.append(Fault(f"{where}.{key}", shown, "a number above 0"))
+        if not faults and self.kind == "llama3":
+            low, high = self.scaling["low_freq_factor"], self.scaling["high_freq_factor"]
+            if high <= low:
+                allowed = f"more than low_freq_factor, {low}"
+                faults.append(Fault(f"{where}.high_freq_factor", str(high), allowed))
+        if self.theta <= 1:
+            faults.append(Fault("rope_theta", str(self.theta), "a number above 1"))
         return faults
 
     def tables(self, n_positions: int, width: int, *, steps: bool) -> tuple[F32, F32]:
@@ -133,7 +151,7 @@ class Rope:
         return mscale_of(self._factor(), all_dim) ** 2
 
     def _original(self) -> float:
-        return float(self.scaling.get("original_max_position_embeddings") or self.length)
+        return _number(self.scaling.get("original_max_position_embeddings")) or float(self.length)
 
     def _factor(self) -> float:
         """Return how many times longer contexts become; yarn may leave it to the lengths."""

@@ -16,7 +16,7 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Array, Held, LazyTensor, derive, values
-from drawloom.graph.rounding import narrow, wide
+from drawloom.graph.rounding import narrow_weight
 
 Shape = tuple[int, ...]
 
@@ -25,11 +25,19 @@ class Weights:
     """Puts the weights that a model asks for into a graph, and notes what the checkpoint lacks."""
 
     def __init__(
-        self, builder: GraphBuilder, dtype: DType, tensors: Mapping[str, Held] | None
+        self,
+        builder: GraphBuilder,
+        dtype: DType,
+        tensors: Mapping[str, Held] | None,
+        root: str = "",
     ) -> None:
-        """Serve ``builder`` in format ``dtype`` from ``tensors``; None is a model without weights."""
+        """Serve ``builder`` in format ``dtype`` from ``tensors``; None is a model without weights.
+
+        ``root`` is what a checkpoint's names may lack at their beginning.
+        """
         self._builder = builder
         self._dtype = dtype
+        self._root = root
         self._tensors = tensors
         self._known: dict[str, str] = {}
         self._faults: dict[str, Fault] = {}
@@ -79,7 +87,7 @@ class Weights:
         """Return a tensor of the checkpoint as ``kind``; noted where it is amiss."""
         if self._tensors is None:
             return LazyTensor.meta(kind, name)
-        held = self._tensors.get(name)
+        held = self._tensors.get(name, self._tensors.get(name.removeprefix(self._root)))
         if held is None:
             self._faults[name] = Fault(name, "missing", kind.text())
             return LazyTensor.meta(kind, name)
@@ -90,7 +98,7 @@ class Weights:
             return LazyTensor.meta(kind, name)
         if found.dtype is kind.dtype:
             return held
-        return derive(held, partial(_in_format, kind.dtype), kind)
+        return derive(held, partial(narrow_weight, name, kind.dtype), kind)
 
     def _stack(self, name: str, parts: Sequence[str], shape: Shape) -> Held:
         kind = TensorType(self._dtype, (len(parts), shape[1], shape[0]))
@@ -106,19 +114,16 @@ class Weights:
         if any(isinstance(held, LazyTensor) and held.is_meta for held in taken):
             return LazyTensor.meta(kind, name)
         if not any(isinstance(held, LazyTensor) for held in taken):
-            return _computed(make, taken, kind)
-        return LazyTensor(kind, name, partial(_computed, make, taken, kind))
+            return _computed(name, make, taken, kind)
+        return LazyTensor(kind, name, partial(_computed, name, make, taken, kind))
 
 
 Make = Callable[..., Array]
 
 
-def _computed(make: Make, taken: Sequence[Held], kind: TensorType) -> Array:
-    return np.ascontiguousarray(_in_format(kind.dtype, make(*(values(held) for held in taken))))
-
-
-def _in_format(dtype: DType, array: Array) -> Array:
-    return array if array.dtype == dtype.numpy else narrow(wide(array), dtype.numpy)
+def _computed(name: str, make: Make, taken: Sequence[Held], kind: TensorType) -> Array:
+    made = make(*(values(held) for held in taken))
+    return np.ascontiguousarray(narrow_weight(name, kind.dtype, made))
 
 
 def _kind_of(held: Held) -> TensorType | None:

@@ -113,9 +113,19 @@ def _check(model: ModelProto, place: str) -> None:
             fault = Fault(place, f"operator set {entry.version}", f"from 1 to {newest}")
             summary = f"the model is newer than the onnx package here ({onnx.__version__})"
             raise Unsupported("onnx.opset", summary, [fault])
+    if not _names_operators(model):
+        fault = Fault(place, "no operator set for domain ''", "an opset_import of ONNX's own")
+        raise InputError("onnx.opset", "the model does not say what its operators mean", [fault])
     faults = _graph_faults(model.graph)
     if faults:
         raise InputError("onnx.graph", f"the graph in {place} is not well formed", faults)
+
+
+def _names_operators(model: ModelProto) -> bool:
+    """Whether a model says of which set ONNX's own operators are; it must from version 3 on."""
+    own = any(node.domain in _MAIN for node in model.graph.node)
+    stated = any(entry.domain in _MAIN for entry in model.opset_import)
+    return stated or not own or (model.ir_version < 3 and not model.opset_import)
 
 
 def _graph_faults(graph: GraphProto) -> list[Fault]:

@@ -9,10 +9,40 @@ from typing import Any
 import onnx.defs
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
 
+from drawloom.errors import nearest
+from drawloom.frontends.onnx.call import Refused
 from drawloom.frontends.onnx.tensors import DTYPES
 from drawloom.graph.ir import TensorType
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+# Attributes that say yes or no: what another number means, the standard does not say.
+_FLAGS = frozenset(
+    (
+        "allowzero",
+        "antialias",
+        "ceil_mode",
+        "center_point_box",
+        "count_include_pad",
+        "exclude_outside",
+        "exclusive",
+        "input_forget",
+        "interleaved",
+        "is_causal",
+        "keepdims",
+        "largest",
+        "layout",
+        "linear_before_reset",
+        "noop_with_empty_axes",
+        "reverse",
+        "saturate",
+        "select_last_index",
+        "sorted",
+        "transA",
+        "transB",
+        "upper",
+    )
+)
 
 
 @cache
@@ -35,6 +65,36 @@ def attribute_kinds(node: NodeProto, opset: int) -> dict[str, tuple[str, str]]:
             word = AttributeProto.AttributeType.Name(attribute.type).lower()
             wrong[attribute.name] = (word, stated.type.name.lower())
     return wrong
+
+
+def check_signature(node: NodeProto, opset: int) -> None:
+    """Refuse a node that has what the standard's operator has not.
+
+    Nothing would read a misspelt attribute or an operand too many, and the result would be
+    another than its author meant.
+
+    Raises:
+        Refused: an attribute, or a number of operands or outputs, that the operator has not.
+    """
+    schema = schema_of(node.op_type, opset, node.domain)
+    if schema is None:
+        return
+    for attribute in node.attribute:
+        if attribute.name not in schema.attributes:
+            none = f"{node.op_type} takes no attributes"
+            allowed = nearest(attribute.name, schema.attributes) if schema.attributes else none
+            raise Refused(f"attribute {attribute.name}", allowed)
+        if attribute.name in _FLAGS and attribute.i not in (0, 1):
+            raise Refused(f"attribute {attribute.name}={attribute.i}", "0 or 1", sound=False)
+    counts = (
+        ("operand", node.input, schema.min_input, schema.max_input),
+        ("output", node.output, schema.min_output, schema.max_output),
+    )
+    for word, names, least, most in counts:
+        n = max((i + 1 for i, name in enumerate(names) if name), default=0)
+        if len(names) < least or n > most:
+            allowed = f"{least}" if least == most else f"{least} to {most}"
+            raise Refused(f"{n} {word}{'' if n == 1 else 's'}", allowed, sound=False)
 
 
 def standard_body(

@@ -45,6 +45,7 @@ DTYPES: dict[int, DType] = {
 _WIDENED = {DType.I4: DType.I8, DType.U4: DType.U8, DType.I2: DType.I8, DType.U2: DType.U8}
 
 _MOST_AXES = 64
+_MOST_DIGITS = 18
 _INT32_FIELD = frozenset({DType.I8, DType.U8, DType.I16, DType.U16, DType.I32, DType.BOOL})
 _PAIRS = {DType.F16: np.dtype(np.float16), DType.BF16: np.dtype(ml_dtypes.bfloat16)}
 
@@ -194,22 +195,30 @@ def _external(tensor: TensorProto, folder: Path | None, count: int) -> NDArray[n
         )
     if not count:
         return np.zeros(0, np.uint8)
-    return np.asarray(np.memmap(path, np.uint8, "r", offset, (count,)))
+    try:
+        return np.asarray(np.memmap(path, np.uint8, "r", offset, (count,)))
+    except OSError as error:
+        why = (error.strerror or "cannot be read").lower()
+        raise BadTensor(f"data in file '{location}'", why) from None
 
 
 def _whole(entries: dict[str, str], key: str, default: int) -> int:
     word = entries.get(key, "") or str(default)
-    if not word.isdecimal():
-        raise BadTensor(f"external data {key} '{word}'", "a whole number of at least 0")
+    if not word.isdecimal() or len(word) > _MOST_DIGITS:
+        raise BadTensor(f"external data {key} '{word[:40]}'", "a whole number of at least 0")
     return int(word)
 
 
 def _inside(folder: Path, location: str) -> Path:
     """Return the data file's path; one outside the model's folder is refused."""
     root = folder.resolve()
-    path = (root / location).resolve()
+    try:
+        path = (root / location).resolve()
+        is_file = path.is_file()
+    except (OSError, ValueError):  # too long for the system, or with a null byte
+        raise BadTensor(f"data in file {location[:40]!r}", "a file's name") from None
     if not location or not path.is_relative_to(root):
         raise BadTensor(f"data in file '{location}'", "a file in the model's own folder")
-    if not path.is_file():
+    if not is_file:
         raise BadTensor(f"data in file '{location}'", f"no such file in {root}")
     return path

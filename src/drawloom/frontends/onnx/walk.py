@@ -18,6 +18,7 @@ from drawloom.frontends.onnx.functions import (
     attribute_kinds,
     bound_attributes,
     called_attributes,
+    check_signature,
     standard_body,
 )
 from drawloom.frontends.onnx.rules import ADVICE, RULES
@@ -103,6 +104,8 @@ class Walk:
                 return lost
             for key, (found, wanted) in attribute_kinds(node, opset).items():
                 raise Refused(f"attribute {key} is of kind {found}", wanted, sound=False)
+            if (node.domain, node.op_type) not in self.functions:
+                check_signature(node, opset)
             call = self._call(node, layer, scope, operands, used)
             made = self._made(key, call, node, scope)
         except Lost:

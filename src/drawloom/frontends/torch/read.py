@@ -14,7 +14,7 @@ from drawloom.frontends.torch.call import Number, Value
 from drawloom.frontends.torch.library import torch
 from drawloom.frontends.torch.table import decompositions
 from drawloom.frontends.torch.values import dtype_of
-from drawloom.frontends.torch.walk import Lost, Walk, stack_of
+from drawloom.frontends.torch.walk import Lost, Walk, is_known, stack_of
 from drawloom.graph.ir import Graph, TensorType
 
 _CONSTANTS = ("PARAMETER", "BUFFER", "CONSTANT_TENSOR")
@@ -73,10 +73,16 @@ def read_exported(
         Unsupported: the program has calls drawloom cannot read (``torch.nodes``) or weights of
             types it has not (``torch.weights``); all of them at once.
     """
+    title = name or _class_name(program) or "model"
+    return _Reader(plain_program(program), title, dict(dims or {})).graph()
+
+
+def plain_program(program: Any) -> Any:
+    """Return an exported program of calls that have rules: itself, or taken apart (slowly)."""
+    if is_known(program.graph):
+        return program
     with torch().no_grad():
-        plain = program.run_decompositions(decompositions())
-    reader = _Reader(plain, name or _class_name(plain) or "model", dict(dims or {}))
-    return reader.graph()
+        return program.run_decompositions(decompositions())
 
 
 @dataclass(frozen=True, slots=True)

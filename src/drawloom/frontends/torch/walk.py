@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -24,7 +23,7 @@ from drawloom.graph.dtypes import DType
 _WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast", "invoke_subgraph")
 _OVERLOADS = {"aten.view.dtype": "aten.view_bits"}
 _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)|^\d+(?=\.|$)")
-_DYNAMO = re.compile(r"^L\['self'\]\.?|^L__self___")
+_DYNAMO = re.compile(r"^L\['\w+'\]\.?")
 
 
 class Lost:
@@ -62,7 +61,7 @@ class Walk:
                 function that gives one when it is first read.
             prefix: the layer that calls the module.
         """
-        live = _live(module.graph)
+        live = live_nodes(module.graph)
         known: dict[Any, Any] = {}
         given = iter(operands)
         for node in module.graph.nodes:
@@ -150,7 +149,7 @@ class Walk:
         call = self._call(node, op, bound, layer, live)
         results = rule(call)
         _check(self.draft, call, results)
-        values = [Value(r) if r else LOST for r in results]
+        values = [Value(r) if r else None for r in results]
         return values[0] if _is_single(node.target) else values
 
     def _call(
@@ -170,13 +169,19 @@ class Walk:
         )
 
 
+def is_known(graph: Any) -> bool:
+    """Return whether every call that the results depend on has a rule of its own."""
+    calls = [n for n in live_nodes(graph) if n.op == "call_function"]
+    return all(n.target is operator.getitem or _has_rule(n.target) for n in calls)
+
+
+def _has_rule(target: Any) -> bool:
+    return hasattr(target, "_schema") and op_of(target) in RULES
+
+
 def unknown(op: str) -> Refused:
     """Return the refusal of a call that has no rule, with what to do instead."""
-    advice = ADVICE.get(op, "")
-    if not advice:
-        close = difflib.get_close_matches(op, sorted(RULES), n=1)
-        advice = f"nearest is {close[0]}" if close else "none is near it"
-    return Refused("no such operator here", advice)
+    return Refused("no such operator here", ADVICE.get(op, ""))
 
 
 def op_of(target: Any) -> str:
@@ -277,7 +282,7 @@ def _used(node: Any, count: int, live: set[Any]) -> tuple[bool, ...]:
     return tuple(i in indices for i in range(count))
 
 
-def _live(graph: Any) -> set[Any]:
+def live_nodes(graph: Any) -> set[Any]:
     """Return the nodes that the outputs depend on."""
     live: set[Any] = set()
     for node in reversed(graph.nodes):

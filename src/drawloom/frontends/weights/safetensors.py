@@ -30,20 +30,29 @@ from drawloom.graph.tensor import TensorType
 
 MOST_HEADER_BYTES = 100_000_000
 METADATA = "__metadata__"
-DTYPES: dict[str, DType] = {dtype.name: dtype for dtype in DType}
+DTYPES: dict[str, DType] = {
+    "F64": DType.F64,
+    "F32": DType.F32,
+    "F16": DType.F16,
+    "BF16": DType.BF16,
+    "I8": DType.I8,
+    "U8": DType.U8,
+    "I16": DType.I16,
+    "U16": DType.U16,
+    "I32": DType.I32,
+    "U32": DType.U32,
+    "I64": DType.I64,
+    "U64": DType.U64,
+    "BOOL": DType.BOOL,
+    "F8_E4M3": DType.F8E4M3FN,
+    "F8_E5M2": DType.F8E5M2,
+    "F8_E8M0": DType.F8E8M0,
+    "F8_E4M3FNUZ": DType.F8E4M3FNUZ,
+    "F8_E5M2FNUZ": DType.F8E5M2FNUZ,
+}
 # Formats that are known but not read, and the bits of an element; of other words only the
 # place of the data can be checked.
-_OTHER_BITS = {
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8,
-    "C64": 64,
-}
+_OTHER_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "C64": 64}
 _KEYS = {"dtype", "shape", "data_offsets"}
 
 

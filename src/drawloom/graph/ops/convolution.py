@@ -73,7 +73,7 @@ def convolve(node: Node, x: Array, w: Array) -> Array:
     windows = window.view(window.pad(wide(x), 0.0))
     out = np.empty((x.shape[0], w.shape[0], *window.out), np.float64)
     weights = wide(w).reshape(group, w.shape[0] // group, -1)
-    per_row = windows[0, :, :1].size * 8
+    per_row = windows.size // max(x.shape[0] * window.out[0], 1) * 8
     rows = max(1, _COLUMNS_BYTES // max(per_row, 1))
     for n in range(x.shape[0]):
         for top in range(0, window.out[0], rows):

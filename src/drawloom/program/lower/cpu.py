@@ -1,6 +1,7 @@
 """CPU pieces: tile processors work on dense values in DRAM.
 
-A gather of whole rows is shared out over all tiles; other work is done by tile 0.
+A gather of whole rows is shared out over all tiles, as are the entries of a batch that are
+written into a cache; other work is done by tile 0.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def lower(piece: CpuPiece, context: Context) -> None:
 
 
 def _shares(command: Cpu, n_tiles: int) -> list[Cpu]:
-    """Cut a gather of whole rows by its indices; leave anything else whole."""
+    """Cut a gather of whole rows by its indices, a scatter by its batch; leave anything else whole."""
+    if command.op == "TensorScatter":
+        return _by_batch(command, n_tiles)
     if command.op != "Gather" or dict(command.attrs).get("axis", 0) != 0:
         return [command]
     table, indices = command.ins
@@ -49,6 +52,26 @@ def _shares(command: Cpu, n_tiles: int) -> list[Cpu]:
             replace(command, ins=(table, mine), outs=(_rows(command.outs[0], start, n, row),))
         )
     return out
+
+
+def _by_batch(command: Cpu, n_tiles: int) -> list[Cpu]:
+    """Cut a command whose operands all begin with the batch, as far as there is one."""
+    batch = command.outs[0].shape[0]
+    share = ceil_div(max(1, batch), n_tiles)
+
+    def part(operand: Operand | None, start: int) -> Operand | None:
+        if operand is None:
+            return None
+        return _rows(operand, start, min(share, batch - start), operand.shape[1:])
+
+    return [
+        replace(
+            command,
+            ins=tuple(part(operand, start) for operand in command.ins),
+            outs=tuple(o for operand in command.outs if (o := part(operand, start))),
+        )
+        for start in range(0, max(1, batch), share)
+    ]
 
 
 def _rows(operand: Operand, start: int, count: int, row: tuple[int, ...]) -> Operand:

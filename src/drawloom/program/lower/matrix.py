@@ -13,6 +13,7 @@ from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import psum_format
 from drawloom.program.lower.body import Chunk, Emitter
+from drawloom.program.lower.coding import coded_box, decode
 from drawloom.program.lower.context import Context, read, write
 from drawloom.program.lower.operand import Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
@@ -97,6 +98,8 @@ class _Lowering:
                 return piece.b.box(0, (0, taps), part.n)
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
+        if piece.coding:
+            return coded_box(piece.b, piece.coding, part.k, part.n)
         return (
             piece.b.box(batch, part.n, part.k)
             if piece.trans_b
@@ -176,6 +179,8 @@ class _Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
+            if self.piece.coding and operand is self.b:
+                self._decode(tile, key, slot)
         if not part.empty:
             self._products(tile, part, a_slot, b_slot)
         self.a.use(tile, a_slot)
@@ -192,6 +197,14 @@ class _Lowering:
         stream.add(Vector("convert", whole, high, count, "f32", "tf32", origin=self.origin))
         stream.add(Vector("sub", whole, low, count, "f32", "f32", high, origin=self.origin))
 
+    def _decode(self, tile: int, key: Key, slot: int) -> None:
+        """Make numbers of a chunk of codes."""
+        part = self.shares.part(tile, Step(key[0], 0, key[1], key[2]))
+        if part.n[0] < part.n[1]:
+            source, target = self.b.address(slot), self.piece.buffers["b.wide"].at(slot)
+            size = part.k[1] - part.k[0], part.n[1] - part.n[0]
+            decode(self.context.streams.tiles[tile], self.piece, size, source, target, self.origin)
+
     def _products(self, tile: int, part: Part, a_slot: int, b_slot: int) -> None:
         """The product of one step: one command, or three that make f32 of tf32 halves."""
         piece = self.piece
@@ -200,10 +213,11 @@ class _Lowering:
         if piece.products == 1:
             psum = piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else result
             source = None if first else psum
+            b = piece.buffers["b.wide"] if piece.coding else self.b.buffer
             self._matrix(
                 tile,
                 part,
-                (self.a.address(a_slot), self.b.address(b_slot)),
+                (self.a.address(a_slot), b.at(b_slot)),
                 source,
                 psum,
                 result,

@@ -91,8 +91,9 @@ class Shares:
 def channel_grain(piece: MatrixPiece) -> int:
     """Channels must be cut at multiples of this: a block of the operands and of the result."""
     blocking = piece.a.blocking
-    sizes = (FORMAT_BYTES[piece.fmt], FORMAT_BYTES[piece.out_fmt])
-    return max(blocking.of(size) for size in sizes)
+    pairs = 2 if piece.coding and piece.coding.bits == 4 else 1  # blocks share bytes
+    operand, result = FORMAT_BYTES[piece.fmt], FORMAT_BYTES[piece.out_fmt]
+    return max(pairs * blocking.of(operand), blocking.of(result))
 
 
 def _cut(start: int, length: int, offset: int, size: int, total: int) -> Span:

@@ -111,6 +111,7 @@ _STEPS: dict[str, Step] = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}
 def _recurrent(call: Call) -> Sequence[str]:
     """Operands: x, w, r, bias, lengths, state, and of LSTM the cell's state and peepholes."""
     x = call.x(0)
+    _check_shapes(call)
     batch_first = bool(call.get("layout", 0))
     if batch_first:
         x = call.emit("Transpose", (x,), perm=(1, 0, 2))
@@ -134,6 +135,28 @@ def _recurrent(call: Call) -> Sequence[str]:
         y = call.emit("Transpose", (y,), perm=(2, 0, 1, 3))
         ends = [call.emit("Transpose", (e,), perm=(1, 0, 2)) for e in ends]
     return [y, *ends]
+
+
+def _check_shapes(call: Call) -> None:
+    """Refuse operands whose shapes do not go together."""
+    ranks = {0: 3, 1: 3, 2: 3, 3: 2, 5: 3, 6: 3, 7: 2}
+    for i, rank in ranks.items():
+        if call.has(i) and len(call.shape(i)) != rank:
+            raise Refused(
+                f"operand {i} of shape {list(call.shape(i))}", f"rank {rank}", sound=False
+            )
+    first, second, last = call.shape(0)
+    batch = first if call.get("layout", 0) else second
+    n = 2 if call.get("direction", "forward") == "bidirectional" else 1
+    size = call.shape(2)[2]
+    width = _GATES[call.op] * size
+    state = (batch, n, size) if call.get("layout", 0) else (n, batch, size)
+    wanted = {1: (n, width, last), 2: (n, width, size), 3: (n, 2 * width), 7: (n, 3 * size)}
+    for i, shape in (wanted | {5: state, 6: state}).items():
+        if call.has(i) and call.shape(i) != shape:
+            raise Refused(
+                f"operand {i} of shape {list(call.shape(i))}", f"{list(shape)}", sound=False
+            )
 
 
 def _check(call: Call, steps: int) -> None:

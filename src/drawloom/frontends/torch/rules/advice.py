@@ -12,7 +12,6 @@ ADVICE: dict[str, str] = {
     **dict.fromkeys(
         (
             "aten.bernoulli",
-            "aten.dropout",
             "aten.multinomial",
             "aten.native_dropout",
             "aten.normal",
@@ -33,7 +32,14 @@ ADVICE: dict[str, str] = {
     ),
     **dict.fromkeys(("aten._local_scalar_dense", "aten.item"), _NUMBER),
     **dict.fromkeys(
-        ("aten._fft_c2c", "aten._fft_c2r", "aten._fft_r2c", "aten.complex", "aten.view_as_complex"),
+        (
+            "aten._fft_c2c",
+            "aten._fft_c2r",
+            "aten._fft_r2c",
+            "aten.complex",
+            "aten.view_as_complex",
+            "aten.view_as_real",
+        ),
         _COMPLEX,
     ),
     **dict.fromkeys(("higher_order.cond", "higher_order.while_loop", "higher_order.scan"), _BRANCH),

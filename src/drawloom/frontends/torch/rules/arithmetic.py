@@ -172,6 +172,11 @@ def _atan2(call: Call) -> Sequence[str]:
     return [call.emit("Where", (call.emit("Equal", (x, zero)), aside, turned))]
 
 
+def _hypot(call: Call) -> Sequence[str]:
+    squares = [call.emit("Mul", (v, v)) for v in pair(call)]
+    return [call.emit("Sqrt", (call.emit("Add", squares),))]
+
+
 def _addcmul(op: str) -> Rule:
     """self + value * tensor1 * tensor2, or over it."""
 
@@ -220,6 +225,7 @@ RULES: dict[str, Rule] = {
     "aten.maximum": binary("Max"),
     "aten.minimum": binary("Min"),
     "aten.pow": _pow,
+    "aten.hypot": _hypot,
     "aten.atan2": _atan2,
     "aten.eq": _compare("Equal"),
     "aten.ne": _compare("Equal", negate=True),
@@ -230,9 +236,14 @@ RULES: dict[str, Rule] = {
     "aten.logical_and": _logic("And"),
     "aten.logical_or": _logic("Or"),
     "aten.logical_xor": _logic("Xor"),
+    "aten.__and__": _bitwise("And"),
+    "aten.__or__": _bitwise("Or"),
+    "aten.__xor__": _bitwise("Xor"),
     "aten.bitwise_and": _bitwise("And"),
     "aten.bitwise_or": _bitwise("Or"),
     "aten.bitwise_xor": _bitwise("Xor"),
+    "aten.__lshift__": _shift("LEFT"),
+    "aten.__rshift__": _shift("RIGHT"),
     "aten.bitwise_left_shift": _shift("LEFT"),
     "aten.bitwise_right_shift": _shift("RIGHT"),
     "aten.where": _where,

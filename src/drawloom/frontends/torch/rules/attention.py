@@ -54,4 +54,5 @@ def _attention(call: Call) -> Sequence[str]:
 RULES: dict[str, Rule] = {
     "aten.scaled_dot_product_attention": _attention,
     "aten._scaled_dot_product_flash_attention_for_cpu": _attention,
+    "drawloom.scaled_dot_product_attention": _attention,
 }

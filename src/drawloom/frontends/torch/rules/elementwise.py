@@ -41,6 +41,13 @@ def _same(call: Call) -> Sequence[str]:
     return [call.cast(call.x(), call.out())]
 
 
+def _dropout(call: Call) -> Sequence[str]:
+    """In inference nothing is dropped."""
+    if call.get("train") and call.get("p"):
+        raise Refused(f"train=True with p={call.get('p')}", "model.eval() before export")
+    return [call.x("input")]
+
+
 def _copy(call: Call) -> Sequence[str]:
     return [call.expand(call.cast(call.x("src"), call.out()), call.shape())]
 
@@ -212,6 +219,7 @@ RULES: dict[str, Rule] = {
     "aten.trunc": _trunc,
     "aten.frac": _frac,
     "aten.copy": _copy,
+    "aten.dropout": _dropout,
     "aten.abs": _abs,
     "aten.rsqrt": _rsqrt,
     "aten.log1p": _after_one("Log"),

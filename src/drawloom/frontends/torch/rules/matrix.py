@@ -46,6 +46,7 @@ def added(a: str, b: str) -> Rule:
 
 RULES: dict[str, Rule] = {
     "aten.linear": _linear,
+    "drawloom.linear": _linear,
     "aten.mm": product("self", "mat2"),
     "aten.bmm": product("self", "mat2"),
     "aten.mv": product("self", "vec"),

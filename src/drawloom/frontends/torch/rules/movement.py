@@ -9,6 +9,7 @@ import numpy as np
 
 from drawloom.frontends.draft import Refused
 from drawloom.frontends.torch.call import Call, Rule
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array
 
 
@@ -21,6 +22,14 @@ def _view(call: Call) -> Sequence[str]:
         rest = math.prod(d for d in shape if d != -1)
         shape[shape.index(-1)] = call.type().size // rest if rest else 0
     return [call.reshape(call.x(), shape)]
+
+
+def _flatten(call: Call) -> Sequence[str]:
+    """Neighbouring axes become one."""
+    shape = call.shape() or (1,)
+    start, end = (int(call.get(key)) % len(shape) for key in ("start_dim", "end_dim"))
+    middle = math.prod(shape[start : end + 1])
+    return [call.reshape(call.x(), (*shape[:start], middle, *shape[end + 1 :]))]
 
 
 def _permute(call: Call) -> Sequence[str]:
@@ -148,6 +157,18 @@ def bounds_of(call: Call, dim: int) -> tuple[int, int, int]:
 def _slice(call: Call) -> Sequence[str]:
     axis = call.axis()
     return [call.cut(call.x(), axis, *bounds_of(call, call.shape()[axis]))]
+
+
+def _diff(call: Call) -> Sequence[str]:
+    """Neighbours' differences along one axis; of truth values whether they differ."""
+    axis = int(call.get("dim", -1)) % len(call.shape())
+    ends = (call.maybe("prepend"), call.x(), call.maybe("append"))
+    x = _joined(call, [v for v in ends if v], axis)
+    for _ in range(int(call.get("n", 1))):
+        size = call.draft.type(x).shape[axis]
+        later, sooner = call.cut(x, axis, 1, size), call.cut(x, axis, 0, size - 1)
+        x = call.emit("Xor" if call.out() is DType.BOOL else "Sub", (later, sooner))
+    return [x]
 
 
 def _narrow(call: Call) -> Sequence[str]:
@@ -326,6 +347,7 @@ RULES: dict[str, Rule] = {
     "aten.reshape": _view,
     "aten._unsafe_view": _view,
     "aten.view_copy": _view,
+    "aten.flatten": _flatten,
     "aten.permute": _permute,
     "aten.transpose": _swap,
     "aten.t": _swap,
@@ -341,6 +363,7 @@ RULES: dict[str, Rule] = {
     "aten.chunk": _chunk,
     "aten.unbind": _unbind,
     "aten.slice": _slice,
+    "aten.diff": _diff,
     "aten.narrow": _narrow,
     "aten.select": _select,
     "aten.slice_scatter": _slice_scatter,

@@ -16,6 +16,7 @@ Source: the format's own page, https://github.com/ggml-org/ggml/blob/master/docs
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -106,14 +107,23 @@ class _Cursor:
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
-        if count > self.size - self.at:
-            found = f"{count:,} bytes from byte {self.at:,} on"
-            raise _Broken(found, f"up to {self.size:,}, where the file ends")
+        self._reach(count)
         raw = self.file.read(count)
         if len(raw) < count:
             raise _Broken(f"ends at byte {self.at + len(raw):,}", "the file as it was opened")
         self.at += count
         return raw
+
+    def skip(self, count: int) -> None:
+        """Go past the next bytes, which must be there."""
+        self._reach(count)
+        self.file.seek(count, os.SEEK_CUR)
+        self.at += count
+
+    def _reach(self, count: int) -> None:
+        if count > self.size - self.at:
+            found = f"{count:,} bytes from byte {self.at:,} on"
+            raise _Broken(found, f"up to {self.size:,}, where the file ends")
 
     def uint(self, size: int = 8) -> int:
         """Return the next whole number, of 4 or 8 bytes."""
@@ -136,25 +146,25 @@ class _Cursor:
             return self.word()
         if kind == _ARRAY:
             return self.array(self.uint(4), self.uint())
-        return self.numbers(kind, 1)[0].item()
+        raw = self.take(self.bytes_of(kind))
+        if kind == _BOOL and raw not in (b"\0", b"\1"):
+            raise _Broken("a truth value that is neither 0 nor 1", "0 or 1")
+        return np.frombuffer(raw, _NUMBERS[kind])[0].item()
 
     def array(self, kind: int, count: int) -> Listed:
         """Return how long the next array is, which is checked to lie in the file."""
         if kind != _WORD:
-            return Listed(self.numbers(kind, count).size)
+            self.skip(count * self.bytes_of(kind))
+            return Listed(count)
         for _ in range(count):
-            self.take(self.uint())
+            self.skip(self.uint())
         return Listed(count)
 
-    def numbers(self, kind: int, count: int) -> np.ndarray[Any, Any]:
-        """Return the next numbers."""
+    def bytes_of(self, kind: int) -> int:
+        """Return the bytes of a number of some kind."""
         if kind not in _NUMBERS:
             raise _Broken(f"a value of kind {kind}", "a number, a word, or an array of one of them")
-        dtype = np.dtype(_NUMBERS[kind])
-        raw = self.take(count * dtype.itemsize)
-        if kind == _BOOL and raw.strip(b"\0\1"):
-            raise _Broken("a truth value that is neither 0 nor 1", "0 or 1")
-        return np.frombuffer(raw, dtype)
+        return np.dtype(_NUMBERS[kind]).itemsize
 
 
 def read_header(path: str | Path) -> Header:

@@ -1,0 +1,70 @@
+"""Codes that are decoded on their own, by engines: those that were picked by index, or computed.
+
+Codes that stand in a graph as constants are left to the products that read them (``coded``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Node
+from drawloom.mapping.emit import Emit
+
+_CODES = (DType.I8, DType.U8)
+_FLOATS = (DType.F16, DType.BF16, DType.F32)
+
+
+def dequantize(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    """Decode to numbers of the scale's format: less the zero point, times the scale."""
+    codes, scale = inputs[:2]
+    kind, made = emit.builder.types[codes], emit.builder.types[scale].dtype
+    shape, axis, size = kind.shape, node.int("axis", 1), node.int("block_size")
+    if kind.dtype not in _CODES or made not in _FLOATS or 0 in shape or _is_held(emit, codes):
+        return None
+    axis = axis % len(shape) if shape else 0
+    if size and shape[axis] % size:
+        return None
+    split = (*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :]) if size else shape
+    values = emit.reshape(emit("Cast", codes, to=made.value), split)
+    if len(inputs) > 2 and inputs[2]:
+        zero = emit("Cast", inputs[2], to=made.value)
+        values = emit("Sub", values, _along(emit, zero, split, axis, size))
+    return (emit.reshape(emit("Mul", values, _along(emit, scale, split, axis, size)), shape),)
+
+
+def _is_held(emit: Emit, codes: str) -> bool:
+    """Whether codes are constants, as they are or in half bytes."""
+    held = emit.builder.constants
+    if codes in held:
+        return True
+    made = next((n for n in reversed(emit.builder.nodes) if codes in n.outputs), None)
+    return made is not None and made.op == "UnpackInt4" and made.inputs[0] in held
+
+
+def _along(emit: Emit, value: str, shape: tuple[int, ...], axis: int, size: int) -> str:
+    """Return a scale or zero point in a shape that broadcasts to that of the codes."""
+    have = emit.shape(value)
+    if prod(have) == 1:
+        return value
+    if size:
+        return emit.reshape(value, (*shape[: axis + 1], 1, *shape[axis + 2 :]))
+    return emit.reshape(value, (have[0], *(1,) * (len(shape) - axis - 1)))
+
+
+def unpack(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
+    """Take bytes apart by arithmetic that is exact in 16 bits."""
+    if inputs[0] in emit.builder.constants or 0 in emit.shape(inputs[0]):
+        return None
+    parts = emit("Mul", emit("Cast", inputs[0], to="f16"), _number(emit, 1 / 16))
+    high = emit("Floor", parts)
+    low = emit("Mul", emit("Sub", parts, high), _number(emit, 16.0))
+    codes = emit("Sub", emit("Concat", low, high, axis=node.int("axis")), _number(emit, 8.0))
+    return (emit("Cast", codes, to="i8"),)
+
+
+def _number(emit: Emit, value: float) -> str:
+    return emit.constant("number", ("f16", value), lambda: np.asarray(value, np.float16))
