@@ -269,11 +269,11 @@ def attention(m: Maker, x: str) -> Made:
 def generated(m: Maker, x: str) -> Made:
     """Trilu and EyeLike, on matrices; numbers counted."""
     rank = len(m.kind(x).shape)
-    if rank and m.chance(0.3) and m.is_float(x):
+    if rank and m.chance(0.2) and m.is_float(x):
         n, word = m.kind(x).shape[-1], m.kind(x).dtype.value
         attrs: dict[str, Any] = {"start": 1.0, "limit": 1.0 + 2 * n, "delta": 2.0, "dtype": word}
         return m.add("Add", [x, m.add("Range", [], attrs)])
-    if rank == 2 and m.chance(0.2):
+    if rank == 2 and m.chance(0.5):
         return m.add("EyeLike", [x], {"k": m.whole(-1, 1), "dtype": m.float_type.value})
     return (
         m.tried("Trilu", [x], {"k": m.whole(-2, 2), "upper": m.whole(0, 1)}) if rank > 1 else None

@@ -217,6 +217,20 @@ def scatter(m: Maker, x: str) -> Made:
     return m.tried("ScatterND", [x, places, updates], {"reduction": reduction})
 
 
+def cache(m: Maker, x: str) -> Made:
+    """Rows written into a cache at a position of each batch entry; bytes unpacked into codes."""
+    kind = m.kind(x)
+    if kind.dtype is DType.U8 and kind.shape:
+        return m.tried("UnpackInt4", [x], {"axis": m.whole(0, len(kind.shape) - 1)})
+    if len(kind.shape) < 3 or 0 in kind.shape or kind.dtype is DType.BOOL:
+        return None
+    rows = m.whole(1, kind.shape[-2])
+    update = m.operand(kind.dtype, (*kind.shape[:-2], rows, kind.shape[-1]))
+    at = m.rng.integers(0, kind.shape[-2] - rows + 1, (kind.shape[0],)).astype(np.int64)
+    operands = [x, update, m.put(at, name="at")] if m.chance(0.8) else [x, update]
+    return m.tried("TensorScatter", operands, {"axis": -2, "mode": m.pick("linear", "circular")})
+
+
 def one_hot(m: Maker, x: str) -> Made:
     depth = m.size(0)
     ends = m.put(m.array(TensorType(m.pick(m.float_type, DType.I32), (2,))), True)
@@ -277,6 +291,7 @@ MORE: tuple[tuple[Step, int], ...] = (
     (spread, 4),
     (gather, 2),
     (scatter, 1),
+    (cache, 2),
     (one_hot, 1),
     (quantize, 2),
     (quantized_product, 4),

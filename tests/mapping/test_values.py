@@ -443,3 +443,13 @@ def on_processor(graph: Graph) -> list[str]:
     """Return the nodes that a tile's processor carries out."""
     pieces = map_graph(graph, TX81).pieces
     return [piece.name for piece in pieces if isinstance(piece, CpuPiece)]
+
+
+@pytest.mark.parametrize("sizes", [(2, 6, 18, 14), (2, 6, 5, 20), (2, 6, 9, 1)])
+def test_the_nearest_cells_of_a_resize_are_moved(sizes: tuple[int, ...]) -> None:
+    b = GraphBuilder("resize")
+    x = b.input("x", TensorType(F16, (2, 6, 9, 7)))
+    attrs = {"sizes": sizes, "mode": "nearest", "nearest_mode": "floor"}
+    graph = b.finish([b.add("Resize", [x], attrs)])
+    check(graph, {"x": draw(12, graph.types["x"])})
+    assert not on_processor(graph)

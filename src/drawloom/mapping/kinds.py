@@ -48,6 +48,7 @@ MOVES = frozenset(
         "DepthToSpace",
         "SpaceToDepth",
         "Gather",
+        "Resize",
     ]
 )
 WIDE_MOVES = 1 << 26  # elements: above this, moves are not found by looking
@@ -111,6 +112,10 @@ class Kinds:
     def _move(self, node: Node) -> bool:
         if node.op not in MOVES or self.types[node.outputs[0]].size > WIDE_MOVES:
             return False
+        if node.op == "Resize":
+            # Copies of the nearest cells; what lies outside a crop is no cell's copy.
+            place = node.str("coordinate_transformation_mode", "half_pixel")
+            return node.str("mode", "nearest") == "nearest" and place != "tf_crop_and_resize"
         if node.op == "Gather":
             return node.inputs[1] in self.constants
         if node.op == "Pad":
