@@ -124,7 +124,7 @@ def test_options_that_there_are_not_are_refused_with_the_nearest() -> None:
     with pytest.raises(InputError) as caught:
         drawloom.compile(model(), precision="fp16")
     assert str(caught.value) == (
-        "error[compile.options]: there is no such precision\n"
+        "error[compile.options]: there are no such options\n"
         "  precision: 'fp16' (did you mean 'f16'?)"
     )
     with pytest.raises(InputError) as caught:
