@@ -29,8 +29,14 @@ def dram_fields(command: Command) -> tuple[bool, ...]:
     """Return for each of ``addresses(command)`` whether it is one of DRAM."""
     if isinstance(command, Cpu):
         return tuple(o.space == "dram" for o in (*command.ins, *command.outs) if o is not None)
-    in_dram = tuple(name == "dram" for name in address_fields(type(command)))
-    return in_dram if any(in_dram) else (False,) * len(addresses(command))
+    return _in_dram(type(command)) or (False,) * len(addresses(command))
+
+
+@cache
+def _in_dram(kind: type) -> tuple[bool, ...]:
+    """Which address fields of a command class are of DRAM; nothing where none is."""
+    found = tuple(name == "dram" for name in address_fields(kind))
+    return found if any(found) else ()
 
 
 def with_addresses(command: Command, new: Sequence[Address]) -> Command:

@@ -102,19 +102,21 @@ def _stepped(mapping: Mapping) -> tuple[list[int], list[Storage]]:
 
 def _steps(starts: list[int], stepped: list[Storage], command: Command) -> tuple[int, ...]:
     """Return how far each address of a command advances from one repetition to the next."""
-
-    def step(address: Address) -> int:
-        assert isinstance(address, int), command
-        at = bisect_right(starts, address) - 1
-        if at < 0 or address >= stepped[at].address + stepped[at].step:
-            return 0
-        return stepped[at].step
-
     kinds = dram_fields(command)
+    if True not in kinds:
+        return (0,) * len(kinds)
     return tuple(
-        step(address) if in_dram else 0
+        _step(starts, stepped, address) if in_dram else 0
         for address, in_dram in zip(addresses(command), kinds, strict=True)
     )
+
+
+def _step(starts: list[int], stepped: list[Storage], address: Address) -> int:
+    assert isinstance(address, int), address
+    at = bisect_right(starts, address) - 1
+    if at < 0 or address >= stepped[at].address + stepped[at].step:
+        return 0
+    return stepped[at].step
 
 
 def _image(storage: Storage, values: Held) -> Held:
