@@ -109,6 +109,7 @@ def narrow_weight(name: str, to: DType, array: NDArray[Any]) -> NDArray[Any]:
     if np.any(over):
         largest = float(np.abs(exact[over]).max())
         other = "" if to is DType.BF16 else "; bf16 holds it"
-        fault = Fault(f"constant '{name}'", f"{largest:.6g}", f"at most {LARGEST[to]:.6g}{other}")
+        allowed = f"at most {LARGEST[to]:.6g} in {to.value}{other}"
+        fault = Fault(f"constant '{name}'", f"{largest:.6g}", allowed)
         raise InputError("quantize.range", f"a weight is too large for {to.value}", [fault])
     return made

@@ -99,14 +99,17 @@ class _Flattening:
         operands = [self._operand(builder, node, v, shape[:-1]) for v in inputs]
         attrs = {**node.attrs, **({"axis": -1} if node.op in _BY_ROW else {})}
         layer = node.layer or node.name
-        rows = builder.add(node.op, operands, attrs, name=node.name, layer=layer)
+        name = node.outputs[0]
+        rows = builder.add(
+            node.op, operands, attrs, name=node.name, layer=layer, output=f"{name}.rows"
+        )
         made = builder.add(
             "Reshape",
             (rows,),
             {"shape": shape},
             name=node.name,
             layer=layer,
-            output=node.outputs[0],
+            output=name,
         )
         self.rows[made] = self.reshaped[made] = rows
         return (made,)
