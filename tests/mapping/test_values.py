@@ -453,3 +453,17 @@ def test_the_nearest_cells_of_a_resize_are_moved(sizes: tuple[int, ...]) -> None
     graph = b.finish([b.add("Resize", [x], attrs)])
     check(graph, {"x": draw(12, graph.types["x"])})
     assert not on_processor(graph)
+
+
+@pytest.mark.parametrize("pads", [(3, 0, 2, 0), (0, 1, 4, 1), (5, 0, 0, 0)])
+@pytest.mark.parametrize("kernel", [(1, 2), (2, 1)])
+def test_rows_that_see_padding_alone(pads: tuple[int, ...], kernel: tuple[int, int]) -> None:
+    builder = GraphBuilder("padded")
+    x = builder.input("x", TensorType(DType.F32, (2, 9, 4, 96)))
+    rng = np.random.default_rng(0)
+    w = builder.constant("w", rng.normal(size=(31, 9, *kernel)).astype(np.float32))
+    attrs = {"pads": pads, "kernel_shape": kernel}
+    graph = builder.finish([builder.add("Conv", (x, w), attrs, output="y")])
+    given = {"x": rng.normal(size=(2, 9, 4, 96)).astype(np.float32)}
+    found = execute(assemble(map_graph(graph, TX81)), given)["y"]
+    np.testing.assert_allclose(found, evaluate(graph, given)["y"], rtol=1e-4, atol=1e-5)

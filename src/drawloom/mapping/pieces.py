@@ -46,7 +46,10 @@ class Window:
     ow: int
 
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
-        """Input rows that output rows ``outs`` need, with the padding above and below."""
+        """Input rows that output rows ``outs`` need, with the padding above and below.
+
+        Rows that see padding alone need none.
+        """
         first = outs[0] * self.strides[0] - self.pads[0]
         last = (
             (outs[1] - 1) * self.strides[0]
@@ -54,6 +57,10 @@ class Window:
             + (self.kernel[0] - 1) * self.dilations[0]
             + 1
         )
+        if last <= 0 or first >= self.h:
+            row = 0 if last <= 0 else self.h
+            above = last - first if last <= 0 else 0
+            return (row, row), above, last - first - above
         return (max(0, first), min(self.h, last)), max(0, -first), max(0, last - self.h)
 
 

@@ -79,6 +79,8 @@ class _Lowering:
         batch = part.batch if piece.a.blocked.batch > 1 else 0
         if piece.window is not None:
             rows, _, _ = piece.window.rows_for(part.m)
+            if rows[0] == rows[1]:
+                return ()
             return piece.a.box(
                 batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
             )
