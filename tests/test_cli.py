@@ -406,9 +406,13 @@ def test_help_takes_little_time() -> None:
         times = os.times()
         return times.children_user + times.children_system
 
-    before = cpu()
-    drawloom("--help").communicate()
-    assert cpu() - before < 0.5
+    def took() -> float:
+        before = cpu()
+        drawloom("--help").communicate()
+        return cpu() - before
+
+    # The least of a few: what runs beside it on the same core shows in the others.
+    assert min(took() for _ in range(5)) < 0.5
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
