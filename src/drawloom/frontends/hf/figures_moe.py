@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, NonNegativeInt
@@ -199,9 +200,9 @@ class Deepseek(Decoder):
         """Return the mixture of all but the first, dense layers."""
         return None if layer < self.first_k_dense_replace else self.all_mixtures()
 
+    @abstractmethod
     def all_mixtures(self) -> Mixture:
         """Return the mixture, alike in all layers that have one."""
-        raise NotImplementedError
 
     def shared_parts(self) -> dict[str, Any]:
         """Return what the mixtures of both versions have in common."""
