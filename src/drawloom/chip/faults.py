@@ -53,7 +53,9 @@ def _lacking(root: Root, section: Path, tree: Tree, paths: list[Path]) -> tuple[
     here = tree.nearest(section)
     names = ", ".join(str(path[-1]) for path in paths)
     where = f"{here.place} {dotted(section)}".rstrip()
-    way_out = "" if section else "or start from a chip that has them, with 'extends'"
+    way_out = "or start from a chip that has them, with 'extends'"
+    if section or root is not ChipFile:
+        way_out = ""
     if len(paths) == 1:
         way_out = _description(root, paths[0]) or way_out
     return here.place, Fault(where, f"{names} missing", way_out)

@@ -3,7 +3,7 @@
     message   overhead of its sender + delay of its hops + bytes / share
     share     max-min fair: links are filled up evenly, and what a full link carries grows no more
     step      until its last message is there; steps of a stage are alike, so one is priced
-    schedule  a dimension carries one part of a chain at a time, in the order in which parts come
+    schedule  a lane carries one part of a chain at a time, in the order in which parts come
 
 With store-and-forward a message waits at each hop until all its bytes are there.
 """
@@ -117,10 +117,10 @@ class FabricClock:
                 carried = max(1, int(np.ceil(unit * stage.count)))
                 sizes = np.full(len(stage.source), carried, np.int64)
                 once = step_time(self.topology, routes, sizes)
-                _append(chains[-1], stage.dimension, stage.steps * once)
+                _append(chains[-1], stage.lane, stage.steps * once)
                 load = np.bincount(routes.link, minlength=len(link_bytes))
                 link_bytes += load * (carried * stage.steps * splits)
-        if len(chains) > 1 and any(d < 0 for chain in chains for d, _ in chain):
+        if len(chains) > 1 and any(lane < 0 for chain in chains for lane, _ in chain):
             chains = [self._together(schedule, buffer, splits)]
         ps = _pipeline(chains, splits)
         return CollectiveCost(schedule.kind, schedule.name, splits, size, ps, link_bytes)
@@ -212,17 +212,17 @@ def _cuts(topology: Topology, size: int) -> float:
     return worst
 
 
-def _append(chain: list[tuple[int, int]], dimension: int, length: int) -> None:
-    """Add a stage to a chain; a part stays on a dimension for all stages there that follow."""
-    if chain and chain[-1][0] == dimension:
+def _append(chain: list[tuple[int, int]], lane: int, length: int) -> None:
+    """Add a stage to a chain; a part stays on a lane for all stages there that follow."""
+    if chain and chain[-1][0] == lane:
         length += chain.pop()[1]
-    chain.append((dimension, length))
+    chain.append((lane, length))
 
 
 def _pipeline(chains: list[list[tuple[int, int]]], splits: int) -> Picoseconds:
     """Return when the last part is through all stages of its chain.
 
-    Each has a dimension alone; who has waited longest goes first, then chain and part decide.
+    Each has a lane alone; who has waited longest goes first, then chain and part decide.
     """
     free: dict[int, int] = {}
     # (when to look again, since when it waits, chain, part, stage)
@@ -234,11 +234,11 @@ def _pipeline(chains: list[list[tuple[int, int]]], splits: int) -> Picoseconds:
         if at == len(chains[c]):
             end = max(end, now)
             continue
-        dimension, length = chains[c][at]
-        start = free.get(dimension, 0)
+        lane, length = chains[c][at]
+        start = free.get(lane, 0)
         if start > now:
             heapq.heappush(waiting, (start, since, c, part, at))
             continue
-        free[dimension] = done = now + length
+        free[lane] = done = now + length
         heapq.heappush(waiting, (done, done, c, part, at + 1))
     return Picoseconds(end)

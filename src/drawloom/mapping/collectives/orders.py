@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drawloom.chip.links import Dimension
 from drawloom.chip.topology import Topology
 from drawloom.mapping.collectives.pieces import Groups
 
@@ -23,7 +24,7 @@ def along(topology: Topology, dimension: int) -> Groups:
     rows = chips[order].reshape(-1, d.size)
     if d.shape == "mesh":
         rows = rows[:, folded(d.size)]
-    return Groups(rows, dimension)
+    return Groups(rows, 2 * dimension)
 
 
 def folded(size: int) -> Ints:
@@ -37,36 +38,41 @@ def natural(topology: Topology, dimension: int) -> Groups:
     d = topology.dimensions[dimension]
     chips = np.arange(topology.system.n_places, dtype=np.int64)
     order = np.lexsort((d.digit(chips), d.group(chips)))
-    return Groups(chips[order].reshape(-1, d.size), dimension)
+    return Groups(chips[order].reshape(-1, d.size), 2 * dimension)
 
 
 def through_all(topology: Topology) -> Groups:
-    """Return one ring through all living chips: a closed way over neighbours where there is one.
+    """Return one ring through all living chips: a closed way over neighbours where one is found.
 
-    A mesh or torus of two dimensions with an even side holds such a way. Else a snake through all
-    coordinates is taken. Where chips or links are dead, dead chips are left out of it, and it is
-    improved by reversing stretches of it as long as that shortens the ways.
+    A mesh or torus of two dimensions with an even side holds such a way; else a snake through all
+    coordinates is taken. Where chips or links are dead, dead chips are left out, several rings to
+    begin with are improved by reversing stretches of them as long as that shortens the ways, and
+    the shortest is taken.
     """
-    ring = _closed(topology) or _snake(topology)
-    if not topology.system.is_whole:
-        living = set(topology.system.chips)
-        ring = _shorten(topology, [c for c in ring if c in living])
-    return Groups(np.array([ring], np.int64), -1)
+    first, *others = _rings(topology)
+    if topology.system.is_whole:
+        return Groups(np.array([first], np.int64), -1)
+    living = set(topology.system.chips)
+    found = [
+        _shorten(topology, [chip for chip in ring if chip in living]) for ring in (first, *others)
+    ]
+    return Groups(np.array([min(found)[1]], np.int64), -1)
 
 
-def _closed(topology: Topology) -> list[int] | None:
-    """Return the closed way over neighbours through a whole mesh of two dimensions."""
-    dims = [d for d in topology.dimensions if d.size > 1]
-    if len(dims) != 2:
-        return None
-    fast, slow = dims
-    if any(d.shape not in ("mesh", "torus") for d in dims):
-        return None
-    if slow.size % 2:
-        fast, slow = slow, fast
-    if slow.size % 2 or fast.size < 2:
-        return None
-    # Up the first column, back in turns through what is left of each row.
+def _rings(topology: Topology) -> list[list[int]]:
+    """Return rings through all chips, dead or not, the best first."""
+    real = [d for d in topology.dimensions if d.size > 1]
+    rings: list[list[int]] = []
+    if len(real) == 2 and all(d.shape in ("mesh", "torus") for d in real):
+        for fast, slow in (real, real[::-1]):
+            if slow.size % 2 == 0:
+                ring = _closed(fast, slow)
+                rings += [_mirrored(ring, *flips) for flips in ((), (fast,), (slow,), (fast, slow))]
+    return [*rings, _snake(topology.dimensions), _snake(topology.dimensions[::-1])]
+
+
+def _closed(fast: Dimension, slow: Dimension) -> list[int]:
+    """Return the closed way over neighbours: up the first column, back through the rows in turns."""
     ring = [row * slow.stride for row in range(slow.size)]
     for row in range(slow.size - 1, -1, -1):
         columns = range(1, fast.size)
@@ -75,22 +81,26 @@ def _closed(topology: Topology) -> list[int] | None:
     return ring
 
 
-def _snake(topology: Topology) -> list[int]:
-    rows: list[list[int]] = [[0]]
-    for d in topology.dimensions:
-        whole: list[int] = []
-        for i in range(d.size):
-            inner = rows[0] if i % 2 == 0 else rows[0][::-1]
-            whole += [chip + i * d.stride for chip in inner]
-        rows = [whole]
-    return rows[0]
+def _mirrored(ring: list[int], *flipped: Dimension) -> list[int]:
+    """Return a ring with the coordinates of some dimensions counted from the other end."""
+    chips = np.array(ring, np.int64)
+    for d in flipped:
+        chips += (d.size - 1 - 2 * d.digit(chips)) * d.stride
+    return [int(chip) for chip in chips]
 
 
-def _shorten(topology: Topology, ring: list[int]) -> list[int]:
-    """Reverse stretches of a ring as long as its ways become shorter (2-opt)."""
+def _snake(dimensions: tuple[Dimension, ...]) -> list[int]:
+    """Return the way to and fro through all coordinates, the first dimension fastest."""
+    way = [0]
+    for d in dimensions:
+        turns = (way if i % 2 == 0 else way[::-1] for i in range(d.size))
+        way = [chip + i * d.stride for i, turn in enumerate(turns) for chip in turn]
+    return way
+
+
+def _shorten(topology: Topology, ring: list[int]) -> tuple[int, list[int]]:
+    """Reverse stretches of a ring as long as its ways become shorter (2-opt); return hops and ring."""
     n = len(ring)
-    if n < 4:
-        return ring
     chips = np.array(ring, np.int64)
     pairs = np.stack(np.meshgrid(chips, chips, indexing="ij")).reshape(2, -1)
     far = topology.routes(pairs[0], pairs[1]).hops.reshape(n, n)
@@ -106,4 +116,4 @@ def _shorten(topology: Topology, ring: list[int]) -> list[int]:
         if gain[i, j] <= 0:
             break
         order[i + 1 : j + 1] = order[i + 1 : j + 1][::-1]
-    return [int(c) for c in chips[order]]
+    return int(far[order, np.roll(order, -1)].sum()), [int(chip) for chip in chips[order]]

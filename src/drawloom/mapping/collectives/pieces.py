@@ -30,7 +30,7 @@ class Groups:
     """Rows of chips that move together; every chip stands in one row."""
 
     chips: Ints  # (groups, size)
-    dimension: int
+    lane: int  # see Stage
 
     @property
     def size(self) -> int:
@@ -39,7 +39,7 @@ class Groups:
 
     def reversed(self) -> Groups:
         """Return the groups the other way round."""
-        return Groups(self.chips[:, ::-1].copy(), self.dimension)
+        return Groups(self.chips[:, ::-1].copy(), self.lane if self.lane < 0 else self.lane ^ 1)
 
     def positions(self) -> Ints:
         """Return each chip's place in its row, in the order of the flattened rows."""
@@ -56,7 +56,7 @@ def ring_scatter(groups: Groups, given: Range) -> tuple[list[Stage], Range]:
     def first(step: int) -> Ints:
         return start + (place - step) % n * part
 
-    stage = Stage(groups.dimension, n - 1, source, target, part, first, adds=True)
+    stage = Stage(groups.lane, n - 1, source, target, part, first, adds=True)
     base = given.base.copy()
     base[source] = start + (place + 1) % n * part
     return [stage] if n > 1 else [], Range(base, part)
@@ -71,7 +71,7 @@ def ring_gather(groups: Groups, own: Range) -> list[Stage]:
     def first(step: int) -> Ints:
         return np.roll(held, step, axis=1).ravel()
 
-    stage = Stage(groups.dimension, n - 1, source, target, own.count, first, adds=False)
+    stage = Stage(groups.lane, n - 1, source, target, own.count, first, adds=False)
     return [stage] if n > 1 else []
 
 
@@ -167,4 +167,4 @@ def _pairs(groups: Groups) -> tuple[Ints, Ints, Ints, Ints]:
 def _once(
     groups: Groups, source: Ints, target: Ints, count: int, first: Ints, *, adds: bool
 ) -> Stage:
-    return Stage(groups.dimension, 1, source, target, count, lambda _step: first, adds)
+    return Stage(groups.lane, 1, source, target, count, lambda _step: first, adds)

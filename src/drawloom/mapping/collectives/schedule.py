@@ -28,7 +28,7 @@ class Stage:
     what is there where ``adds``, else writes them over it.
     """
 
-    dimension: int  # of the topology; -1: more than one
+    lane: int  # what of the fabric it has to itself: 2 x dimension + way round; -1: all of it
     steps: int
     source: Ints
     target: Ints
