@@ -15,11 +15,12 @@ from drawloom.program.extents import psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode
 from drawloom.program.lower.context import Context, read, write
-from drawloom.program.lower.operand import Group, Key, Operand, slots_of
+from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 from drawloom.units import align_up
 
 LOOKAHEAD = 3  # steps between asking for an operand and using it, where buffers allow
+LOADS_A_PHASE = 4
 
 
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
@@ -45,6 +46,10 @@ class _Lowering:
         self.b = Operand(context, piece.buffers["b"], 32, b_groups, self._b_box, self.origin)
         self.a_slots = slots_of([self._a_key(s) for s in self.steps], self.a.buffer.copies)
         self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
+        for operand, slots in ((self.a, self.a_slots), (self.b, self.b_slots)):
+            # Where a tile loads but a few chunks, the delay would cost more than it brings.
+            loads = sum(fresh for _, fresh in slots)
+            operand.phases = max(1, min(MAX_PHASES, loads // LOADS_A_PHASE))
         self.outs = 0  # results begun so far: which copy of the body's buffers is in use
 
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
