@@ -34,7 +34,7 @@ def product(rows: int, inputs: int, channels: int, dtype: str = "f16") -> tuple[
     return builder.finish([y]), RNG.normal(size=(rows, inputs)).astype(kind.numpy)
 
 
-SIZES = [(1, 256, 128), (5, 384, 256), (3, 1024, 640), (40, 256, 192)]
+SIZES = [(1, 256, 128), (5, 384, 256), (3, 1024, 640), (40, 256, 192), (160, 256, 128)]
 
 
 @pytest.mark.parametrize("group", [0, 32, 128])
@@ -57,6 +57,8 @@ def test_a_product_of_codes_is_that_of_the_numbers_they_stand_for(
     assert (piece.coding is not None) == fits
     if piece.coding:
         assert (piece.coding.bits, piece.coding.group) == (bits, group or size[1])
+        # Sums are scaled where they are fewer than weights, each at half the rate.
+        assert piece.coding.behind == (not group and 2 * size[0] <= size[1])
 
 
 @pytest.mark.parametrize(("bits", "share"), [(8, 0.52), (4, 0.27)])
