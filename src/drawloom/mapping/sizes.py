@@ -141,7 +141,9 @@ class Sizes:
         bits, group = self.work.coded
         blocks = ceil(self.outs, self.chip.blocking.of(FORMAT_BYTES[self.work.fmt]))
         codes = self.depth * self.outs
-        scaling, scaled = (blocks * ceil(self.depth, group), codes) if group else (0, 0)
+        scaling, scaled = (
+            (blocks * ceil(self.depth, group), codes) if group else (0 * blocks, 0 * codes)
+        )
         if bits == 8:
             return 1 + scaling, codes + scaled
         # On each pair of blocks, which share bytes.

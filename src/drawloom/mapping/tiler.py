@@ -280,6 +280,9 @@ def _price(
         per_tile / chip.dram.port * 1e9
         + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
     )
+    # With one slot a tile loads, decodes and multiplies in turn.
+    one = (kept.b == 1) & (kept.loads_b > 1)
+    dram = dram + np.where(one, kept.loads_b * (each * ns + chunk), 0)
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
         np.maximum.reduce([matrix, vector, dram, noc, cpu, reader])
