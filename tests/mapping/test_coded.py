@@ -137,3 +137,15 @@ def test_a_build_with_4_bit_weights_is_loaded_as_it_was_saved(tmp_path: object) 
     again = Build.load(path)
     assert again.options == build.options
     assert np.array_equal(again.run({"x": x})["y"], build.run({"x": x})["y"])
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_codes_of_few_channels_stand_in_dram_as_numbers(bits: int) -> None:
+    graph, x = product(3, 1024, 8)
+    coded = quantize_weights(graph, bits)
+    assert any(node.op == "DequantizeLinear" for node in coded.nodes)
+    mapping = map_graph(coded, TX81)
+    assert [type(piece) for piece in mapping.pieces] == [MatrixPiece]
+    assert not any(storage.dtype.bytes == 1 for storage in mapping.storages)
+    wanted = evaluate(coded, {"x": x})["y"]
+    assert np.allclose(nodewise.run(coded, {"x": x})["y"], wanted, rtol=1e-2, atol=1e-2)
