@@ -283,6 +283,10 @@ def _price(
     # With one slot a tile loads, decodes and multiplies in turn.
     one = (kept.b == 1) & (kept.loads_b > 1)
     dram = dram + np.where(one, kept.loads_b * (each * ns + chunk), 0)
+    if share_b and work.m <= chip.matrix.block:
+        # Weights stream by: tiles of a group meet for every chunk, and all wait for the last.
+        meeting = chip.dram_read.latency + 2 * message
+        dram = dram + kept.loads_b * meeting * ns
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
         np.maximum.reduce([matrix, vector, dram, noc, cpu, reader])
