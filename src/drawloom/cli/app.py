@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.mapping.options import MapOptions
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
+app.add_typer(fabric, name="fabric")
 
 Model = Annotated[
     Path,
