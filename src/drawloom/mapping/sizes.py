@@ -37,6 +37,7 @@ class Work:
     by_batch: bool = False  # tiles share the work by batch alone
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
+    picked: bool = False  # the second operand's matrices are picked by index
     # Bits of the second operand's codes, and inputs a scale serves: 0 where it stands behind.
     coded: tuple[int, int] | None = None
 
