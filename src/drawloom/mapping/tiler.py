@@ -297,7 +297,8 @@ def _stalls(
     """Nanoseconds in which a tile cannot load although the DRAM is free; a chunk is ``used`` so long."""
     chip = t.chip
     # With one slot a tile loads, decodes and multiplies in turn.
-    stalls = np.where((kept.b == 1) & (kept.loads_b > 1), kept.loads_b * used, 0)
+    alone = (kept.b == 1) & (kept.loads_b > 1)
+    stalls = np.where(alone, kept.loads_b * used, 0.0).astype(np.float64)
     if share_b and t.work.m <= chip.matrix.block:
         # Weights stream by: tiles of a group meet for every chunk, and all wait for the last.
         message = chip.profiles["lean"].message if "lean" in chip.profiles else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from drawloom.bound import bound
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
@@ -117,11 +118,11 @@ def plan(
     # One plan of each kind of sharing: an estimate may be wrong for all of a kind.
     kinds = {candidate.shares: candidate for candidate in reversed(found)}
     found = [candidate for candidate in found if kinds[candidate.shares] is candidate]
-    bound = _bound(asked)
+    least = _bound(asked)
     best: Plan | None = None
     for candidate in found[:TRIED]:
         tell(f"{candidate.shares.tensor} chips a layer, {candidate.shares.stages} stages")
-        timed = _timed(asked, candidate, mapping or MapOptions(), bound)
+        timed = _timed(asked, candidate, mapping or MapOptions(), least)
         if best is None or timed.round_ps < best.round_ps:
             best = timed
     assert best is not None
@@ -199,17 +200,15 @@ def _of_shares(
 
 def _share(asked: _Asked, graph: Graph, parts: int) -> tuple[int, int]:
     """Return the DRAM bytes of a chip's share, and the bound of its time for one part."""
-    from drawloom.report.bounds import floor
-
     bits = WEIGHT_BITS[asked.weights]
     weights = sum(graph.types[c].bytes for c in graph.constants)
     if bits:
         weights = weights * bits // (8 * asked.bytes_per_number)
     caches = sum(graph.types[v].bytes for v in graph.inputs if v.startswith("past."))
     caches = caches or sum(graph.types[v].bytes for v in graph.outputs if v.startswith("present."))
-    made = floor(graph, asked.chip)
+    made = bound(graph, asked.chip)
     read_ps = (weights + caches) * PS_PER_S // asked.chip.dram.read
-    return weights + caches * parts, max(made.matrix_ps, read_ps)
+    return weights + caches * parts, max(made.matrix_ps, made.vector_ps, read_ps)
 
 
 def _sums(

@@ -63,10 +63,9 @@ class Read:
 class Pick:
     """A ``Read`` from one of ``entries`` places ``step`` bytes apart: that of the number at ``index``.
 
-    ``index`` is the DRAM address of a whole number (i64) from 0 to ``entries`` - 1, which the
-    tile's processor reads when it comes to the command. Hazard checks take it that any of the
-    places is read. Source: a tile's processor hands DRAM engines addresses that it has worked
-    out (FlagTree tsingmicro backend: kernels are programs of that processor).
+    ``index`` is the DRAM address of an i64 below ``entries``, which the tile's processor reads when
+    it comes to the command. Hazard checks take it that any place is read. Source: processors hand
+    DRAM engines addresses they worked out (FlagTree tsingmicro: kernels run on these processors).
     """
 
     dram: Address
