@@ -41,7 +41,9 @@ def idle_share(trace: Trace) -> float:
     return float(idle / (reach[-1] - start[0]))
 
 
-@pytest.mark.parametrize("rows", [1, 7])
-def test_tiles_do_not_stand_in_the_latency_of_a_read_all_at_once(chip: Chip, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "most"), [(1, 0.01), (7, 0.03)])
+def test_tiles_do_not_stand_in_the_latency_of_a_read_all_at_once(
+    chip: Chip, rows: int, most: float
+) -> None:
     trace = time(assemble(map_graph(product(rows, 4096, 8192), chip)), chip)
-    assert idle_share(trace) < 0.02
+    assert idle_share(trace) < most

@@ -51,7 +51,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, coding=coding, estimate=chosen.estimate,
+        depthwise=work.depthwise, products=work.products, coding=coding,
+        numbers=_numbers(node, site), estimate=chosen.estimate,
     )  # fmt: skip
 
 
@@ -75,9 +76,20 @@ def _scaled(body: Body, result: str, node: str) -> tuple[Body, str]:
     return replace(body, slots=(*body.slots, sums, scales), steps=(first, *body.steps)), SUMS
 
 
+def _numbers(node: Node, site: Site) -> Storage | None:
+    """Return where the numbers stand by which a product picks its weights; None where it does not."""
+    value = node.inputs[1]
+    numbers = site.coded[value].numbers if value in site.coded else ""
+    if value in site.picked:
+        numbers = site.picked[value].numbers
+    return site.need(numbers, "dense") if numbers else None
+
+
 def _weight(node: Node, site: Site) -> Storage:
     """Return where the second operand of a product is read from: numbers, or codes."""
-    coded = site.coded.get(node.inputs[1])
+    coded, picked = site.coded.get(node.inputs[1]), site.picked.get(node.inputs[1])
+    if picked is not None:
+        return site.store.constant(picked.stack, "rows", site.graph.types[picked.stack].dtype)
     if coded is None:
         return site.need(node.inputs[1], "rows")
     return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
@@ -129,6 +141,7 @@ def _work(
         stores=len(body.stores),
         passes=len(body.steps),
         products=products,
+        picked=_numbers(node, site) is not None,
         coded=coding and (coding.bits, 0 if coding.behind else coding.group),
     )
     return a, b, work

@@ -12,7 +12,7 @@ from drawloom.mapping.matrix import SCALES
 from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
-from drawloom.program.extents import psum_format
+from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, write
@@ -106,13 +106,26 @@ class _Lowering:
                 return piece.b.box(0, (0, taps), part.n)
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
+        if piece.numbers is not None:
+            return self._picked_box(part)
         if piece.coding:
-            return coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            codes, scales = coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            return (*codes, *scales)
         return (
             piece.b.box(batch, part.n, part.k)
             if piece.trans_b
             else piece.b.box(batch, part.k, part.n)
         )
+
+    def _picked_box(self, part: Part) -> tuple[Transfer, ...]:
+        """The box of the matrix whose number stands in DRAM."""
+        piece = self.piece
+        assert piece.numbers is not None, piece.name
+        number = piece.numbers.address + INDEX_BYTES * part.batch
+        if piece.coding is None:
+            return piece.b.picked(piece.b.box(0, part.k, part.n), number)
+        codes, scales = coded_box(piece.b, piece.coding, 0, part.k, part.n)
+        return (*piece.b.picked(codes, number), *piece.coding.scales.picked(scales, number))
 
     # The pipeline.
 
