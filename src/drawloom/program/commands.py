@@ -61,13 +61,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A ``Read`` from one of ``entries`` places ``step`` bytes apart: that of the number at ``index``.
-
-    ``index`` is the DRAM address of a whole number (i64) from 0 to ``entries`` - 1, which the
-    tile's processor reads when it comes to the command. Hazard checks take it that any of the
-    places is read. Source: a tile's processor hands DRAM engines addresses that it has worked
-    out (FlagTree tsingmicro backend: kernels are programs of that processor).
-    """
+    """A ``Read`` from ``dram`` + n * ``step``, n (0 to ``entries`` - 1) the i64 at ``index`` in DRAM."""
 
     dram: Address
     index: Address
