@@ -43,7 +43,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         a_local=a.kind == "resident",
     )
     chosen = cut(work, chip, node.name, multicast=site.options.multicast)
-    buffers = _buffers(site, work, chosen, body)
+    raised = _is_raised(site, b, chosen)
+    buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
         name=node.name,
         nodes=tuple(n.name for n in group.nodes),
@@ -147,7 +148,7 @@ def _work(
     return a, b, work
 
 
-def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
+def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
     scratch = Scratch(site.chip, site.residency.reserved)
@@ -168,4 +169,17 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffe
             int(sized.slot_bytes(slot.kind, slot.fmt)),
             1 if slot.kind == "channel" else 2,
         )
-    return scratch.buffers
+    return scratch.raised() if raised else scratch.buffers
+
+
+def _is_raised(site: Site, b: Storage, chosen: Cut) -> bool:
+    """Whether a piece's buffers lie at the end of the scratchpad.
+
+    So do those of every other piece that streams a constant, which can then begin to load while
+    the piece before it, or small ones that have theirs at the beginning, still go on.
+    """
+    if b.kind != "constant" or chosen.share_b:
+        return False
+    before = site.pieces[-1] if site.pieces else None
+    low = site.chip.scratchpad.reserve_low
+    return not isinstance(before, MatrixPiece) or before.buffers["a"].address == low

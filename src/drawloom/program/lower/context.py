@@ -31,6 +31,12 @@ class Context:
         return self._known[key]
 
 
+def read_ahead(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
+    """Read transfers of constant bytes into the buffer at ``spm``, ahead of the piece's barrier."""
+    for t in transfers:
+        stream.add_ahead(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
+
+
 def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
     """Read transfers into the buffer at ``spm``; what is resident moves there."""
     for t in transfers:

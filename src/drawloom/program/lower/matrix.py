@@ -131,11 +131,12 @@ class _Lowering:
 
     def run(self) -> None:
         shared = self.piece.share_a or self.piece.share_b
+        begins, delivers = self._schedule()
+        self._ahead(begins)
         if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        begins, delivers = self._schedule()
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -147,6 +148,18 @@ class _Lowering:
             # No hazard check covers what a send reads: the next piece must not write over it.
             for tile in self.tiles:
                 self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+
+    def _ahead(self, begins: Timetable) -> None:
+        """Load the first weights ahead of the piece's barrier: no other piece makes them."""
+        piece = self.piece
+        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+            return
+        first = begins.get(-1, [])
+        begins[-1] = [load for load in first if load[0] is not self.b]
+        for operand, key, slot in first:
+            if operand is self.b:
+                for tile in self.tiles:
+                    operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
