@@ -127,6 +127,8 @@ def test_a_mapping_with_codes_parses_back() -> None:
     assert "coding bits=8 group=32" in text
     again = parse_mapping(text, mapping.graph, TX81)
     assert again.pieces == mapping.pieces
+    behind = map_graph(quantize_weights(graph, 8), TX81)
+    assert parse_mapping(mapping_text(behind), behind.graph, TX81).pieces == behind.pieces
 
 
 def test_a_build_with_4_bit_weights_is_loaded_as_it_was_saved(tmp_path: object) -> None:

@@ -41,7 +41,22 @@ def idle_share(trace: Trace) -> float:
     return float(idle / (reach[-1] - start[0]))
 
 
-@pytest.mark.parametrize("rows", [1, 7])
-def test_tiles_do_not_stand_in_the_latency_of_a_read_all_at_once(chip: Chip, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "most"), [(1, 0.01), (7, 0.03)])
+def test_tiles_do_not_stand_in_the_latency_of_a_read_all_at_once(
+    chip: Chip, rows: int, most: float
+) -> None:
     trace = time(assemble(map_graph(product(rows, 4096, 8192), chip)), chip)
-    assert idle_share(trace) < 0.02
+    assert idle_share(trace) < most
+
+
+def test_weights_are_loaded_while_the_piece_before_still_ends(chip: Chip) -> None:
+    builder = GraphBuilder("chain")
+    x = builder.input("x", TensorType(DType.F16, (1, 4096)))
+    scale = builder.constant("scale", np.ones(4096, np.float16))
+    for number in range(3):
+        x = builder.add("RMSNormalization", (x, scale), {"axis": -1})
+        w = builder.constant(f"w{number}", np.ones((4096, 4096), np.float16))
+        x = builder.add("MatMul", (x, w))
+    trace = time(assemble(map_graph(builder.finish([x]), chip)), chip)
+    # A norm takes 3 us and a product 215: without overlap a seam alone is 2 %.
+    assert idle_share(trace) < 0.015

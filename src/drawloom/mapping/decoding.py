@@ -22,6 +22,7 @@ from drawloom.mapping.emit import Emit
 _CODES = (DType.I8, DType.U8)
 _FLOATS = (DType.F16, DType.BF16, DType.F32)
 FEW_CHANNELS = 64
+WHOLE_BLOCKS = 128
 MOST = 1 << 20  # elements that are worth keeping as numbers
 
 
@@ -34,6 +35,11 @@ def dequantize(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] |
         return None
     if _is_held(emit, codes):
         return _decoded(emit, node, inputs)
+    unpacking = _maker(emit, codes)
+    source = unpacking.inputs[0] if unpacking and unpacking.op == "UnpackInt4" else codes
+    by_group = size and axis == len(shape) - 2 and len(inputs) == 2
+    if by_group and _is_picked(emit, source) and _is_picked(emit, scale):
+        return None
     axis = axis % len(shape) if shape else 0
     if size and shape[axis] % size:
         return None
@@ -52,6 +58,18 @@ def _is_held(emit: Emit, codes: str) -> bool:
         return True
     made = _maker(emit, codes)
     return made is not None and made.op == "UnpackInt4" and made.inputs[0] in held
+
+
+def _is_picked(emit: Emit, codes: str) -> bool:
+    """Whether codes are picked from a stack by the numbers of a TopK, in whole blocks of channels.
+
+    Source: no product decodes fewer channels at a time than ``coded`` takes (two blocks of 64).
+    """
+    node = _maker(emit, codes)
+    if node is None or node.op != "Gather" or emit.shape(codes)[-1] % WHOLE_BLOCKS:
+        return False
+    chooser = _maker(emit, node.inputs[1])
+    return node.inputs[0] in emit.builder.constants and chooser is not None and chooser.op == "TopK"
 
 
 def _decoded(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
@@ -95,6 +113,8 @@ def _along(emit: Emit, value: str, shape: tuple[int, ...], axis: int, size: int)
 def unpack(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None:
     """Take bytes apart by arithmetic that is exact in 16 bits."""
     if inputs[0] in emit.builder.constants or 0 in emit.shape(inputs[0]):
+        return None
+    if _is_picked(emit, inputs[0]):
         return None
     parts = emit("Mul", emit("Cast", inputs[0], to="f16"), _number(emit, 1 / 16))
     high = emit("Floor", parts)

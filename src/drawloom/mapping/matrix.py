@@ -43,7 +43,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         a_local=a.kind == "resident",
     )
     chosen = cut(work, chip, node.name, multicast=site.options.multicast)
-    buffers = _buffers(site, work, chosen, body)
+    raised = _is_raised(site, b, chosen)
+    buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
         name=node.name,
         nodes=tuple(n.name for n in group.nodes),
@@ -51,7 +52,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, coding=coding, estimate=chosen.estimate,
+        depthwise=work.depthwise, products=work.products, coding=coding,
+        numbers=_numbers(node, site), estimate=chosen.estimate,
     )  # fmt: skip
 
 
@@ -75,9 +77,20 @@ def _scaled(body: Body, result: str, node: str) -> tuple[Body, str]:
     return replace(body, slots=(*body.slots, sums, scales), steps=(first, *body.steps)), SUMS
 
 
+def _numbers(node: Node, site: Site) -> Storage | None:
+    """Return where the numbers stand by which a product picks its weights; None where it does not."""
+    value = node.inputs[1]
+    numbers = site.coded[value].numbers if value in site.coded else ""
+    if value in site.picked:
+        numbers = site.picked[value].numbers
+    return site.need(numbers, "dense") if numbers else None
+
+
 def _weight(node: Node, site: Site) -> Storage:
     """Return where the second operand of a product is read from: numbers, or codes."""
-    coded = site.coded.get(node.inputs[1])
+    coded, picked = site.coded.get(node.inputs[1]), site.picked.get(node.inputs[1])
+    if picked is not None:
+        return site.store.constant(picked.stack, "rows", site.graph.types[picked.stack].dtype)
     if coded is None:
         return site.need(node.inputs[1], "rows")
     return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
@@ -129,12 +142,13 @@ def _work(
         stores=len(body.stores),
         passes=len(body.steps),
         products=products,
+        picked=_numbers(node, site) is not None,
         coded=coding and (coding.bits, 0 if coding.behind else coding.group),
     )
     return a, b, work
 
 
-def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
+def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
     scratch = Scratch(site.chip, site.residency.reserved)
@@ -155,4 +169,17 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffe
             int(sized.slot_bytes(slot.kind, slot.fmt)),
             1 if slot.kind == "channel" else 2,
         )
-    return scratch.buffers
+    return scratch.raised() if raised else scratch.buffers
+
+
+def _is_raised(site: Site, b: Storage, chosen: Cut) -> bool:
+    """Whether a piece's buffers lie at the end of the scratchpad.
+
+    So do those of every other piece that streams a constant, which can then begin to load while
+    the piece before it, or small ones that have theirs at the beginning, still go on.
+    """
+    if b.kind != "constant" or chosen.share_b:
+        return False
+    before = site.pieces[-1] if site.pieces else None
+    low = site.chip.scratchpad.reserve_low
+    return not isinstance(before, MatrixPiece) or before.buffers["a"].address == low

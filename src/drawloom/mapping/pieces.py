@@ -115,6 +115,9 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    numbers: Storage | None = (
+        None  # which matrix of b each one is multiplied by; all in turn if None
+    )
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

@@ -304,7 +304,7 @@ def _stalls(
         message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
         cycles = chip.dram_read.latency + 2 * message
         stalls = stalls + kept.loads_b * cycles * (1e9 / chip.clock)
-    return stalls
+    return stalls.astype(np.float64)
 
 
 def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray[np.float64]:

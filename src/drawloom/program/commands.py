@@ -61,12 +61,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A ``Read`` from one of ``entries`` places ``step`` bytes apart: that of the number at ``index``.
-
-    ``index`` is the DRAM address of an i64 below ``entries``, which the tile's processor reads when
-    it comes to the command. Hazard checks take it that any place is read. Source: processors hand
-    DRAM engines addresses they worked out (FlagTree tsingmicro: kernels run on these processors).
-    """
+    """A ``Read`` from ``dram`` + n * ``step``, n (0 to ``entries`` - 1) the i64 at ``index`` in DRAM."""
 
     dram: Address
     index: Address

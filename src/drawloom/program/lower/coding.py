@@ -17,19 +17,21 @@ from drawloom.program.streams import TileStream
 from drawloom.units import ceil_div
 
 
-def coded_box(codes: Storage, coding: Coding, batch: int, k: Span, n: Span) -> tuple[Transfer, ...]:
-    """Return the transfers of a chunk's codes and, behind them, its scales.
+def coded_box(
+    codes: Storage, coding: Coding, batch: int, k: Span, n: Span
+) -> tuple[tuple[Transfer, ...], tuple[Transfer, ...]]:
+    """Return the transfers of a chunk's codes, and those of its scales, which lie behind them.
 
     Scales that stand behind the product come with its last chunk.
     """
     share = 8 // coding.bits
     found = codes.box(batch, k, (n[0] // share, n[1] // share))
     if coding.behind and k[1] < coding.group:
-        return found
+        return found, ()
     end = (k[1] - k[0]) * (n[1] - n[0]) // share
     rows = (0, 1) if coding.behind else (k[0] // coding.group, ceil_div(k[1], coding.group))
     scales = coding.scales.box(batch, rows, n)
-    return (*found, *(replace(t, offset=t.offset + end) for t in scales))
+    return found, tuple(replace(t, offset=t.offset + end) for t in scales)
 
 
 def decode(

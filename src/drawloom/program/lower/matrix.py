@@ -12,7 +12,7 @@ from drawloom.mapping.matrix import SCALES
 from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
-from drawloom.program.extents import psum_format
+from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, write
@@ -106,23 +106,37 @@ class _Lowering:
                 return piece.b.box(0, (0, taps), part.n)
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
+        if piece.numbers is not None:
+            return self._picked_box(part)
         if piece.coding:
-            return coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            codes, scales = coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            return (*codes, *scales)
         return (
             piece.b.box(batch, part.n, part.k)
             if piece.trans_b
             else piece.b.box(batch, part.k, part.n)
         )
 
+    def _picked_box(self, part: Part) -> tuple[Transfer, ...]:
+        """The box of the matrix whose number stands in DRAM."""
+        piece = self.piece
+        assert piece.numbers is not None, piece.name
+        number = piece.numbers.address + INDEX_BYTES * part.batch
+        if piece.coding is None:
+            return piece.b.picked(piece.b.box(0, part.k, part.n), number)
+        codes, scales = coded_box(piece.b, piece.coding, 0, part.k, part.n)
+        return (*piece.b.picked(codes, number), *piece.coding.scales.picked(scales, number))
+
     # The pipeline.
 
     def run(self) -> None:
         shared = self.piece.share_a or self.piece.share_b
+        begins, delivers = self._schedule()
+        self._ahead(begins)
         if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        begins, delivers = self._schedule()
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -134,6 +148,18 @@ class _Lowering:
             # No hazard check covers what a send reads: the next piece must not write over it.
             for tile in self.tiles:
                 self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+
+    def _ahead(self, begins: Timetable) -> None:
+        """Load the first weights ahead of the piece's barrier: no other piece makes them."""
+        piece = self.piece
+        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+            return
+        first = begins.get(-1, [])
+        begins[-1] = [load for load in first if load[0] is not self.b]
+        for operand, key, slot in first:
+            if operand is self.b:
+                for tile in self.tiles:
+                    operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
