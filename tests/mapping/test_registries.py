@@ -13,7 +13,7 @@ from drawloom.mapping.pieces import Piece
 from drawloom.mapping.rules import ROW_OPS, RULES
 from drawloom.program.assemble import LOWER
 
-SHARED = {"__init__", "body", "coding", "context", "operand", "shares"}  # serve several lowerings
+SHARED = {"__init__", "body", "coding", "context", "operand", "shares", "turns"}  # of no one kind
 
 
 def test_every_kind_of_piece_is_lowered_by_a_module_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""Attention as products, a softmax and what masks it.
+"""Attention as one piece where ``flash`` can do it, else as products, a softmax and what masks it.
 
 Query heads that share a key head become rows of one product: (batch, key head, shared heads x
 queries, keys). The scale goes on the queries, which are fewer than the scores. What is hidden
@@ -16,6 +16,7 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Node
 from drawloom.graph.ops.attention import attention_scale, score_bias
 from drawloom.graph.rounding import narrow
+from drawloom.mapping import flash
 from drawloom.mapping.emit import Emit
 
 Shape = tuple[int, ...]
@@ -38,6 +39,25 @@ class _Attention:
 
     def result(self) -> str:
         """Emit everything; return the mixed values."""
+        features = self.features, self.emit.shape(self.v)[3]
+        whole = not self.mask or self.emit.shape(self.mask)[-1:] == (self.keys,)
+        if whole and flash.fits(self.node, self.dtype, self.queries, self.keys, features):
+            return self._in_one()
+        return self._in_parts()
+
+    def _in_one(self) -> str:
+        """Leave the node, with its mask as numbers; a query that the mask blinds gives 0."""
+        emit = self.emit
+        bias = self._bias() if self.mask else ""
+        if bias:
+            shape = emit.shape(bias)
+            bias = emit.reshape(bias, (1,) * (4 - len(shape)) + shape)
+        mixed = emit(
+            "Attention", self.q, self.k, self.v, *([bias] if bias else []), **self.node.attrs
+        )
+        return emit("Mul", mixed, self._sees(bias, self._hidden())) if bias else mixed
+
+    def _in_parts(self) -> str:
         emit, node = self.emit, self.node
         rows = self.heads // self.groups * self.queries
         q = emit("Mul", self.q, self._number(attention_scale(node, self.features)))

@@ -111,6 +111,8 @@ class _Grouping:
             return "image" if node.op == "Conv" else "rows"
         if kind == "pool":
             return "image"
+        if kind == "flash":
+            return "rows"
         if kind == "body":
             return self._needed(node) or after
         if kind == "carry":
@@ -120,8 +122,8 @@ class _Grouping:
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
             return "image" if node.op == "Conv" else "rows"
-        if kind == "pool":
-            return "image"
+        if kind in ("pool", "flash"):
+            return "image" if kind == "pool" else "rows"
         if kind == "cpu":
             return "dense"
         if kind == "carry" and node.name in self.entered:

@@ -71,13 +71,15 @@ class Kinds:
         self.constants: Mapping[str, Array] = graph.constants
 
     def of(self, node: Node) -> str:
-        """Return matrix, pool, move, body, cpu, carry or decoder."""
+        """Return flash, matrix, pool, move, body, cpu, carry or decoder."""
         if node.name in self.decoders:
             return "decoder"
         if node.name in self.carries:
             return "carry"
         if any(0 in self.types[v].shape for v in (*node.inputs, *node.outputs) if v):
             return "cpu"
+        if node.op == "Attention":
+            return "flash"
         for kind, test in (("matrix", self._matrix), ("pool", self._pool), ("move", self._move)):
             if test(node):
                 return kind

@@ -1,6 +1,6 @@
 """The parts of a Mapping: each piece is work that all tiles do between two common points.
 
-    piece ::= matrix | strip | pool | copy | cpu
+    piece ::= matrix | strip | pool | copy | cpu | flash
 
 A piece says which tile does what, in which chunks, from which buffers; the program room
 turns it into commands. Ranges are half-open.
@@ -199,4 +199,36 @@ class CpuPiece:
     attrs: Mapping[str, Attr] = field(default_factory=dict[str, Attr])
 
 
-Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece
+@dataclass(frozen=True, slots=True)
+class FlashPiece:
+    """Attention whose scores stay in the scratchpads.
+
+    Queries are taken ``strip`` at a time, and ``span`` keys at most are held at once; where these
+    are not all, ``units`` strips go over the keys together. Query i sees keys from i - ``behind``
+    to i + ``ahead``, None being no bound, and ``mask`` is added to the scores.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    q: Storage
+    k: Storage
+    v: Storage
+    out: Storage
+    heads: int  # of the queries, in each entry of the batch
+    groups: int  # heads of the keys
+    queries: int
+    keys: int
+    features: int
+    values: int  # features of a value
+    fmt: str
+    scale: float  # of the scores
+    strip: int
+    span: int
+    units: int
+    buffers: Mapping[str, Buffer]
+    behind: int | None = None
+    ahead: int | None = None
+    mask: Storage | None = None
+
+
+Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece | FlashPiece

@@ -9,7 +9,7 @@ import numpy as np
 
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping import matrix, pool, strip
+from drawloom.mapping import flash, matrix, pool, strip
 from drawloom.mapping.fold import Carried, Folded, fold
 from drawloom.mapping.groups import Group, Plan, group_nodes
 from drawloom.mapping.legalise import legalise
@@ -133,6 +133,8 @@ class _Planning:
             move(site, node, group.layout)
         elif group.kind == "cpu":
             self._cpu(node)
+        elif group.kind == "flash":
+            site.add(flash.plan(group, site))
         elif group.kind == "pool":
             src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
             site.add(pool.plan(group, site, src, dst))

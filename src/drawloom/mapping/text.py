@@ -4,7 +4,7 @@
                  ("note" word word)* repeat* storage* piece*  one line each, pieces several
     repeat   ::= "repeat" first end count                     pieces by number, end not included
     storage  ::= "storage" word kind layout type "at" address ["of" word] [hash]
-    piece    ::= ("matrix" | "strip" | "pool" | "copy" | "cpu") word, indented: field*
+    piece    ::= ("matrix" | "strip" | "pool" | "copy" | "cpu" | "flash") word, indented: field*
     field    ::= key=value ...                                plain fields, several a line
                | key key=value ...                            a part (window), one of a list (runs)
                | key word (key=value ... | value)             one entry of a table (buffers, values)
@@ -42,7 +42,15 @@ from drawloom.graph.lazy import Held, LazyTensor, derive, values
 from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.mapping import Mapping as ChipMapping
-from drawloom.mapping.pieces import CopyPiece, CpuPiece, MatrixPiece, Piece, PoolPiece, StripPiece
+from drawloom.mapping.pieces import (
+    CopyPiece,
+    CpuPiece,
+    FlashPiece,
+    MatrixPiece,
+    Piece,
+    PoolPiece,
+    StripPiece,
+)
 from drawloom.mapping.storage import Storage
 
 HEAD = "drawloom mapping 1"
@@ -53,6 +61,7 @@ PIECES: dict[str, type[Piece]] = {
     "pool": PoolPiece,
     "copy": CopyPiece,
     "cpu": CpuPiece,
+    "flash": FlashPiece,
 }
 STORAGE_LINE = ("value", "dtype", "shape", "layout", "blocking", "address", "kind")
 STEP_LINE = ("op", "dst", "a", "b", "scalar", "node")

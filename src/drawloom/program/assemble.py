@@ -11,11 +11,19 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Held, derive
 from drawloom.mapping.mapping import Mapping
-from drawloom.mapping.pieces import CopyPiece, CpuPiece, MatrixPiece, Piece, PoolPiece, StripPiece
+from drawloom.mapping.pieces import (
+    CopyPiece,
+    CpuPiece,
+    FlashPiece,
+    MatrixPiece,
+    Piece,
+    PoolPiece,
+    StripPiece,
+)
 from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, matrix, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
@@ -27,6 +35,7 @@ LOWER: dict[type[Piece], Callable[..., None]] = {
     PoolPiece: pool.lower,
     CopyPiece: copy.lower,
     CpuPiece: cpu.lower,
+    FlashPiece: flash.lower,
 }
 
 

@@ -34,8 +34,11 @@ from drawloom.graph.rounding import Wide, wide
 Errors = tuple[Wide, ...]
 
 
-def softmax_error(x: Bounded, axis: int, case: Case) -> Wide:
-    """Return the error of softmax along ``axis``, before its last rounding."""
+def softmax_error(x: Bounded, axis: int, case: Case, drop_unit: float = 0.0) -> Wide:
+    """Return the error of softmax along ``axis``, before its last rounding.
+
+    ``drop_unit`` is the roundoff of a score's distance to the peak, float32's if not given.
+    """
     value = wide(x.value)
     if not value.size:
         return x.error
@@ -45,7 +48,7 @@ def softmax_error(x: Bounded, axis: int, case: Case) -> Wide:
         drop = np.where(np.isfinite(value), value - peak, 0.0)
         worst = np.where(np.isfinite(value), x.error, 0.0).max(axis=axis, keepdims=True)
         # the peak may move, too, before the difference is rounded
-        error = x.error + case.u * (np.abs(drop) + x.error + worst)
+        error = x.error + max(drop_unit, case.u) * (np.abs(drop) + x.error + worst)
         centre = np.exp(value - peak)
         high, low = np.exp(value - peak + error), np.exp(value - peak - error)
         share = centre / centre.sum(axis=axis, keepdims=True)
@@ -189,9 +192,10 @@ def lrn(case: Case) -> Errors:
 
 
 def attention(case: Case) -> Errors:
-    """Bound attention head by head; scores and weights may be rounded to the tensor's format.
+    """Bound attention head by head, in one piece or in parts.
 
-    Where the scale stands (on q, on k, on both, on the scores) is left open:
+    Scores, their distances to the peak and weights may be rounded to the tensor's format, and the
+    weights' sum may be that of rounded ones. Where the scale stands (on q, on k, on both, on the scores) is left open:
     it counts as three roundings of each product.
     """
     q, k, v = (case.get(i) for i in range(3))
@@ -244,14 +248,15 @@ def _weights(case: Case, q: Bounded, k: Bounded, bias: Bounded) -> Bounded:
         inner = scaled(scores, 1.0 / cap, 2.0 * case.own)
         scores = scaled(apply(np.tanh, inner, case.function + case.own), cap, 2.0 * case.own)
     scores = add(scores, bias, case.own)
-    error = softmax_error(scores, -1, case)
+    error = softmax_error(scores, -1, case, case.own)
     with np.errstate(all="ignore"):
         peak = scores.value.max(axis=-1, keepdims=True, initial=-np.inf)
         grown = np.exp(scores.value - np.where(peak == -np.inf, 0.0, peak))
         share = grown / np.maximum(grown.sum(axis=-1, keepdims=True), 1.0)
     empty = (peak == -np.inf) & (scores.error.max(axis=-1, keepdims=True, initial=0.0) < np.inf)
     error = np.where(empty, 0.0, error)
-    return Bounded(share, rounded(share, error, case.dtype))
+    summed = (case.own + case.grain * share.shape[-1]) * (share + error)
+    return Bounded(share, rounded(share, error + np.where(empty, 0.0, summed), case.dtype))
 
 
 RULES: dict[str, Callable[[Case], Errors]] = {
