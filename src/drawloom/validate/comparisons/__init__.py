@@ -1,0 +1,3 @@
+"""The comparisons: one module here is one line in ``COMPARISONS``, and has ``compare()``."""
+
+COMPARISONS: dict[str, str] = {}
