@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drawloom.errors import InputError
 from drawloom.validate import comparisons
-from drawloom.validate.comparison import Outcome, figures_of
+from drawloom.validate.comparison import Outcome, figures_of, run_comparisons
 from drawloom.validate.comparisons import COMPARISONS
 from drawloom.validate.tables import is_tenth, read_table
 
@@ -39,6 +40,14 @@ def test_a_record_has_the_fields_that_json_promises() -> None:
         "name", "median", "mean", "p90", "worst", "count", "calibrated", "goal", "holds"
     ]  # fmt: skip
     assert record["goal"] == "median <= 12.5 %"
+
+
+def test_a_misspelt_comparison_gets_the_nearest() -> None:
+    with pytest.raises(InputError) as error:
+        run_comparisons(["gem"])
+    assert str(error.value) == (
+        "error[validate.names]: no such comparison\n  gem (did you mean 'gemm'?)"
+    )
 
 
 def test_each_module_of_the_folder_is_registered() -> None:

@@ -1,0 +1,107 @@
+"""Fit what no document gives, on the rows of the measurements that are for it: fitted.json.
+
+    python benchmarks/validation/fit_gpu.py [NAME ...]
+
+GEMM: rows with M a power of two. Each group of numbers is fitted by Nelder-Mead on the mean of
+|log(predicted / measured)|, a row counting at most 0.5, from where fitted.json stands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from drawloom.chip.gpu import load_gpu
+from drawloom.routes.gpu import fitted
+from drawloom.routes.gpu.gemm import gemm_seconds
+from drawloom.validate.tables import read_table
+
+SEED = 0
+MOST = 0.5  # of a row's error that counts
+PULL = 0.002  # towards where the fit starts, so that what rows do not tell stays
+
+Values = dict[str, dict[str, float]]
+
+
+def gemm(number_format: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    table = read_table("h200_vllm_gemm")
+    m = table["m"].astype(np.int64)
+    chosen = np.flatnonzero((table["gemm_dtype"] == number_format) & ((m & (m - 1)) == 0))
+    rows = {name: table[name][chosen] for name in ("m", "n", "k")}
+    rows["seconds"] = table["latency"][chosen] * 1e-3
+    gpu = load_gpu("h200_sxm")
+    return rows, lambda r: gemm_seconds(gpu, number_format, r["m"], r["n"], r["k"])
+
+
+# What is fitted together: the rows, and by group which numbers stay as they are.
+FITS: Mapping[str, tuple[Callable[[], Any], Mapping[str, set[str]], int]] = {
+    "cublas": (lambda: gemm("bfloat16"), {"cublas": {"stages", "outside"}}, 1500),
+    "vllm_fp8": (
+        lambda: gemm("fp8"),
+        {
+            "vllm_fp8": {"stages", "split_start", "split_least"},
+            "vllm_fp8_starts": set(),
+            "quantize": set(),
+        },
+        3000,
+    ),
+    "fp8_block": (
+        lambda: gemm("fp8_block"),
+        {
+            "fp8_block": {"stages", "split_start", "split_least", "outside"},
+            "quantize_blocks": {"atomic", "strip"},
+            "fp8_block_host": {"operator"},
+        },
+        2500,
+    ),
+}
+
+
+def fit(name: str, stored: dict[str, Any], tries: int) -> None:
+    make, groups, most_rows = FITS[name]
+    rows, predict = make()
+    count = len(rows["seconds"])
+    pick = np.random.default_rng(SEED).permutation(count)[:most_rows]
+    some = {key: values[pick] for key, values in rows.items()}
+    keys = [(g, n) for g, fixed in groups.items() for n in stored[g]["values"] if n not in fixed]
+    first = np.array([stored[g]["values"][n] for g, n in keys])
+
+    def put(logs: Any) -> None:
+        for (group, number), value in zip(keys, first * np.exp(logs), strict=True):
+            stored[group]["values"][number] = float(value)
+        fitted._stored = lambda: stored  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+
+    def loss(logs: Any) -> float:
+        put(logs)
+        errors = np.abs(np.log(predict(some) / some["seconds"]))
+        return float(np.minimum(errors, MOST).mean() + PULL * np.square(logs).mean())
+
+    start = np.zeros(len(keys))
+    simplex = np.vstack([start, start + 0.15 * np.eye(len(keys))])
+    options = {"maxfev": tries, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-6}
+    put(minimize(loss, start, method="Nelder-Mead", options=options).x)
+    errors = np.abs(predict(rows) / rows["seconds"] - 1)
+    note = f"median error on all {count} such rows {np.median(errors):.4f}"
+    for group in groups:
+        values = stored[group]["values"]
+        stored[group]["values"] = {n: float(f"{v:.4g}") for n, v in values.items()}
+        stored[group]["fitted"] = f"{name}: {note}, {len(pick)} of them fitted on, seed {SEED}"
+    print(name, note)
+
+
+def main() -> None:
+    path = Path(fitted.FILE)
+    stored = json.loads(path.read_text())
+    for name in sys.argv[1:] or FITS:
+        fit(name, stored, tries=900)
+        path.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
