@@ -2,8 +2,9 @@
 
     python benchmarks/validation/fit_gpu.py [NAME ...]
 
-GEMM: rows with M a power of two. Each group of numbers is fitted by Nelder-Mead on the mean of
-|log(predicted / measured)|, a row counting at most 0.5, from where fitted.json stands.
+GEMM: rows with M a power of two; attention: a tenth by hash; all-reduce: 2 and 8 ranks.
+Each group of numbers is fitted by Nelder-Mead on the mean of |log(predicted / measured)|, a row
+counting at most 0.5, from where fitted.json stands.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,11 @@ from scipy.optimize import minimize
 
 from drawloom.chip.gpu import load_gpu
 from drawloom.routes.gpu import fitted
+from drawloom.routes.gpu.attention import Attention
+from drawloom.routes.gpu.collective import all_reduce_seconds, eager_all_reduce_seconds
 from drawloom.routes.gpu.gemm import gemm_seconds
+from drawloom.validate.comparisons import all_reduce
+from drawloom.validate.comparisons import attention as comparison
 from drawloom.validate.tables import read_table
 
 SEED = 0
@@ -39,8 +45,34 @@ def gemm(number_format: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     return rows, lambda r: gemm_seconds(gpu, number_format, r["m"], r["n"], r["k"])
 
 
+def attention(phase: str, kernel: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    name, _, seconds = comparison.PHASES[phase]
+    table = read_table(name)
+    given = comparison.cases(table, phase)
+    where = np.flatnonzero(comparison.is_fitted_on(table, phase) & given.groups()[kernel])
+    rows = {key: getattr(given, key)[where] for key in given.__slots__}
+    rows["seconds"] = table["latency"][where] * 1e-3
+    gpu = load_gpu("h200_sxm")
+    return rows, lambda r: seconds(gpu, Attention(*(r[key] for key in given.__slots__)))
+
+
+def nccl() -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    table = all_reduce.h200()
+    rows = {key: each[np.isin(table["ranks"], (2, 8))] for key, each in table.items()}
+    gpu = load_gpu("h200_sxm")
+    return rows, lambda r: all_reduce_seconds(gpu, r["bytes"], r["ranks"], is_float=r["is_float"])
+
+
+def eager(name: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    table = all_reduce.vidur(name)
+    is_fitted_on = table["ranks"] == all_reduce.FITTED_WORKERS
+    rows = {key: each[is_fitted_on] for key, each in table.items()}
+    gpu = load_gpu(f"{name}_sxm")
+    return rows, lambda r: eager_all_reduce_seconds(gpu, r["bytes"], r["ranks"])
+
+
 # What is fitted together: the rows, and by group which numbers stay as they are.
-FITS: Mapping[str, tuple[Callable[[], Any], Mapping[str, set[str]], int]] = {
+FITS: dict[str, tuple[Callable[[], Any], Mapping[str, set[str]], int]] = {
     "cublas": (lambda: gemm("bfloat16"), {"cublas": {"stages", "outside"}}, 1500),
     "vllm_fp8": (
         lambda: gemm("fp8"),
@@ -61,6 +93,27 @@ FITS: Mapping[str, tuple[Callable[[], Any], Mapping[str, set[str]], int]] = {
         2500,
     ),
 }
+FITS |= {
+    "nccl": (nccl, {"nccl": set()}, 500),
+    **{
+        f"eager_{name}": (partial(eager, name), {f"eager_{name}_sxm": set()}, 1000)
+        for name in ("a100", "h100")
+    },
+}
+KERNELS = ("fa3", "fa3_fp8", "fa4")
+FITS |= {
+    f"{phase}_{kernel}": (
+        partial(attention, phase, kernel),
+        {f"{phase}_{kernel}": {"splits_always"}},
+        2500,
+    )
+    for phase in comparison.PHASES
+    for kernel in KERNELS
+}
+
+# Shares that cannot pass what the chip has, and norms that cannot be less than a sum.
+AT_MOST_ONE = ("mma_share", "dram_share", "store_share", "evened")
+AT_LEAST_ONE = ("sharpness",)
 
 
 def fit(name: str, stored: dict[str, Any], tries: int) -> None:
@@ -74,6 +127,10 @@ def fit(name: str, stored: dict[str, Any], tries: int) -> None:
 
     def put(logs: Any) -> None:
         for (group, number), value in zip(keys, first * np.exp(logs), strict=True):
+            if number in AT_MOST_ONE:
+                value = min(value, 1.0)
+            if number in AT_LEAST_ONE:
+                value = max(value, 1.0)
             stored[group]["values"][number] = float(value)
         fitted._stored = lambda: stored  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 

@@ -2,4 +2,6 @@
 
 COMPARISONS = {
     "gemm": "GEMM on one H200",
+    "attention": "attention on one H200, prompts and single tokens",
+    "all_reduce": "all-reduce within a node of A100, H100, H200",
 }
