@@ -15,6 +15,7 @@ from drawloom.chip.gpus import GPUS
 from drawloom.chip.model import Source
 from drawloom.chip.quantity import (
     COUNT,
+    CYCLES,
     FREQUENCY,
     MACS,
     POSITIVE,
@@ -40,6 +41,8 @@ _FIELDS: Mapping[str, Kind] = {
     "link_gpus": POSITIVE,
     "has_in_switch_sums": COUNT,
     "power": POWER,
+    "l2_latency": CYCLES,
+    "dram_latency": CYCLES,
 }
 
 
@@ -62,6 +65,8 @@ class Gpu:
         link_gpus: how many GPUs a switch joins.
         has_in_switch_sums: whether the switch can add for an all-reduce.
         power: limit of the board.
+        l2_latency: cycles from a load to its value when L2 has it.
+        dram_latency: cycles from a load to its value when DRAM has it.
         sources: source and grade of each number, by path.
     """
 
@@ -79,6 +84,8 @@ class Gpu:
     link_gpus: int
     has_in_switch_sums: bool
     power: float
+    l2_latency: int
+    dram_latency: int
     sources: Mapping[str, Source]
 
     def peak(self, number_format: str) -> float:
@@ -135,6 +142,8 @@ def parse_gpu(text: str, file: str) -> Gpu:
         link_gpus=int(values["link_gpus"]),
         has_in_switch_sums=bool(values["has_in_switch_sums"]),
         power=values["power"],
+        l2_latency=int(values["l2_latency"]),
+        dram_latency=int(values["dram_latency"]),
         sources=sources,
     )
 

@@ -4,4 +4,5 @@ COMPARISONS = {
     "gemm": "GEMM on one H200",
     "attention": "attention on one H200, prompts and single tokens",
     "all_reduce": "all-reduce within a node of A100, H100, H200",
+    "layers": "parts of a layer on A100 and H100, nothing fitted on them",
 }
