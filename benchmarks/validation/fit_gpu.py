@@ -24,9 +24,10 @@ from drawloom.routes.gpu import fitted
 from drawloom.routes.gpu.attention import Attention
 from drawloom.routes.gpu.collective import all_reduce_seconds, eager_all_reduce_seconds
 from drawloom.routes.gpu.gemm import gemm_seconds
-from drawloom.validate.comparisons import all_reduce
+from drawloom.routes.gpu.served import served as served_seconds
+from drawloom.validate.comparisons import all_reduce, serving
 from drawloom.validate.comparisons import attention as comparison
-from drawloom.validate.tables import read_table
+from drawloom.validate.tables import is_tenth, read_table
 
 SEED = 0
 MOST = 0.5  # of a row's error that counts
@@ -71,6 +72,16 @@ def eager(name: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     return rows, lambda r: eager_all_reduce_seconds(gpu, r["bytes"], r["ranks"])
 
 
+def served(backend: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    table = read_table("measured_h100_h200")
+    chosen = is_tenth(table, ("id",)) & (table["backend"] == backend)
+    times, load = serving.rows_of(*serving.all_passes(table), chosen)
+    seconds = [table[f"silicon_{name}_ms"][chosen] * 1e-3 for name in ("tpot", "ttft")]
+    # Both times of every row, one after the other; no row is left out, so places need no mixing.
+    rows = {"seconds": np.concatenate(seconds), "place": np.arange(2 * chosen.sum())}
+    return rows, lambda r: np.concatenate(served_seconds(backend, times, load))[r["place"]]
+
+
 # What is fitted together: the rows, and by group which numbers stay as they are.
 FITS: dict[str, tuple[Callable[[], Any], Mapping[str, set[str]], int]] = {
     "cublas": (lambda: gemm("bfloat16"), {"cublas": {"stages", "outside"}}, 1500),
@@ -99,6 +110,10 @@ FITS |= {
         f"eager_{name}": (partial(eager, name), {f"eager_{name}_sxm": set()}, 1000)
         for name in ("a100", "h100")
     },
+}
+FITS |= {
+    f"serving_{backend}": (partial(served, backend), {f"serving_{backend}": set()}, 1000)
+    for backend in serving.BACKENDS
 }
 KERNELS = ("fa3", "fa3_fp8", "fa4")
 FITS |= {

@@ -46,7 +46,7 @@ _FIELDS: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gpu:
     """A GPU as kernels see it; bytes, hertz, bytes per second, watts.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.chip.gpu import Gpu
-from drawloom.routes.gpu.fitted import numbers
+from drawloom.routes.gpu.fitted import behaviour, numbers
 from drawloom.routes.gpu.kernel import Floats
 
 PROTOCOLS = ("ll", "ll128", "simple")
@@ -54,6 +54,19 @@ def all_reduce_seconds(
         has_sums = (n >= LEAST_IN_SWITCH) & np.asarray(is_float)
         best = np.where(has_sums, np.minimum(best, sums), best)
     return np.where(n > 1, best, 0)
+
+
+def direct_all_reduce_seconds(gpu: Gpu, message: NDArray[Any], ranks: NDArray[Any]) -> Floats:
+    """Return the seconds of all-reduces as serving software does them: the quicker of two ways.
+
+    A short message is read from all others at once by one kernel, between two barriers of a
+    link's latency each; a long one goes as NCCL does it.
+    """
+    size, n = np.asarray(message, np.float64), np.asarray(ranks, np.float64)
+    fitted = numbers("nccl")
+    read = (n - 1) * size / (gpu.link_rate * fitted["simple_share"])
+    at_once = behaviour("cublas").launch + 2 * fitted["ll_step"] + read
+    return np.where(n > 1, np.minimum(at_once, all_reduce_seconds(gpu, size, n)), 0)
 
 
 def eager_all_reduce_seconds(gpu: Gpu, message: NDArray[Any], ranks: NDArray[Any]) -> Floats:

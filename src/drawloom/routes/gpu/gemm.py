@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,29 @@ def gemm_seconds(
         k: the inner dimension.
     """
     shapes = Shapes(*(np.asarray(each, np.float64) for each in (m, n, k)))
+    return FORMATS[number_format](gpu, shapes)
+
+
+def captured_seconds(
+    gpu: Gpu, number_format: str, m: NDArray[Any], n: NDArray[Any], k: NDArray[Any]
+) -> Floats:
+    """Return the seconds of products in a captured graph: no host work, scales found before.
+
+    As serving software runs them: rounding to 8 bits is part of the kernel before. Formats and
+    shapes as ``gemm_seconds`` takes them.
+    """
+    shapes = Shapes(*(np.asarray(each, np.float64) for each in (m, n, k)))
+    if number_format == "fp8":
+        return vllm_fp8(gpu, behaviour("vllm_fp8"), numbers("vllm_fp8_starts"), shapes)
+    if number_format == "fp8_block":
+        is_small = shapes.m < DEEPGEMM_FROM
+        seconds = np.empty_like(shapes.m)
+        habits = replace(behaviour("fp8_block"), launch=behaviour("vllm_fp8").launch)
+        for here, tiles in ((is_small, FLASHINFER), (~is_small, DEEPGEMM)):
+            chosen = shapes.of(here)
+            used = chosen.turned() if tiles is FLASHINFER else chosen
+            seconds[here] = quickest(gpu, habits, "f8", tiles, used)
+        return seconds
     return FORMATS[number_format](gpu, shapes)
 
 
