@@ -22,7 +22,13 @@ from drawloom.routes.gpu.kernel import Floats
 from drawloom.routes.gpu.pointwise import GATED_ACTIVATION, RMS_NORM, ROTATION
 
 # Bytes of a weight by how products are stored; nvfp4 and mxfp4: 4 bits and a scale of 8 a block.
-WEIGHT_BYTES = {"bfloat16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "fp4": 0.5 + 1 / 16}
+WEIGHT_BYTES = {
+    "bfloat16": 2.0,
+    "fp8": 1.0,
+    "fp8_cublas": 1.0,
+    "fp8_block": 1.0,
+    "fp4": 0.5 + 1 / 16,
+}
 ACTIVATION_BYTES = 2
 
 

@@ -54,11 +54,13 @@ def captured_seconds(
     """Return the seconds of products in a captured graph: no host work, scales found before.
 
     As serving software runs them: rounding to 8 bits is part of the kernel before. Formats and
-    shapes as ``gemm_seconds`` takes them.
+    shapes as ``gemm_seconds`` takes them, and ``fp8_cublas``: FP8 by cuBLAS, one scale a matrix.
     """
     shapes = Shapes(*(np.asarray(each, np.float64) for each in (m, n, k)))
     if number_format == "fp8":
         return vllm_fp8(gpu, behaviour("vllm_fp8"), numbers("vllm_fp8_starts"), shapes)
+    if number_format == "fp8_cublas":
+        return cublas(gpu, behaviour("cublas"), "f8", 1, shapes)
     if number_format == "fp8_block":
         is_small = shapes.m < DEEPGEMM_FROM
         seconds = np.empty_like(shapes.m)

@@ -38,11 +38,20 @@ class Workload:
         clients: that wait for an answer at any time.
         prompt: tokens of a prompt.
         answer: tokens of an answer.
+        is_varied: whether lengths differ from request to request. Where they do not, prompts that
+            came together finish together, and the next ones come together again.
     """
 
     clients: Floats
     prompt: Floats
     answer: Floats
+    is_varied: NDArray[np.bool_]
+
+    def chosen(self, where: NDArray[Any]) -> Workload:
+        """Return some of the cases."""
+        return Workload(
+            self.clients[where], self.prompt[where], self.answer[where], self.is_varied[where]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +70,10 @@ def passes(model: Decoder, at: Placement, load: Workload) -> Passes:
     """Return the passes' times of a model under a load; nothing here is fitted to serving."""
     room = MEMORY_SHARE * at.gpu.dram
     room -= model.weight_bytes(at.number_format, at.split, at.expert_gpus)
-    each = (load.prompt + load.answer) * model.kv_bytes(at.kv_bytes, at.split)
-    admitted = np.clip(np.floor(room / each), 1, load.clients)
+    # Answers are at all lengths at once, half of theirs on average.
     context = load.prompt + load.answer / 2
+    each = context * model.kv_bytes(at.kv_bytes, at.split)
+    admitted = np.clip(np.floor(room / each), 1, load.clients)
     token = decode_pass_seconds(model, at, admitted, context)
     return Passes(token, prefill_pass_seconds(model, at, load.prompt), admitted)
 
@@ -80,12 +90,20 @@ def served(backend: str, times: Passes, load: Workload) -> tuple[Floats, Floats]
     others = times.admitted - 1
     step = fitted["step"] + fitted["sequence"] * times.admitted
     per_token = times.token + step + fitted["between"] * others * times.prompt / load.answer
-    together = fitted["together"] + fitted["burst"] * times.admitted
+    group = np.where(load.is_varied, 1, fitted["together"])
+    together = group + fitted["burst"] * times.admitted
     first = fitted["first"] + times.prompt * together
     answering = first + per_token * load.answer
     return per_token, first + answering * (load.clients / times.admitted - 1)
 
 
-def workload(clients: NDArray[Any], prompt: NDArray[Any], answer: NDArray[Any]) -> Workload:
+def workload(
+    clients: NDArray[Any], prompt: NDArray[Any], answer: NDArray[Any], is_varied: NDArray[np.bool_]
+) -> Workload:
     """Return a workload from arrays of numbers."""
-    return Workload(*(np.asarray(each, np.float64) for each in (clients, prompt, answer)))
+    return Workload(
+        np.asarray(clients, np.float64),
+        np.asarray(prompt, np.float64),
+        np.asarray(answer, np.float64),
+        is_varied,
+    )
