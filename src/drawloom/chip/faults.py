@@ -12,6 +12,7 @@ from drawloom.chip.tree import Place, Tree
 from drawloom.errors import Fault, nearest
 
 Path = tuple[str | int, ...]
+Root = type[BaseModel]
 _SHAPES = {
     "missing": "two ends, [low, high]",  # of a range: what a section lacks is told as one fault
     "list_type": "a list such as [1, 2, 4]",
@@ -22,13 +23,16 @@ _SHAPES = {
 }
 
 
-def faults_of(error: ValidationError, tree: Tree, is_whole: bool) -> list[Fault]:
+def faults_of(
+    error: ValidationError, tree: Tree, is_whole: bool, root: Root = ChipFile
+) -> list[Fault]:
     """Return the faults in the order of their lines.
 
     Args:
         error: what pydantic found.
         tree: the file, for lines and texts.
         is_whole: whether a field that is not there is a fault.
+        root: the model of the whole file.
     """
     found: list[tuple[Place, Fault]] = []
     lacking: dict[Path, list[Path]] = {}
@@ -38,45 +42,47 @@ def faults_of(error: ValidationError, tree: Tree, is_whole: bool) -> list[Fault]
             lacking.setdefault(path[:-1], []).append(path)
         else:
             here = tree.nearest(path[:-1] if one["type"] == "missing" else path)
-            found.append((here.place, _fault(dict(one), path, here)))
+            found.append((here.place, _fault(root, dict(one), path, here)))
     if is_whole:
-        found += [_lacking(section, tree, paths) for section, paths in lacking.items()]
+        found += [_lacking(root, section, tree, paths) for section, paths in lacking.items()]
     return [fault for _, fault in sorted(found, key=lambda pair: (pair[0].file, pair[0].line))]
 
 
-def _lacking(section: Path, tree: Tree, paths: list[Path]) -> tuple[Place, Fault]:
+def _lacking(root: Root, section: Path, tree: Tree, paths: list[Path]) -> tuple[Place, Fault]:
     """Return one fault for all fields that a section lacks."""
     here = tree.nearest(section)
     names = ", ".join(str(path[-1]) for path in paths)
     where = f"{here.place} {dotted(section)}".rstrip()
-    way_out = "" if section else "or start from a chip that has them, with 'extends'"
+    way_out = "or start from a chip that has them, with 'extends'"
+    if section or root is not ChipFile:
+        way_out = ""
     if len(paths) == 1:
-        way_out = _description(paths[0]) or way_out
+        way_out = _description(root, paths[0]) or way_out
     return here.place, Fault(where, f"{names} missing", way_out)
 
 
-def _fault(error: dict[str, Any], path: Path, here: Tree) -> Fault:
+def _fault(root: Root, error: dict[str, Any], path: Path, here: Tree) -> Fault:
     where = f"{here.place} {dotted(path)}".rstrip()
     kind = error["type"]
     if kind == "missing" and path[-1] == "value":
-        return Fault(where, "value missing", kind_of(_annotation(path[:-1])).allowed)
+        return Fault(where, "value missing", kind_of(_annotation(root, path[:-1])).allowed)
     if path[-1:] == ("[key]",):
-        return Fault(where, "", _allowed_key(path[:-1], error))
+        return Fault(where, "", _allowed_key(root, path[:-1], error))
     if kind == "extra_forbidden":
-        return Fault(where, "", nearest(str(path[-1]), legal(path[:-1])))
+        return Fault(where, "", nearest(str(path[-1]), legal(root, path[:-1])))
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return Fault(where, _quote(here), f"a section with {_fields(path)}")
+        return Fault(where, _quote(here), f"a section with {_fields(root, path)}")
     if kind == "literal_error":
-        options = get_args(_annotation(path))
+        options = get_args(_annotation(root, path))
         return Fault(where, _quote(here), "one of " + ", ".join(_literals(options)))
     if kind in ("quantity", "range", "rule"):
         return Fault(where, "" if kind == "rule" else _quote(here), str(error["msg"]))
     return Fault(where, _quote(here), _SHAPES.get(kind, str(error["msg"])))
 
 
-def _description(path: Path) -> str:
+def _description(root: Root, path: Path) -> str:
     """Return what the schema says of a field."""
-    owner = _annotation(path[:-1])
+    owner = _annotation(root, path[:-1])
     field = owner.model_fields.get(str(path[-1])) if _is_model(owner) else None
     return (field.description if field else "") or ""
 
@@ -87,22 +93,22 @@ def dotted(path: Path) -> str:
     return ".".join(words[:-1] if words[-1:] == ["value"] else words)
 
 
-def legal(path: Path) -> list[str]:
+def legal(root: Root, path: Path) -> list[str]:
     """Return the names of the fields that may stand below ``path``."""
-    owner = _annotation(path)
+    owner = _annotation(root, path)
     names = list(owner.model_fields) if _is_model(owner) else []
-    return names if path else [*names, "extends"]
+    return names if path or root is not ChipFile else [*names, "extends"]
 
 
-def _allowed_key(path: Path, error: dict[str, Any]) -> str:
-    keys = _literals(get_args(_annotation(path[:-1])))
+def _allowed_key(root: Root, path: Path, error: dict[str, Any]) -> str:
+    keys = _literals(get_args(_annotation(root, path[:-1])))
     return nearest(str(path[-1]), keys) if keys else _SHAPES.get(error["type"], str(error["msg"]))
 
 
-def _fields(path: Path) -> str:
+def _fields(root: Root, path: Path) -> str:
     """Return the legal fields below ``path`` for a message, the first few of many."""
-    owner = _annotation(path)
-    names = legal(path) if _is_model(owner) else _literals(get_args(owner)) or ["names"]
+    owner = _annotation(root, path)
+    names = legal(root, path) if _is_model(owner) else _literals(get_args(owner)) or ["names"]
     return ", ".join(names[:6]) + (" ..." if len(names) > 6 else "")
 
 
@@ -117,11 +123,13 @@ def _literals(options: Iterable[Any]) -> list[str]:
     return words
 
 
-def _annotation(path: Path) -> Any:
+def _annotation(root: Root, path: Path) -> Any:
     """Return the type that the schema gives to ``path``; None where it gives none."""
-    here: Any = ChipFile
+    here: Any = root
     for step in path:
-        if _is_model(here):
+        if isinstance(step, int) and get_origin(here) in (list, tuple):
+            here = get_args(here)[0]
+        elif _is_model(here):
             field = here.model_fields.get(str(step))
             here = field.annotation if field else None
         elif get_origin(here) is dict:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
+from drawloom.cli.plan import plan_model
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ app = typer.Typer(
 )
 chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
+app.add_typer(fabric, name="fabric")
+app.command("plan")(plan_model)
 
 Model = Annotated[
     Path,

@@ -100,9 +100,11 @@ def by_blocks(block: int, packed: Array) -> Array:
     """Return 4-bit codes with neighbouring blocks of channels in one byte.
 
     ``packed`` is u8 [..., inputs / 2, channels]: row r holds input r in the low halves of its
-    bytes and input r + inputs / 2 in the high ones. The result is u8 [..., inputs, channels / 2].
+    bytes and input r + inputs / 2 in the high ones. The result is u8 [..., inputs, channels / 2];
+    its low halves hold a code and 8, its high ones a code's four bits as they are: the byte with
+    its low half taken out is 16 times that code.
     """
     rows = np.concatenate([packed & 15, packed >> 4], axis=-2)
     lead = rows.shape[:-1]
     pairs = rows.reshape(*lead, -1, 2, block)
-    return (pairs[..., 0, :] | (pairs[..., 1, :] << 4)).reshape(*lead, -1)
+    return (pairs[..., 0, :] | ((pairs[..., 1, :] ^ 8) << 4)).reshape(*lead, -1)

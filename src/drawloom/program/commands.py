@@ -60,6 +60,26 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """A ``Read`` from one of ``entries`` places ``step`` bytes apart: that of the number at ``index``.
+
+    ``index`` is the DRAM address of a whole number (i64) from 0 to ``entries`` - 1, which the
+    tile's processor reads when it comes to the command. Hazard checks take it that any of the
+    places is read. Source: a tile's processor hands DRAM engines addresses that it has worked
+    out (FlagTree tsingmicro backend: kernels are programs of that processor).
+    """
+
+    dram: Address
+    index: Address
+    spm: Address
+    inner: int
+    step: int
+    entries: int
+    dims: Dims = ()
+    origin: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Scratchpad to DRAM: the reverse of ``Read``; strides are on the DRAM side."""
 
@@ -333,6 +353,7 @@ class Cpu:
 
 Command = (
     Read
+    | Pick
     | Write
     | Move
     | Fill
@@ -364,6 +385,7 @@ Stream = tuple[Command | Loop, ...]
 
 ENGINE_OF: dict[type, Engine] = {
     Read: Engine.READ,
+    Pick: Engine.READ,
     Write: Engine.WRITE,
     Move: Engine.MOVE,
     Fill: Engine.MOVE,

@@ -20,9 +20,11 @@ from drawloom.program.commands import (
     Cpu,
     Engine,
     Join,
+    Pick,
     Read,
     Write,
 )
+from drawloom.program.extents import INDEX_BYTES, strided_bytes
 
 ALL_ENGINES = (Engine.MATRIX, Engine.VECTOR, Engine.READ, Engine.WRITE, Engine.MOVE, Engine.SEND)
 MAX_RUNS = 256  # strided accesses with more runs count as one solid span
@@ -127,6 +129,12 @@ def _dram_spans(commands: Iterable[Command], *, write: bool) -> list[tuple[int, 
         if isinstance(command, Write if write else Read):
             assert isinstance(command.dram, int)
             out += _runs(command.dram, command.inner, command.dims)
+        elif isinstance(command, Pick) and not write:
+            assert isinstance(command.dram, int) and isinstance(command.index, int)
+            reach = strided_bytes(command.inner, command.dims)
+            last = command.dram + command.step * (command.entries - 1)
+            out.append((command.dram, last + reach))
+            out.append((command.index, command.index + INDEX_BYTES))
         elif isinstance(command, Cpu):
             for operand in command.outs if write else command.ins:
                 if operand is not None and operand.space == "dram":

@@ -22,9 +22,11 @@ from drawloom.mapping.pieces import Buffer
 from drawloom.mapping.storage import Transfer, split
 from drawloom.program.commands import Arm, Barrier, Engine, Send, Wait
 from drawloom.program.lower.context import Context, read
+from drawloom.program.streams import TileStream
 
 Key = tuple[int, int, int]
 Group = tuple[int, ...]
+MAX_PHASES = 6
 Parts = tuple[tuple[Transfer, ...], ...]
 
 
@@ -42,6 +44,8 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    phases: int = 1  # how many ways tiles are kept out of step in their own reads
+    begun: set[int] = field(default_factory=set[int])
     parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
 
     def __post_init__(self) -> None:
@@ -64,7 +68,7 @@ class Operand:
         stream = self.context.streams.tiles[tile]
         address, group = self.address(slot), self.groups[tile]
         if len(group) == 1:
-            read(stream, self.transfers(tile, key), address, self.origin)
+            self._read_alone(stream, self.transfers(tile, key), address)
             return
         chip = self.context.chip
         used, sent = self.used.get((tile, slot), 0), self.sent.get((tile, slot), 0)
@@ -74,6 +78,22 @@ class Operand:
             stream.add(Arm(self.first_flag + slot, self.origin))
         read(stream, self._parts(tile, key)[group.index(tile)], address, self.origin)
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
+
+    def _read_alone(
+        self, stream: TileStream, transfers: tuple[Transfer, ...], address: int
+    ) -> None:
+        """Read what no other tile needs; a tile's first chunk in as many commands as its phase says.
+
+        Tiles that read alike would all stand in the latency of their next read at once, and leave
+        the DRAM idle. Each command more delays a tile by one latency: so they fall out of step,
+        and stay so.
+        """
+        parts = (transfers,)
+        if stream.tile not in self.begun:
+            self.begun.add(stream.tile)
+            parts = split(transfers, 1 + stream.tile % self.phases)
+        for part in parts:
+            read(stream, part, address, self.origin)
 
     def _incoming(self, tile: int, key: Key) -> int:
         senders = zip(self.groups[tile], self._parts(tile, key), strict=True)
