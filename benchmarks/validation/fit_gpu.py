@@ -127,7 +127,7 @@ FITS |= {
 }
 
 # Shares that cannot pass what the chip has, and norms that cannot be less than a sum.
-AT_MOST_ONE = ("mma_share", "dram_share", "store_share", "evened")
+AT_MOST_ONE = ("mma_share", "dram_share", "store_share", "evened", "overlap")
 AT_LEAST_ONE = ("sharpness",)
 
 

@@ -15,6 +15,8 @@ from drawloom.validate.tables import read_table
 EDGE_S = 20e-6
 ABOVE = {"median": 0.05, "p90": 0.15}
 BELOW = {"median": 0.10}
+# Where the model is how good, by rows: few rows read weights alone, many fill the tensor cores.
+REGIONS = ((1, 16), (17, 64), (65, 256), (257, 1025), (1026, 4353))
 
 
 def is_fitted_on(m: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -23,7 +25,7 @@ def is_fitted_on(m: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def compare() -> Iterator[Outcome]:
-    """Yield the errors by format, and of all rows, above and below 20 us."""
+    """Yield the errors by format and of all rows, above and below 20 us, then by rows of M."""
     table = read_table("h200_vllm_gemm")
     gpu = load_gpu("h200_sxm")
     m = table["m"].astype(np.int64)
@@ -44,3 +46,7 @@ def compare() -> Iterator[Outcome]:
                 goal_here = goal if word == "all" else {}
                 name = f"gemm.h200.{word}.{part}"
                 yield Outcome(name, predicted[at], measured[at], calibrated=True, goal=goal_here)
+    for least, most in REGIONS:
+        at = reported & (m >= least) & (m <= most)
+        name = f"gemm.h200.m_{least}_to_{most}"
+        yield Outcome(name, predicted[at], measured[at], calibrated=True)
