@@ -46,3 +46,11 @@ def test_all_faults_of_a_file_are_told() -> None:
         "  scratchpad (an entry with value, grade and source)",
         "  scratchpads (did you mean 'scratchpad'?)",
     ]
+
+
+def test_a_format_that_a_gpu_lacks_is_told() -> None:
+    with pytest.raises(InputError) as error:
+        load_gpu("a100_sxm").peak("f8")
+    assert str(error.value) == (
+        "error[chip.gpu]: 'a100_sxm' does not multiply this format\n  f8 (one of bf16, f16, i8)"
+    )

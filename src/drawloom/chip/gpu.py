@@ -88,9 +88,16 @@ class Gpu:
     dram_latency: int
     sources: Mapping[str, Source]
 
+    def macs(self, number_format: str) -> float:
+        """Return multiply-adds a cycle of one SM; raises InputError for a format it lacks."""
+        if number_format not in self.macs_per_cycle:
+            fault = Fault(number_format, "", nearest(number_format, self.macs_per_cycle))
+            raise InputError("chip.gpu", f"'{self.name}' does not multiply this format", [fault])
+        return self.macs_per_cycle[number_format]
+
     def peak(self, number_format: str) -> float:
         """Return multiply-adds per second of all SMs at the highest clock."""
-        return self.sms * self.macs_per_cycle[number_format] * self.clock
+        return self.sms * self.macs(number_format) * self.clock
 
 
 @cache

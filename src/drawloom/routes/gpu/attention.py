@@ -162,7 +162,7 @@ def _step(
     gpu: Gpu, rows: Floats, keys: Floats, head_dim: Floats, fitted: dict[str, float]
 ) -> Floats:
     """Return seconds for one block of keys: two products, exponentials as far as not hidden."""
-    products = 2 * rows * keys * head_dim / (gpu.macs_per_cycle["bf16"] * gpu.clock)
+    products = 2 * rows * keys * head_dim / (gpu.macs("bf16") * gpu.clock)
     exponentials = rows * keys / (EXPONENTIALS * gpu.clock)
     shown = fitted["exponentials_shown"]
     return products / fitted["mma_share"] + shown * exponentials + fitted["step_start"]

@@ -130,7 +130,7 @@ class Kernel:
         gpu, tile, habits = self.gpu, self.tile, self.behaviour
         results = tile.m * tile.n
         share = min(1.0, habits.mma_share * (results / WHOLE_TILE) ** habits.mma_exponent)
-        tensor = results / (gpu.macs_per_cycle[self.number_format] * gpu.clock * share)
+        tensor = results / (gpu.macs(self.number_format) * gpu.clock * share)
         operands = (tile.m + tile.n) * self.operand_bytes
         in_flight = min(habits.stages * tile.k, OPERAND_SHARE * gpu.scratchpad / operands)
         loaded = (tile.m / tile.cluster_n + tile.n / tile.cluster_m) * self.operand_bytes
