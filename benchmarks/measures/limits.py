@@ -79,13 +79,13 @@ def attention(heads: int, groups: int, length: int, size: int = 128) -> Graph:
 
 def configured(name: str, request: Request, **changed: object) -> Graph:
     """Return a model of the catalog, some of its figures changed, without weights."""
-    return model_graph(read_config(catalog_entry(name).config | changed), request)
+    return model_graph(read_config({**catalog_entry(name).config, **changed}), request)
 
 
 def filled(config: Mapping[str, Any], request: Request) -> Graph:
     """Return a small model with random weights."""
     made = read_config(config)
-    return model_graph(made, request, checkpoint(made, request))
+    return model_graph(made, request, checkpoint(made))
 
 
 def block(tokens: int) -> Graph:

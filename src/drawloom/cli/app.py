@@ -247,6 +247,20 @@ def models(as_json: Json = False) -> None:
 
 
 @app.command()
+def validate(
+    comparison: Annotated[
+        list[str] | None, typer.Argument(help="Which comparisons to run. (default: all)")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Rerun the comparisons with measured silicon, and print the errors of the models."""
+    from drawloom.cli.errors_table import show_errors
+    from drawloom.validate.comparison import run_comparisons
+
+    show_errors(run_comparisons(comparison or ()), as_json=as_json)
+
+
+@app.command()
 def show(artefact: Artefact, dim: Dims = None, as_json: Json = False) -> None:
     """Show what is in a file of any stage."""
     from drawloom.cli.artefacts import show_artefact

@@ -1,0 +1,1 @@
+"""How each kind of chip runs work: one mapping strategy a folder; Graph or kernels × chip → times."""

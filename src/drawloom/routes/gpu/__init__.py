@@ -1,0 +1,1 @@
+"""Kernels on GPUs: tiles and waves over SMs, memory traffic, launches → times."""

@@ -1,0 +1,1 @@
+"""Comparisons with measured silicon that ship with drawloom: predictions × measurements → errors."""

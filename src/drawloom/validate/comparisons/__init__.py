@@ -1,0 +1,9 @@
+"""The comparisons: one module here is one line in ``COMPARISONS``, and has ``compare()``."""
+
+COMPARISONS = {
+    "gemm": "GEMM on one H200",
+    "attention": "attention on one H200, prompts and single tokens",
+    "all_reduce": "all-reduce within a node of A100, H100, H200",
+    "layers": "parts of a layer on A100 and H100, nothing fitted on them",
+    "serving": "served language models on H100 and H200",
+}

@@ -1,0 +1,72 @@
+"""Matrix kernels on GPUs: waves, limits, what grows with what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drawloom.chip.gpu import load_gpu
+from drawloom.routes.gpu.fitted import behaviour
+from drawloom.routes.gpu.gemm import FORMATS, gemm_seconds
+from drawloom.routes.gpu.kernel import Kernel, Shapes, Tile
+
+H200 = load_gpu("h200_sxm")
+A100 = load_gpu("a100_sxm")
+TILE = Tile(128, 128, 64)
+
+
+def shapes(*sizes: tuple[int, int, int]) -> Shapes:
+    m, n, k = np.array(sizes, np.float64).T
+    return Shapes(m, n, k)
+
+
+def kernel(tile: Tile = TILE) -> Kernel:
+    return Kernel(H200, behaviour("cublas"), tile, "bf16", 2)
+
+
+def test_tiles_are_counted_up_to_whole_clusters() -> None:
+    some = shapes((128, 128, 64), (129, 128, 64), (384, 128, 64))
+    assert kernel().blocks(some).tolist() == [1, 2, 3]
+    assert kernel(replace(TILE, cluster_m=2)).blocks(some).tolist() == [2, 2, 4]
+    assert kernel().blocks(some, parts=4).tolist() == [4, 8, 12]
+
+
+def test_one_tile_more_than_the_sms_is_another_wave() -> None:
+    one, two = kernel().waves(shapes((128, 128 * 132, 8192), (128, 128 * 133, 8192)))
+    assert two > 1.8 * one
+
+
+def test_a_gpu_without_clusters_gets_none() -> None:
+    assert replace(TILE, cluster_m=2).on(A100) == TILE
+    assert replace(TILE, cluster_m=2).on(H200).cluster_m == 2
+
+
+@pytest.mark.parametrize("word", FORMATS)
+def test_no_product_is_quicker_than_peak_or_dram_allow(word: str) -> None:
+    sizes = np.array([1, 16, 100, 1000, 4096, 20000])
+    m, n, k = (each.ravel() for each in np.meshgrid(sizes, sizes * 128, sizes * 128))
+    seconds = gemm_seconds(H200, word, m, n, k)
+    width = 2 if word == "bfloat16" else 1
+    peak = H200.peak("bf16" if word == "bfloat16" else "f8")
+    assert (seconds >= m * n * k / peak).all()
+    assert (seconds >= width * n.astype(float) * k / H200.dram_rate).all()
+
+
+@pytest.mark.parametrize("word", FORMATS)
+def test_more_columns_take_longer_on_the_whole(word: str) -> None:
+    n = 2 ** np.arange(7, 17)
+    seconds = gemm_seconds(H200, word, np.full(10, 512), n, np.full(10, 4096))
+    assert (np.diff(seconds) > -0.02 * seconds[:-1]).all()
+    assert seconds[-1] > 2 * seconds[0]
+
+
+def test_a_deep_and_narrow_product_is_split() -> None:
+    deep = shapes((16, 256, 65536))
+    assert kernel(Tile(64, 64, 64)).seconds(deep, 16) < kernel(Tile(64, 64, 64)).seconds(deep) / 3
+
+
+def test_rows_that_do_not_fill_a_tile_cost_more_than_no_rows() -> None:
+    full, one_more = gemm_seconds(H200, "fp8", *np.array([[512, 513], [8192] * 2, [8192] * 2]))
+    assert one_more > 1.2 * full
