@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,7 +115,7 @@ def show(title: str, figures: Sequence[Figure], console: Console | None = None) 
 
 def shown(value: float) -> str:
     """Return a value with as many digits as mean something."""
-    if value == int(value) and abs(value) < 10**15:
+    if math.isfinite(value) and value == int(value) and abs(value) < 10**15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.4g}"
 

@@ -114,7 +114,7 @@ def box_bytes(
     """The bytes of a box, element by element, with the padding of a tail where it is stored."""
     blocked = storage.blocked
     size, end = blocked.element, channels[1]
-    if end == blocked.channels and storage.layout != "dense":
+    if end == blocked.channels:
         end = blocked.full * blocked.block + blocked.tail
     out: list[int] = []
     for c in range(channels[0], end):
@@ -138,8 +138,51 @@ def test_a_box_covers_its_elements_once_and_is_compact(
 ) -> None:
     storage, batch, rows, channels = box
     dram, spm = covered(storage.box(batch, rows, channels))
+    if storage.layout == "dense":
+        # Padding is whatever stands behind a row, but never what stands behind the value.
+        assert min(dram) >= storage.address
+        assert max(dram) < storage.address + storage.bytes
+        taken = dict(zip(spm, dram, strict=True))
+        assert len(taken) == len(spm)
+        wanted = elements(storage, batch, rows, channels)
+        assert {at: taken[at] for at in wanted} == wanted
+        return
     assert sorted(dram) == sorted(box_bytes(storage, batch, rows, channels))
     assert spm == list(range(len(spm)))
+
+
+@given(boxes())
+def test_what_is_written_to_a_box_is_its_elements_and_no_padding(
+    box: tuple[Storage, int, tuple[int, int], tuple[int, int]],
+) -> None:
+    storage, batch, rows, channels = box
+    if storage.layout != "dense":
+        assert storage.target(batch, rows, channels) == storage.box(batch, rows, channels)
+        return
+    put: dict[int, int] = {}
+    for t in storage.target(batch, rows, channels):
+        dram, spm = covered((t,))
+        if t.pitch:
+            spm = [t.offset + i // t.row * t.pitch + i % t.row for i in range(t.bytes)]
+        put.update(zip(spm, dram, strict=True))
+    assert put == elements(storage, batch, rows, channels)
+
+
+def elements(
+    storage: Storage, batch: int, rows: tuple[int, int], channels: tuple[int, int]
+) -> dict[int, int]:
+    """Where each byte of a box stands in its buffer, and where in a dense storage."""
+    blocked, size = storage.blocked, storage.dtype.bytes
+    n_rows, found = rows[1] - rows[0], dict[int, int]()
+    for c in range(*channels):
+        block = min(c // blocked.block, blocked.full)
+        width = blocked.block if block < blocked.full else blocked.tail
+        before = (block * blocked.block - channels[0]) * n_rows
+        for r in range(n_rows):
+            at = (before + r * width + c - block * blocked.block) * size
+            place = (batch * blocked.rows + rows[0] + r) * blocked.channels + c
+            found |= {at + i: storage.address + place * size + i for i in range(size)}
+    return found
 
 
 @given(boxes(), st.integers(1, 16))

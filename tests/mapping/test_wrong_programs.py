@@ -177,7 +177,11 @@ FAULTS: dict[str, tuple[tuple[type, ...], Callable[[Command], Command | None]]] 
 }
 
 # A plain product has no vector work, and what is small is not sent.
-HAVE_NONE = {("gemm", "do half of the elements"), ("attention", "drop a send")}
+HAVE_NONE = {
+    ("gemm", "do half of the elements"),
+    ("attention", "drop a send"),
+    ("convs", "drop a send"),
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

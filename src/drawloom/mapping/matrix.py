@@ -162,7 +162,8 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -
         for part in ("b.high", "b.low"):
             scratch.add(part, size_b, chosen.b_copies)
     if bool(sized.sums):
-        scratch.add("psum", int(sized.psum_bytes), 2)
+        # One copy: a matrix engine takes its commands in order.
+        scratch.add("psum", int(sized.psum_bytes), 1)
     for slot in body.slots:
         scratch.add(
             f"slot.{slot.name}",

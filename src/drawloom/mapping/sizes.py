@@ -187,7 +187,7 @@ class Sizes:
     @property
     def fixed_bytes(self) -> Ints:
         """Scratchpad bytes of everything but the operands."""
-        total = np.where(self.sums, 2 * self.psum_bytes, 0)
+        total = np.where(self.sums, self.psum_bytes, 0)
         for kind, fmt in self.work.slots:
             total = total + self.slot_bytes(kind, fmt) * (1 if kind == "channel" else 2)
         return total
@@ -204,7 +204,11 @@ class Sizes:
             deep = block * (2 if FORMAT_BYTES[work.fmt] == 1 else 1)
             macs = up(self.rows, block) * up(self.nt, block) * up(self.kt, deep) * taps
             busy = macs // engine.macs_per_cycle[work.fmt]
-        extra = np.where(self.sums, engine.psum_fixed, 0)
+        # The first of several chunks begins a sum, the others read one.
+        depths = self.counts[3]
+        extra = engine.psum_fixed * (depths - 1) // depths
+        if work.products > 1:
+            extra = np.where(self.sums, engine.psum_fixed, 0)
         over = np.minimum(engine.fixed, engine.start + busy // engine.bubble_every)
         return (busy + over + extra) * work.products
 

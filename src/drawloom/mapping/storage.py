@@ -38,6 +38,9 @@ class Transfer:
     local: bool = False  # ``dram`` is an address of the tile's own scratchpad
     # Where it is picked by index: address of the number, bytes a number, how many there may be.
     pick: tuple[int, int, int] | None = None
+    # Of what is written from a buffer that is not compact: bytes of a row, and from row to row.
+    row: int = 0
+    pitch: int = 0
 
     @property
     def bytes(self) -> int:
@@ -104,13 +107,31 @@ class Storage:
 
     @property
     def boxable(self) -> bool:
-        """Whether boxes of rows can be cut from it: blocked, or dense with a tail that needs no padding."""
+        """Whether boxes of rows can be cut from it: blocked, or dense of a size that engines know."""
         if self.layout != "dense":
             return self.layout in ("rows", "image")
-        if len(self.shape) < 2 or self.dtype.bytes not in (1, 2, 4):
-            return False
-        rest = self.shape[-1] % self.blocking.of(self.dtype.bytes)
-        return rest == self.blocking.tail(self.shape[-1], self.dtype.bytes)
+        return len(self.shape) >= 2 and self.dtype.bytes in (1, 2, 4)
+
+    def target(
+        self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
+        """Transfers that write a compact blocked buffer to its box; see ``box``.
+
+        Where the rows of a dense storage end in a part of a block, the padding of the buffer is
+        left out: such a transfer has a ``pitch``.
+        """
+        blocked, size = self.blocked, self.dtype.bytes
+        padded = self.layout == "dense" and blocked.rest not in (0, blocked.tail)
+        if not padded or channels[1] <= blocked.full * blocked.block:
+            return self.box(batch, rows, channels)
+        n_rows, width = rows[1] - rows[0], blocked.full * blocked.block
+        found: list[Transfer] = []
+        if channels[0] < width:
+            found += self._dense_box(batch, rows, (channels[0], width))
+        line, done = blocked.channels * size, sum(t.bytes for t in found)
+        at = self.address + (batch * blocked.rows + rows[0]) * line + width * size
+        tail = _run(at, blocked.rest * size, ((line, n_rows),), done)
+        return (*found, replace(tail, row=blocked.rest * size, pitch=blocked.tail * size))
 
     def _dense_box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
@@ -124,8 +145,27 @@ class Storage:
             out.append(_run(start + channels[0] * size, width, ((width, full), (line, n_rows)), 0))
         if channels[1] > blocked.full * blocked.block:
             at = start + blocked.full * width
-            out.append(_run(at, blocked.rest * size, ((line, n_rows),), full * width * n_rows))
+            out += self._tail(at, line, n_rows, full * width * n_rows)
         return tuple(out)
+
+    def _tail(self, at: int, line: int, n_rows: int, offset: int) -> list[Transfer]:
+        """Transfers of the last, partial block of rows that start at ``at``.
+
+        Where it needs padding, what follows in DRAM is read in its place, which nobody looks at:
+        the start of the next row, and nothing behind the last one.
+        """
+        blocked, size = self.blocked, self.dtype.bytes
+        rest, tail = blocked.rest * size, blocked.tail * size
+        if rest == tail:
+            return [_run(at, rest, ((line, n_rows),), offset)]
+        # Rows that have as many bytes behind them.
+        inside = (self.address + self.bytes - tail - at) // line + 1
+        inside = max(0, min(n_rows, inside))
+        found = [_levels(at, tail, line, inside, offset)] if inside else []
+        return found + [
+            Transfer(at + row * line, rest, (), offset + row * tail)
+            for row in range(inside, n_rows)
+        ]
 
     def taps(
         self, n_taps: int, outs: tuple[int, int], channels: tuple[int, int]
@@ -181,6 +221,11 @@ def blocked_box(
         done = full * block * element * n_rows * repeats
         out.append(_run(tail + first * width, n_rows * width, ((every * width, repeats),), done))
     return tuple(out)
+
+
+def _levels(dram: int, inner: int, stride: int, count: int, offset: int) -> Transfer:
+    """Make a transfer of one level, whose runs may overlap in DRAM."""
+    return Transfer(dram, inner, ((stride, count),) if count > 1 else (), offset)
 
 
 def _run(dram: int, inner: int, dims: Dims, offset: int) -> Transfer:

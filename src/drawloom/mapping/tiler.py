@@ -242,18 +242,11 @@ def _price(
     out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
     reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
     per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
-    reads = tiles * (per_tile + results * out_bytes * work.loads)
-    written = tiles * results * out_bytes * work.stores
-    dram = 1e9 * np.maximum.reduce(
-        [
-            reads / chip.dram.read,
-            written / chip.dram.write,
-            (reads + written) / chip.dram.combined,
-            per_tile / chip.dram.port,
-        ]
-    )
     chunk = t.cycles * ns
     matrix = results * kc * chunk
+    dram, paced = _paced(
+        t, _opening(t, kept, order, by_a, by_b), per_tile, results * out_bytes, matrix
+    )
     vector = results * work.passes * (chip.vector.fixed + t.rows * t.nt / chip.vector.lanes_16) * ns
     commands, elements = t.decoding
     each = commands * chip.vector.fixed + elements / chip.vector.lanes_16
@@ -280,15 +273,70 @@ def _price(
         per_tile / chip.dram.port * 1e9
         + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
     )
-    dram = dram + _stalls(t, kept, each * ns + chunk, share_b=share_b)
+    stalls = _stalls(t, kept, each * ns + chunk, share_b=share_b)
+    dram, paced = dram + stalls, paced + stalls
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
-        np.maximum.reduce([matrix, vector, dram, noc, cpu, reader])
+        np.maximum.reduce([paced, vector, noc, cpu, reader])
         + start
         + end
         + np.where(matrix >= dram, 0, chunk)
     )
     return np.where(allowed, total, np.inf), cpu
+
+
+def _paced(
+    t: Sizes,
+    opening: tuple[NDArray[np.float64], NDArray[np.float64]],
+    per_tile: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nanoseconds of DRAM, and of DRAM and matrix engine beside each other.
+
+    Until an operand that stays has been loaded whole, little can be computed with what is there:
+    the opening and the rest are priced apart. ``per_tile`` bytes are loaded by a tile, ``moved``
+    are the bytes of its results.
+    """
+    dram, work = t.chip.dram, t.work
+    tiles = t.gb * t.gm * t.gn
+    early, loaded = opening
+    total = np.zeros(len(t.mt))
+    paced = np.zeros(len(t.mt))
+    for share, per in ((early, loaded), (1 - early, per_tile - loaded)):
+        reads, written = per + share * moved * work.loads, share * moved * work.stores
+        took = 1e9 * np.maximum.reduce(
+            [
+                tiles * reads / dram.read,
+                tiles * written / dram.write,
+                tiles * (reads + written) / dram.combined,
+                per / dram.port,
+            ]
+        )
+        total = total + took
+        paced = paced + np.maximum(took, share * matrix)
+    return total, paced
+
+
+def _opening(
+    t: Sizes, kept: _Kept, order: int, by_a: Ints | int, by_b: Ints | int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the share of the work in which an operand that stays is loaded, and a tile's bytes then.
+
+    That is the first round of the inner loop; where nothing stays every round is alike, and so is
+    one that stands for all.
+    """
+    batches, mc, nc, kc = t.counts
+    rounds = batches * (mc if order == _MN else nc)
+    first_a = (kc if order == _MN else mc * kc) * t.bytes_a / by_a
+    first_b = (nc * kc if order == _MN else kc) * t.bytes_b / by_b
+    if t.work.a_local:
+        first_a = 0 * first_a
+    all_a = 0 * first_a if t.work.a_local else kept.loads_a * t.bytes_a / by_a
+    all_b = kept.loads_b * t.bytes_b / by_b
+    share = 1.0 / np.maximum(rounds, 1)
+    loaded = np.minimum(first_a, all_a) + np.minimum(first_b, all_b)
+    return share, loaded
 
 
 def _stalls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drawloom.chip.model import Chip
@@ -50,14 +50,38 @@ def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: 
         stream.add(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
 
 
+def write_all(
+    stream: TileStream, stores: Sequence[tuple[tuple[Transfer, ...], int]], origin: int
+) -> None:
+    """Write buffers out: transfers and where the buffer is; one buffer may go to several places."""
+    for i, (transfers, spm) in enumerate(stores):
+        write(stream, transfers, spm, origin)
+        if any(spm == other for _, other in stores[i + 1 :]):
+            for t in transfers:
+                if t.pitch:
+                    stream.add(_spread(t, spm, origin))
+
+
 def write(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
-    """Write the buffer at ``spm`` out along transfers; what is resident moves there."""
+    """Write the buffer at ``spm`` out along transfers; what is resident moves there.
+
+    Rows of a buffer that have a pitch are moved together first, where they are.
+    """
     for t in transfers:
+        if t.pitch:
+            at = spm + t.offset
+            stream.add(Move(at, at, t.row, ((t.pitch, t.row, t.bytes // t.row),), origin))
         if t.local:
             dims = tuple((near, far, count) for far, near, count in _moved(t))
             stream.add(Move(spm + t.offset, t.dram, t.inner, dims, origin))
             continue
         stream.add(Write(spm + t.offset, t.dram, t.inner, t.dims, origin))
+
+
+def _spread(t: Transfer, spm: int, origin: int) -> Move:
+    """Return the move that gives rows their pitch back."""
+    at = spm + t.offset
+    return Move(at, at, t.row, ((t.row, t.pitch, t.bytes // t.row),), origin)
 
 
 def _moved(transfer: Transfer) -> tuple[tuple[int, int, int], ...]:

@@ -287,7 +287,7 @@ class _Tile:
                 piece.values, piece.fmt, piece.fmt, trans_a=True, origin=self.origin,
             )
         )  # fmt: skip
-        box = piece.out.box(unit.matrix, (unit.first, unit.end), (0, piece.values))
+        box = piece.out.target(unit.matrix, (unit.first, unit.end), (0, piece.values))
         write(self.stream, box, out, self.origin)
 
     def _vector(

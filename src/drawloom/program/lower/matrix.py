@@ -15,7 +15,7 @@ from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
-from drawloom.program.lower.context import Context, read, write
+from drawloom.program.lower.context import Context, read, write_all
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 from drawloom.units import align_up
@@ -77,6 +77,8 @@ class _Lowering:
 
     def _a_box(self, tile: int, key: Key) -> tuple[Transfer, ...]:
         piece = self.piece
+        if not piece.share_a and not self.shares.has_work(tile):
+            return ()
         n, k = (key[2], 0) if piece.depthwise else (0, key[2])
         part = self.shares.part(tile, Step(key[0], key[1], n, k))
         if part.batch < 0 or part.m[0] >= part.m[1]:
@@ -96,6 +98,8 @@ class _Lowering:
 
     def _b_box(self, tile: int, key: Key) -> tuple[Transfer, ...]:
         piece = self.piece
+        if not piece.share_b and not self.shares.has_work(tile):
+            return ()
         part = self.shares.part(tile, Step(key[0], 0, key[1], key[2]))
         batched = piece.b.blocked.batch > 1
         if part.n[0] >= part.n[1] or (batched and part.batch < 0):
@@ -320,7 +324,7 @@ class _Lowering:
             _, _, jn = self.shares.place(tile)
             first = jn * self.shares.per_n
             for slot, value in body.loads:
-                if body.slot(slot).kind == "channel" and first < self.piece.n:
+                if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
                     storage = self.piece.values[value]
                     size = storage.dtype.bytes
                     n = (
@@ -343,8 +347,9 @@ class _Lowering:
                 box = self._box(self.piece.values[value], part)
                 read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
 
-    def _box(self, storage: Storage, part: Part) -> tuple[Transfer, ...]:
-        return storage.box(part.batch % storage.blocked.batch, self._rows(part), part.n)
+    def _box(self, storage: Storage, part: Part, *, into: bool = False) -> tuple[Transfer, ...]:
+        cut = storage.target if into else storage.box
+        return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
 
     def _finish(self, tile: int, part: Part) -> None:
         if part.empty:
@@ -362,13 +367,11 @@ class _Lowering:
             return self._slot(slot, self.outs)
 
         Emitter(stream, body, chunk, address, self.origins).emit()
-        for slot, value in body.stores:
-            write(
-                stream,
-                self._box(self.piece.values[value], part),
-                self._slot(slot, self.outs),
-                self.origin,
-            )
+        stores = [
+            (self._box(self.piece.values[value], part, into=True), self._slot(slot, self.outs))
+            for slot, value in body.stores
+        ]
+        write_all(stream, stores, self.origin)
 
 
 def _right_pad(piece: MatrixPiece) -> int:

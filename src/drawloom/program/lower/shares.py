@@ -73,6 +73,13 @@ class Shares:
         _, gm, gn = self.piece.grid
         return tile // (gm * gn), tile // gn % gm, tile % gn
 
+    def has_work(self, tile: int) -> bool:
+        """Whether a tile has any part of the result."""
+        ib, im, jn = self.place(tile)
+        piece = self.piece
+        inside = im * self.per_m < piece.m and jn * self.per_n < piece.n
+        return ib < piece.grid[0] and ib * self.per_b < piece.batch and inside
+
     def part(self, tile: int, step: Step) -> Part:
         """What a tile does in a step."""
         ib, im, jn = self.place(tile)

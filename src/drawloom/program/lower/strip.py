@@ -6,7 +6,7 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import StripPiece
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.lower.body import Chunk, Emitter
-from drawloom.program.lower.context import Context, read, write
+from drawloom.program.lower.context import Context, read, write_all
 from drawloom.units import align_up, ceil_div
 
 FLAT_GRAIN = 128  # elements: keeps every tile's share whole in all formats
@@ -53,9 +53,14 @@ def lower(piece: StripPiece, context: Context) -> None:
                 return piece.buffers[f"slot.{slot}"].at(copy)
 
             Emitter(stream, piece.body, chunk, address, origins).emit()
-            for slot, value in piece.body.stores:
-                box = _box(piece, piece.values[value], piece.body.slot(slot).kind, place)
-                write(stream, box, address(slot), origin)
+            stores = [
+                (
+                    _box(piece, piece.values[v], piece.body.slot(s).kind, place, into=True),
+                    address(s),
+                )
+                for s, v in piece.body.stores
+            ]
+            write_all(stream, stores, origin)
 
 
 def _constants(piece: StripPiece, context: Context, tile: int, origin: int) -> None:
@@ -82,7 +87,12 @@ def _loads(
 
 
 def _box(
-    piece: StripPiece, storage: Storage, kind: str, place: tuple[int, int, int]
+    piece: StripPiece,
+    storage: Storage,
+    kind: str,
+    place: tuple[int, int, int],
+    *,
+    into: bool = False,
 ) -> tuple[Transfer, ...]:
     batch, row, stop = place
     if piece.geometry == "flat":
@@ -90,4 +100,5 @@ def _box(
         return (Transfer(storage.address + row * size, (stop - row) * size, (), 0),)
     blocked = storage.blocked
     matrix = batch % blocked.batch
-    return storage.box(matrix, (row, stop), (0, 1 if kind == "stat" else piece.channels))
+    cut = storage.target if into else storage.box
+    return cut(matrix, (row, stop), (0, 1 if kind == "stat" else piece.channels))
