@@ -189,6 +189,10 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     else:
         b, room = _keep(b, kc, total_b, size_b, room)
         a, room = _keep(a, mc * kc, total_a, size_a, room)
+    # What is left lets a tile ask for more chunks ahead of their use.
+    for goal in (4, 3):
+        b, room = _keep(b, np.full_like(b, goal), total_b, size_b, room)
+        a, room = _keep(a, np.full_like(a, goal), total_a, size_a, room)
     reuse_a = (a >= (kc if order == _MN else mc * kc)) | (nc == 1)
     reuse_b = (b >= (nc * kc if order == _MN else kc)) | (mc == 1)
     each_a = nc if work.depthwise else kc * np.where(reuse_a, 1, nc)
@@ -347,6 +351,8 @@ def _stalls(
     # With one slot a tile loads, decodes and multiplies in turn.
     alone = (kept.b == 1) & (kept.loads_b > 1)
     stalls = np.where(alone, kept.loads_b * used, 0.0).astype(np.float64)
+    if not t.work.a_local:
+        stalls = stalls + np.where((kept.a == 1) & (kept.loads_a > 1), kept.loads_a * used, 0.0)
     if share_b and t.work.m <= chip.matrix.block:
         # Weights stream by: tiles of a group meet for every chunk, and all wait for the last.
         message = chip.profiles["lean"].message if "lean" in chip.profiles else 0

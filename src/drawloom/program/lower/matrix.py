@@ -20,7 +20,7 @@ from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slot
 from drawloom.program.lower.shares import Part, Shares, Step
 from drawloom.units import align_up
 
-LOOKAHEAD = 3  # steps between asking for an operand and using it, where buffers allow
+LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
 
 
@@ -196,7 +196,7 @@ class _Lowering:
                     begin = min(index - 1, max(index - LOOKAHEAD, free, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
-                    delivers.setdefault(min(index - 1, begin + 1), []).append(load)
+                    delivers.setdefault(index - 1, []).append(load)
                 last[which, slot] = index
         return begins, delivers
 
