@@ -1,4 +1,4 @@
-"""Matrix products, FP16, on one TX81: how near the floor, and beside the vendor's figures."""
+"""Matrix products, FP16, on one TX81: how near the bound, and beside the vendor's figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.measures.table import Figure, at_most
 
+from drawloom.bound import Bound, bound
 from drawloom.chip.files import load_chip
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
@@ -14,7 +15,6 @@ from drawloom.graph.ir import Graph, TensorType
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 from drawloom.program.commands import Engine, Send
-from drawloom.report.bounds import Floor, floor
 from drawloom.timing import Trace, time
 from drawloom.timing.trace import SPENT
 from drawloom.units import MIB
@@ -57,20 +57,20 @@ def graph_of(product: Product) -> Graph:
 
 
 def figures(product: Product) -> Iterator[Figure]:
-    """Yield floor and times of a product, under lean software and the vendor's."""
+    """Yield bound and times of a product, under lean software and the vendor's."""
     chip = load_chip("tx81")
     graph = graph_of(product)
-    least = floor(graph, chip)
+    least = bound(graph, chip)
     program = assemble(map_graph(graph, chip))
     lean, vendor = time(program, chip, "lean"), time(program, chip, "vendor")
     name = product.name
-    yield Figure(f"{name}.floor", least.ps / PS_PER_US, "us", note=floor_note(least))
+    yield Figure(f"{name}.bound", least.ps / PS_PER_US, "us", note=bound_note(least))
     yield Figure(f"{name}.lean", lean.total_ps / PS_PER_US, "us", note=account(lean))
     ratio = lean.total_ps / least.ps
     if product.goal is None:
-        yield Figure(f"{name}.over_floor", ratio, "x")
+        yield Figure(f"{name}.over_bound", ratio, "x")
     else:
-        yield at_most(f"{name}.over_floor", ratio, "x", product.goal)
+        yield at_most(f"{name}.over_bound", ratio, "x", product.goal)
     yield Figure(
         f"{name}.vendor",
         vendor.total_ps / PS_PER_US,
@@ -80,11 +80,17 @@ def figures(product: Product) -> Iterator[Figure]:
     yield Figure(f"{name}.vendor_ratio", vendor.total_ps / PS_PER_US / product.published_us, "x")
 
 
-def floor_note(least: Floor) -> str:
-    """Say what a floor is made of."""
-    parts = {"matrix": least.matrix_ps, "reads": least.read_ps, "writes": least.write_ps}
+def bound_note(least: Bound) -> str:
+    """Say what a bound is made of."""
+    parts = {
+        "matrix": least.matrix_ps,
+        "reads": least.read_ps,
+        "writes": least.write_ps,
+        "both": least.both_ps,
+        "fixed": least.fixed_ps,
+    }
     spelled = ", ".join(f"{part} {ps / PS_PER_US:.1f} us" for part, ps in parts.items())
-    return f"{spelled}; set by {least.limit}, reads and writes of DRAM in turn"
+    return f"{spelled}; set by {least.limit}"
 
 
 def account(trace: Trace) -> str:
@@ -114,7 +120,7 @@ def message_share(trace: Trace) -> float:
     return (steady + first) / trace.chip.n_tiles / trace.total_ps
 
 
-def why(product: Product, least: Floor, trace: Trace) -> str:
+def why(product: Product, least: Bound, trace: Trace) -> str:
     """Say how a trace under the vendor's software differs from the published time."""
     cost_ps = trace.chip.profiles[trace.profile].issue * trace.chip.period
     issued = len(trace) / trace.chip.n_tiles
@@ -125,14 +131,14 @@ def why(product: Product, least: Floor, trace: Trace) -> str:
         f"published {product.published_us:,g} us ({product.software}), here {ours:,.0f} us. "
         f"Of ours, issuing takes {issue:.0%} ({issued:,.0f} commands a tile, "
         f"{cost_ps / PS_PER_US:g} us each), preparing messages "
-        f"{message_share(trace):.0%} ({trace.n_sends:,} sends), the floor {least.ps / trace.total_ps:.0%}. "
+        f"{message_share(trace):.0%} ({trace.n_sends:,} sends), the bound {least.ps / trace.total_ps:.0%}. "
         f"DRAM traffic is {read / MIB:.1f} + {written / MIB:.1f} MiB, "
         f"{(read + written) / least.bytes:.2f} times the least. "
         f"{remainder(product, least, trace)} Host launch is not in either."
     )
 
 
-def remainder(product: Product, least: Floor, trace: Trace) -> str:
+def remainder(product: Product, least: Bound, trace: Trace) -> str:
     """Say what the published time could hold that the trace does not."""
     gap = product.published_us * PS_PER_US - trace.total_ps
     if gap <= 0:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from tests.execute.building import get, one_tile, program, put
 
+from drawloom.execute.faults import IllegalCommand
 from drawloom.execute.machine import Machine
-from drawloom.program.commands import Arm, Fill, Move, Read, Select, Send, Write
+from drawloom.program.commands import Arm, Fill, Move, Pick, Read, Select, Send, Write
 
 
 def counting(n: int) -> np.ndarray:
@@ -94,3 +95,19 @@ def test_send_gathers_and_lands_compact_on_every_target_the_sender_too() -> None
     assert set(machine.spm[1].tolist()) == {255}
     assert [tile.counters for tile in machine.tiles] == [{4: 1}, {}, {4: 1}]
     assert [tile.armed for tile in machine.tiles] == [{4: 0}, {}, {4: 0}]
+
+
+def test_pick_reads_the_place_whose_number_stands_in_dram() -> None:
+    machine = one_tile(Pick(dram=100, index=8, spm=7, inner=3, step=50, entries=4, dims=((10, 2),)))
+    machine.dram[:] = counting(4096)
+    put(machine.dram, 8, np.array([3], np.int64))
+    machine.run()
+    assert machine.spm[0][7:13].tolist() == [250, 0, 1, 9, 10, 11]
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_pick_refuses_a_number_that_has_no_place(number: int) -> None:
+    machine = one_tile(Pick(dram=100, index=8, spm=7, inner=3, step=50, entries=4))
+    put(machine.dram, 8, np.array([number], np.int64))
+    with pytest.raises(IllegalCommand, match=f"entry {number}; there are 4, from 0 on"):
+        machine.run()

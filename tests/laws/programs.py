@@ -81,8 +81,8 @@ def operands(loops: Sequence[int]) -> st.SearchStrategy[Operand]:
 
 
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("m", "k", "n", "h", "w", "c", "oc", "element", "batch"), SIZES),
-    **dict.fromkeys(("a_step", "b_step", "dst_step", "psum_step"), STEPS),
+    **dict.fromkeys(("m", "k", "n", "h", "w", "c", "oc", "element", "batch", "entries"), SIZES),
+    **dict.fromkeys(("a_step", "b_step", "dst_step", "psum_step", "step"), STEPS),
     **dict.fromkeys(("fmt", "out_fmt"), FORMATS),
     **dict.fromkeys(("trans_a", "trans_b", "depthwise", "count_pad"), st.booleans()),
     **dict.fromkeys(("kh", "kw"), st.integers(1, 3)),

@@ -34,7 +34,7 @@ def product(rows: int, inputs: int, channels: int, dtype: str = "f16") -> tuple[
     return builder.finish([y]), RNG.normal(size=(rows, inputs)).astype(kind.numpy)
 
 
-SIZES = [(1, 256, 128), (5, 384, 256), (3, 1024, 640), (40, 256, 192)]
+SIZES = [(1, 256, 128), (5, 384, 256), (3, 1024, 640), (40, 256, 192), (160, 256, 128)]
 
 
 @pytest.mark.parametrize("group", [0, 32, 128])
@@ -57,6 +57,8 @@ def test_a_product_of_codes_is_that_of_the_numbers_they_stand_for(
     assert (piece.coding is not None) == fits
     if piece.coding:
         assert (piece.coding.bits, piece.coding.group) == (bits, group or size[1])
+        # Sums are scaled where they are fewer than weights, each at half the rate.
+        assert piece.coding.behind == (not group and 2 * size[0] <= size[1])
 
 
 @pytest.mark.parametrize(("bits", "share"), [(8, 0.52), (4, 0.27)])
@@ -125,6 +127,8 @@ def test_a_mapping_with_codes_parses_back() -> None:
     assert "coding bits=8 group=32" in text
     again = parse_mapping(text, mapping.graph, TX81)
     assert again.pieces == mapping.pieces
+    behind = map_graph(quantize_weights(graph, 8), TX81)
+    assert parse_mapping(mapping_text(behind), behind.graph, TX81).pieces == behind.pieces
 
 
 def test_a_build_with_4_bit_weights_is_loaded_as_it_was_saved(tmp_path: object) -> None:
@@ -135,3 +139,15 @@ def test_a_build_with_4_bit_weights_is_loaded_as_it_was_saved(tmp_path: object) 
     again = Build.load(path)
     assert again.options == build.options
     assert np.array_equal(again.run({"x": x})["y"], build.run({"x": x})["y"])
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_codes_of_few_channels_stand_in_dram_as_numbers(bits: int) -> None:
+    graph, x = product(3, 1024, 8)
+    coded = quantize_weights(graph, bits)
+    assert any(node.op == "DequantizeLinear" for node in coded.nodes)
+    mapping = map_graph(coded, TX81)
+    assert [type(piece) for piece in mapping.pieces] == [MatrixPiece]
+    assert not any(storage.dtype.bytes == 1 for storage in mapping.storages)
+    wanted = evaluate(coded, {"x": x})["y"]
+    assert np.allclose(nodewise.run(coded, {"x": x})["y"], wanted, rtol=1e-2, atol=1e-2)

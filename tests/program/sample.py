@@ -19,6 +19,7 @@ from drawloom.program.commands import (
     MatMul,
     Move,
     Operand,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -35,6 +36,7 @@ from drawloom.units import Bytes
 
 ONE_OF_EACH: tuple[Command, ...] = (
     Read(0x1000, 0x0, 130, ((4096, 3), (130, 5)), origin=0),
+    Pick(0x1000, 0x9000, 0x0, 130, 0x1000, 5, ((4096, 3),), origin=0),
     Write(0x400, 0x8000, 96, origin=0),
     Move(0x0, 0x800, 26, ((260, 128, 7),), origin=0),
     Fill(0xC00, "bf16", 77, -0.0, origin=0),

@@ -56,7 +56,7 @@ def test_headline_figures_follow_from_the_trace() -> None:
     trace = hand.trace()
     shown = figures(trace)
     assert shown.latency_ps == trace.latency_ps == trace.total_ps + shown.launch_ps
-    assert shown.over_floor == trace.total_ps / shown.floor.ps
+    assert shown.over_bound == trace.total_ps / shown.bound.ps
     assert not shown.has_graph
     parts = [each.default for each in shown.energy_parts.values()]
     assert sum(parts) == pytest.approx(shown.energy.default)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.bound import bound_model
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
+from drawloom.cli.plan import plan_model
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ app = typer.Typer(
 chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.command("bound")(bound_model)
+app.command("plan")(plan_model)
 
 Model = Annotated[
     Path,

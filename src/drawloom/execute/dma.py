@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.execute.faults import Index
+from drawloom.execute.faults import Index, Refused
 from drawloom.execute.memory import Memory, Tile, at
 from drawloom.execute.numbers import narrow, stored
-from drawloom.program.commands import Dims, Fill, Move, Read, Select, Send, Write
+from drawloom.program.commands import Dims, Fill, Move, Pick, Read, Select, Send, Write
 from drawloom.program.extents import moved_bytes
 
 _BYTE = np.dtype(np.uint8)
+_INDEX = np.dtype(np.int64)
 
 
 @lru_cache(maxsize=4096)
@@ -36,6 +37,15 @@ def read(tile: Tile, command: Read, index: Index) -> None:
         return
     runs = _runs(tile.dram, source, command.inner, command.dims)
     tile.spm.array(target, runs.size, runs.dtype).reshape(runs.shape)[...] = runs
+
+
+def pick(tile: Tile, command: Pick, index: Index) -> None:
+    """Read from the place whose number stands in DRAM."""
+    number = int(tile.dram.array(at(command.index, index), 1, _INDEX)[0])
+    if not 0 <= number < command.entries:
+        raise Refused(f"it picks entry {number}; there are {command.entries}, from 0 on")
+    source = at(command.dram, index) + number * command.step
+    read(tile, Read(source, command.spm, command.inner, command.dims), index)
 
 
 def write(tile: Tile, command: Write, index: Index) -> None:

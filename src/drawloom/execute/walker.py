@@ -18,6 +18,7 @@ from drawloom.program.commands import (
     Loop,
     MatMul,
     Move,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -49,6 +50,7 @@ def join(_tile: Tile, _command: Join, _index: Index) -> None:
 
 ENGINES: dict[type, Callable[..., None]] = {
     Read: dma.read,
+    Pick: dma.pick,
     Write: dma.write,
     Move: dma.move,
     Fill: dma.fill,

@@ -17,6 +17,7 @@ from drawloom.mapping.coded import Coded, find_coded
 from drawloom.mapping.fold import Folded
 from drawloom.mapping.kinds import Kinds
 from drawloom.mapping.legalise import broadcast_kind, is_flat
+from drawloom.mapping.picked import Picked, find_picked
 from drawloom.mapping.rules import ROW_OPS
 
 MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
@@ -42,6 +43,7 @@ class Plan:
     groups: list[Group]
     home: dict[str, str]
     coded: dict[str, Coded]  # weights that products decode, by the value they read
+    picked: dict[str, Picked]  # weights that products pick by index, by the value they read
 
 
 def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
@@ -68,7 +70,9 @@ class _Grouping:
         self.fuse, self.entered = fuse, entered
         self.segments, self.first = folded.segments, 0
         self.coded = coded
+        self.picked = find_picked(graph)
         decoders = {name for each in coded.values() for name in each.nodes}
+        decoders |= {each.node for each in self.picked.values()}
         kinds = Kinds(graph, folded.carries, decoders)
         self.types, self.constants = graph.types, graph.constants
         self.kind = {node.name: kinds.of(node) for node in graph.nodes}
@@ -87,7 +91,7 @@ class _Grouping:
                 self._body(node)
             elif kind != "decoder":
                 self._open(node, kind, self._layout_of(node, kind))
-        return Plan(self.groups, self.home, self.coded)
+        return Plan(self.groups, self.home, self.coded, self.picked)
 
     def _wanted(self) -> dict[str, str]:
         """Which layout the readers of each value would like, found from the end backwards."""

@@ -8,7 +8,7 @@ from math import prod
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
 from drawloom.mapping.bodies import build_body
-from drawloom.mapping.body import Body
+from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
 from drawloom.mapping.pieces import Buffer, Coding, MatrixPiece
@@ -18,6 +18,8 @@ from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.tiler import cut
 from drawloom.mapping.windows import window_of
+
+SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled behind
 
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
@@ -30,7 +32,10 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     body = compact(body, (result,))
     values = {v: _loaded(site, body, slot, v, group.layout) for slot, v in body.loads}
     values |= {v: site.made(v, group.layout) for _, v in body.stores}
-    a, b, work = _work(node, site, body)
+    coding = _coding(node, site)
+    if coding and coding.behind:
+        body, result = _scaled(body, result, node.name)
+    a, b, work = _work(node, site, body, coding)
     work = replace(
         work,
         by_batch=group.by_batch,
@@ -38,7 +43,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         a_local=a.kind == "resident",
     )
     chosen = cut(work, chip, node.name, multicast=site.options.multicast)
-    buffers = _buffers(site, work, chosen, body)
+    raised = _is_raised(site, b, chosen)
+    buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
         name=node.name,
         nodes=tuple(n.name for n in group.nodes),
@@ -46,7 +52,8 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, coding=_coding(node, site), estimate=chosen.estimate,
+        depthwise=work.depthwise, products=work.products, coding=coding,
+        numbers=_numbers(node, site), estimate=chosen.estimate,
     )  # fmt: skip
 
 
@@ -56,20 +63,40 @@ def _coding(node: Node, site: Site) -> Coding | None:
     if coded is None:
         return None
     fmt = site.graph.types[coded.scales].dtype
-    return Coding(coded.bits, coded.group, site.store.constant(coded.scales, "rows", fmt))
+    rows, inputs = site.graph.types[node.outputs[0]].shape[-2], coded.group
+    whole = inputs == site.graph.types[node.inputs[1]].shape[-2]
+    scales = site.store.constant(coded.scales, "rows", fmt)
+    # Results are scaled in f32, at half the rate of weights.
+    return Coding(coded.bits, inputs, scales, behind=whole and 2 * rows <= inputs)
+
+
+def _scaled(body: Body, result: str, node: str) -> tuple[Body, str]:
+    """Return a body that first multiplies the sums of a product of codes by the scales."""
+    sums, scales = Slot(SUMS, "full", "f32"), Slot(SCALES, "channel", "f32")
+    first = Step("mul", result, SUMS, SCALES, node=node)
+    return replace(body, slots=(*body.slots, sums, scales), steps=(first, *body.steps)), SUMS
+
+
+def _numbers(node: Node, site: Site) -> Storage | None:
+    """Return where the numbers stand by which a product picks its weights; None where it does not."""
+    value = node.inputs[1]
+    numbers = site.coded[value].numbers if value in site.coded else ""
+    if value in site.picked:
+        numbers = site.picked[value].numbers
+    return site.need(numbers, "dense") if numbers else None
 
 
 def _weight(node: Node, site: Site) -> Storage:
     """Return where the second operand of a product is read from: numbers, or codes."""
-    coded = site.coded.get(node.inputs[1])
+    coded, picked = site.coded.get(node.inputs[1]), site.picked.get(node.inputs[1])
+    if picked is not None:
+        return site.store.constant(picked.stack, "rows", site.graph.types[picked.stack].dtype)
     if coded is None:
         return site.need(node.inputs[1], "rows")
     return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
 
 
 def _plain(fmt: str, out: str) -> tuple[Body, str]:
-    from drawloom.mapping.body import Slot
-
     return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
 
 
@@ -79,7 +106,9 @@ def _loaded(site: Site, body: Body, slot: str, value: str, layout: str) -> Stora
     return site.need(value, layout)
 
 
-def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
+def _work(
+    node: Node, site: Site, body: Body, coding: Coding | None
+) -> tuple[Storage, Storage, Work]:
     graph = site.graph
     types = graph.types
     out = types[node.outputs[0]]
@@ -87,7 +116,6 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
     if fmt == "f32":
         fmt, products = "tf32", 3
     convolution = node.op == "Conv"
-    coded = site.coded.get(node.inputs[1])
     depthwise = convolution and node.int("group", 1) > 1
     if convolution:
         a = site.need(node.inputs[0], "image")
@@ -103,7 +131,7 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
         k=k,
         n=n,
         fmt=fmt,
-        out_fmt=out.dtype.value,
+        out_fmt="f32" if coding and coding.behind else out.dtype.value,
         trans_a=bool(node.int("trans_a")),
         trans_b=bool(node.int("trans_b")),
         b_batched=not convolution and b.blocked.batch > 1,
@@ -114,12 +142,13 @@ def _work(node: Node, site: Site, body: Body) -> tuple[Storage, Storage, Work]:
         stores=len(body.stores),
         passes=len(body.steps),
         products=products,
-        coded=coded and (coded.bits, coded.group),
+        picked=_numbers(node, site) is not None,
+        coded=coding and (coding.bits, 0 if coding.behind else coding.group),
     )
     return a, b, work
 
 
-def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffer]:
+def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
     scratch = Scratch(site.chip, site.residency.reserved)
@@ -140,4 +169,17 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body) -> dict[str, Buffe
             int(sized.slot_bytes(slot.kind, slot.fmt)),
             1 if slot.kind == "channel" else 2,
         )
-    return scratch.buffers
+    return scratch.raised() if raised else scratch.buffers
+
+
+def _is_raised(site: Site, b: Storage, chosen: Cut) -> bool:
+    """Whether a piece's buffers lie at the end of the scratchpad.
+
+    So do those of every other piece that streams a constant, which can then begin to load while
+    the piece before it, or small ones that have theirs at the beginning, still go on.
+    """
+    if b.kind != "constant" or chosen.share_b:
+        return False
+    before = site.pieces[-1] if site.pieces else None
+    low = site.chip.scratchpad.reserve_low
+    return not isinstance(before, MatrixPiece) or before.buffers["a"].address == low

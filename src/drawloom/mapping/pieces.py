@@ -69,12 +69,15 @@ class Coding:
     """How codes of the second operand become numbers, chunk by chunk behind their load.
 
     Codes have 8 ``bits``, or 4: a byte then holds one of a block of channels in its low half, 8
-    added, and one of the next block in its high half. A scale serves ``group`` inputs.
+    added, and one of the next block in its high half, as it is. A scale serves ``group`` inputs. Where it
+    serves all of a channel, it may stand ``behind`` the product: codes are multiplied as they
+    are, and the body's first step scales the sums.
     """
 
     bits: int
     group: int
     scales: Storage
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,9 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    numbers: Storage | None = (
+        None  # which matrix of b each one is multiplied by; all in turn if None
+    )
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

@@ -36,7 +36,7 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     residency = settle(plan, folded.graph, chip) if options.resident else Residency()
     store = Store(folded.graph, chip.blocking)
     site = Site(
-        folded.graph, chip, options, store, plan.home, residency, coded=plan.coded,
+        folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
     )  # fmt: skip
     for value in folded.graph.inputs:

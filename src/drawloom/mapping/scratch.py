@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from drawloom.chip.model import Chip
 from drawloom.mapping.pieces import Buffer
-from drawloom.units import align_up
+from drawloom.units import align_down, align_up
 
 
 class Scratch:
@@ -23,3 +25,11 @@ class Scratch:
         self.buffers[name] = Buffer(name, self.at, size, copies)
         self.at += size * copies
         assert self.at <= self.end, (name, size, copies, self.at, self.end)
+
+    def raised(self) -> dict[str, Buffer]:
+        """Return the buffers as near to the end of the scratchpad as they go."""
+        up = align_down(self.end - self.at, self.chip.blocking.align)
+        return {
+            name: replace(buffer, address=buffer.address + up)
+            for name, buffer in self.buffers.items()
+        }

@@ -16,6 +16,7 @@ from drawloom.mapping.affine import copy_runs
 from drawloom.mapping.coded import Coded
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
+from drawloom.mapping.picked import Picked
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.residency import Residency
 from drawloom.mapping.storage import Storage
@@ -37,6 +38,7 @@ class Site:
     home: dict[str, str]  # value -> the layout it is first stored in
     residency: Residency
     coded: dict[str, Coded]  # weights that products decode, by the value they read
+    picked: dict[str, Picked]  # weights that products pick by index, by the value they read
     results: list[str]  # names of the model's outputs
     inputs: list[str]  # names of the model's inputs
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all

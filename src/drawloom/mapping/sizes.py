@@ -37,9 +37,9 @@ class Work:
     by_batch: bool = False  # tiles share the work by batch alone
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
-    coded: tuple[int, int] | None = (
-        None  # bits of the second operand's codes, inputs a scale serves
-    )
+    picked: bool = False  # the second operand's matrices are picked by index
+    # Bits of the second operand's codes, and inputs a scale serves: 0 where it stands behind.
+    coded: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ class Sizes:
         work = self.work
         if work.coded:
             bits, group = work.coded
-            scales = ceil(self.depth, group) * self.outs * FORMAT_BYTES[work.fmt]
+            groups = ceil(self.depth, group) if group else 1
+            scales = groups * self.outs * FORMAT_BYTES[work.fmt]
             return up(self.depth * self.outs * bits // 8 + scales, self.chip.blocking.align)
         if work.window:
             taps = work.window.kernel[0] * work.window.kernel[1]
@@ -140,12 +141,15 @@ class Sizes:
             return 0 * self.nt, 0 * self.nt
         bits, group = self.work.coded
         blocks = ceil(self.outs, self.chip.blocking.of(FORMAT_BYTES[self.work.fmt]))
-        scaling = blocks * ceil(self.depth, group)
         codes = self.depth * self.outs
+        scaling, scaled = (
+            (blocks * ceil(self.depth, group), codes) if group else (0 * blocks, 0 * codes)
+        )
         if bits == 8:
-            return 1 + scaling, 2 * codes
-        # Seven commands on each pair of blocks, then the scales on both.
-        return 7 * ceil(blocks, 2) + scaling, 7 * codes // 2 + codes
+            return 1 + scaling, codes + scaled
+        # On each pair of blocks, which share bytes.
+        steps = 4 if group else 3
+        return steps * ceil(blocks, 2) + scaling, steps * codes // 2 + scaled
 
     @property
     def outs(self) -> Ints:

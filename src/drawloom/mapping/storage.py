@@ -36,6 +36,8 @@ class Transfer:
     dims: Dims
     offset: int
     local: bool = False  # ``dram`` is an address of the tile's own scratchpad
+    # Where it is picked by index: address of the number, bytes a number, how many there may be.
+    pick: tuple[int, int, int] | None = None
 
     @property
     def bytes(self) -> int:
@@ -94,6 +96,11 @@ class Storage:
         return blocked_box(
             self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
         )
+
+    def picked(self, found: tuple[Transfer, ...], number: int) -> tuple[Transfer, ...]:
+        """Return transfers of the first matrix as those of the one whose number stands at ``number``."""
+        pick = number, self.blocked.step, self.blocked.batch
+        return tuple(replace(t, pick=pick) for t in found)
 
     @property
     def boxable(self) -> bool:
@@ -216,8 +223,11 @@ def _peel(transfer: Transfer) -> tuple[Transfer, ...]:
     (stride, count), *rest = transfer.dims
     size = transfer.bytes // count
     return tuple(
-        Transfer(
-            transfer.dram + i * stride, transfer.inner, tuple(rest), transfer.offset + i * size
+        replace(
+            transfer,
+            dram=transfer.dram + i * stride,
+            dims=tuple(rest),
+            offset=transfer.offset + i * size,
         )
         for i in range(count)
     )
@@ -232,16 +242,18 @@ def _cut(transfer: Transfer, room: int) -> tuple[Transfer, Transfer | None]:
         (stride, count), *rest = transfer.dims
         size = transfer.bytes // count
         n = max(1, min(count - 1, -(-room // size)))
-        head = Transfer(transfer.dram, transfer.inner, _keep(stride, n, rest), transfer.offset)
-        tail = Transfer(
-            transfer.dram + n * stride,
-            transfer.inner,
-            _keep(stride, count - n, rest),
-            transfer.offset + n * size,
+        head = replace(transfer, dims=_keep(stride, n, rest))
+        tail = replace(
+            transfer,
+            dram=transfer.dram + n * stride,
+            dims=_keep(stride, count - n, rest),
+            offset=transfer.offset + n * size,
         )
         return head, tail
-    head = Transfer(transfer.dram, at, (), transfer.offset)
-    return head, Transfer(transfer.dram + at, transfer.inner - at, (), transfer.offset + at)
+    head = replace(transfer, inner=at)
+    return head, replace(
+        transfer, dram=transfer.dram + at, inner=transfer.inner - at, offset=transfer.offset + at
+    )
 
 
 def _keep(stride: int, count: int, rest: list[tuple[int, int]]) -> Dims:

@@ -237,7 +237,7 @@ def _price(
             & (work.products == 1)
         )
     if share_b:
-        alone = work.products > 1 or work.coded is not None
+        alone = work.products > 1 or work.coded is not None or work.picked
         allowed = allowed & (group_b > 1) & multicast & (not alone)
     out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
     reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
@@ -280,6 +280,7 @@ def _price(
         per_tile / chip.dram.port * 1e9
         + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
     )
+    dram = dram + _stalls(t, kept, each * ns + chunk, share_b=share_b)
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
         np.maximum.reduce([matrix, vector, dram, noc, cpu, reader])
@@ -288,6 +289,22 @@ def _price(
         + np.where(matrix >= dram, 0, chunk)
     )
     return np.where(allowed, total, np.inf), cpu
+
+
+def _stalls(
+    t: Sizes, kept: _Kept, used: NDArray[np.float64], *, share_b: bool
+) -> NDArray[np.float64]:
+    """Nanoseconds in which a tile cannot load although the DRAM is free; a chunk is ``used`` so long."""
+    chip = t.chip
+    # With one slot a tile loads, decodes and multiplies in turn.
+    alone = (kept.b == 1) & (kept.loads_b > 1)
+    stalls = np.where(alone, kept.loads_b * used, 0.0).astype(np.float64)
+    if share_b and t.work.m <= chip.matrix.block:
+        # Weights stream by: tiles of a group meet for every chunk, and all wait for the last.
+        message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
+        cycles = chip.dram_read.latency + 2 * message
+        stalls = stalls + kept.loads_b * cycles * (1e9 / chip.clock)
+    return stalls.astype(np.float64)
 
 
 def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ def dram_fields(command: Command) -> tuple[bool, ...]:
 @cache
 def _in_dram(kind: type) -> tuple[bool, ...]:
     """Which address fields of a command class are of DRAM; nothing where none is."""
-    found = tuple(name == "dram" for name in address_fields(kind))
+    found = tuple(name in ("dram", "index") for name in address_fields(kind))
     return found if any(found) else ()
 
 

@@ -27,7 +27,7 @@ from drawloom.program.lower import copy, cpu, flash, matrix, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
-from drawloom.program.streams import StreamSet
+from drawloom.program.streams import Extent, StreamSet
 
 LOWER: dict[type[Piece], Callable[..., None]] = {
     MatrixPiece: matrix.lower,
@@ -100,7 +100,16 @@ def _loop(
 def _lower(context: Context, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]))
+        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extent(piece))
+
+
+def _extent(piece: Piece) -> Extent:
+    """Return the scratchpad that a piece uses: from its first buffer to the end of its last."""
+    if isinstance(piece, CpuPiece) or not piece.buffers:
+        return 0, 0
+    buffers = piece.buffers.values()
+    ends = (buffer.address + buffer.copies * buffer.bytes for buffer in buffers)
+    return min(buffer.address for buffer in buffers), max(ends)
 
 
 def _stepped(mapping: Mapping) -> tuple[list[int], list[Storage]]:

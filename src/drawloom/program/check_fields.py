@@ -117,7 +117,9 @@ _FORMAT = _out_of(*FORMAT_BYTES)
 _SPACE = _out_of("spm", "dram")
 
 _BY_NAME: dict[str, Rule] = {
-    **dict.fromkeys(("m", "k", "n", "h", "w", "c", "oc", "kh", "kw", "batch", "element"), _FROM_1),
+    **dict.fromkeys(
+        ("m", "k", "n", "h", "w", "c", "oc", "kh", "kw", "batch", "element", "entries"), _FROM_1
+    ),
     **dict.fromkeys(("fmt", "out_fmt"), _FORMAT),
     **dict.fromkeys(("targets", "tiles"), _tiles),
     **dict.fromkeys(("strides", "dilations"), _all_at_least(1)),

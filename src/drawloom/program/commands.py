@@ -60,6 +60,20 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """A ``Read`` from ``dram`` + n * ``step``, n (0 to ``entries`` - 1) the i64 at ``index`` in DRAM."""
+
+    dram: Address
+    index: Address
+    spm: Address
+    inner: int
+    step: int
+    entries: int
+    dims: Dims = ()
+    origin: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Scratchpad to DRAM: the reverse of ``Read``; strides are on the DRAM side."""
 
@@ -333,6 +347,7 @@ class Cpu:
 
 Command = (
     Read
+    | Pick
     | Write
     | Move
     | Fill
@@ -364,6 +379,7 @@ Stream = tuple[Command | Loop, ...]
 
 ENGINE_OF: dict[type, Engine] = {
     Read: Engine.READ,
+    Pick: Engine.READ,
     Write: Engine.WRITE,
     Move: Engine.MOVE,
     Fill: Engine.MOVE,

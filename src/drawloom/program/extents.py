@@ -16,6 +16,7 @@ from drawloom.program.commands import (
     MatMul,
     Move,
     Operand,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -26,6 +27,7 @@ from drawloom.program.commands import (
 )
 
 Span = tuple[str, Address, int]
+INDEX_BYTES = 8  # of the number by which a ``Pick`` picks
 
 
 def strided_bytes(inner: int, dims: Dims) -> int:
@@ -69,6 +71,14 @@ def touched(command: Command, blocking: Blocking) -> tuple[list[Span], list[Span
             n = moved_bytes(command.inner, command.dims)
             span = strided_bytes(command.inner, command.dims)
             return [("dram", lowest(command.dram, command.dims), span)], [("spm", command.spm, n)]
+        case Pick():
+            n = moved_bytes(command.inner, command.dims)
+            span = strided_bytes(command.inner, command.dims)
+            span += command.step * (command.entries - 1)
+            return [
+                ("dram", lowest(command.dram, command.dims), span),
+                ("dram", command.index, INDEX_BYTES),
+            ], [("spm", command.spm, n)]
         case Write():
             n = moved_bytes(command.inner, command.dims)
             span = strided_bytes(command.inner, command.dims)

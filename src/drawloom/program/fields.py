@@ -22,6 +22,7 @@ from drawloom.program.commands import (
     Join,
     MatMul,
     Move,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -37,6 +38,7 @@ from drawloom.program.program import Origin, Region
 
 COMMANDS: dict[str, type[Command]] = {
     "read": Read,
+    "pick": Pick,
     "write": Write,
     "move": Move,
     "fill": Fill,

@@ -3,6 +3,10 @@
 Pieces are appended one after the other. A barrier goes in before a piece exactly when
 one of its tiles touches DRAM bytes that another tile wrote (or overwrites bytes that
 another tile read) since the last barrier: within a tile the hardware keeps that order.
+A tile comes to a barrier when it has nothing left to read or write in DRAM.
+
+A piece's first reads of what never changes need not wait for a barrier. They go ahead of it,
+behind the last read before, as far as no piece between uses the scratchpad that they fill.
 """
 
 from __future__ import annotations
@@ -15,18 +19,23 @@ from numpy.typing import NDArray
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.program.commands import (
     ENGINE_OF,
+    Address,
     Barrier,
     Command,
     Cpu,
     Engine,
     Join,
+    Pick,
     Read,
     Write,
 )
+from drawloom.program.extents import INDEX_BYTES, moved_bytes, strided_bytes
 
+MEMORY = (Engine.READ, Engine.WRITE)
 ALL_ENGINES = (Engine.MATRIX, Engine.VECTOR, Engine.READ, Engine.WRITE, Engine.MOVE, Engine.SEND)
 MAX_RUNS = 256  # strided accesses with more runs count as one solid span
 Spans = NDArray[np.int64]  # n x 2, sorted, disjoint
+Extent = tuple[int, int]  # scratchpad addresses: the first, and the one behind the last
 
 
 class TileStream:
@@ -37,11 +46,17 @@ class TileStream:
         self.tile = tile
         self.commands: list[Command] = []
         self.issued: dict[Engine, int] = dict.fromkeys(Engine, 0)
+        self.ahead: list[Read] = []
 
     def add(self, command: Command) -> None:
         """Append a command."""
         self.commands.append(command)
         self.issued[ENGINE_OF[type(command)]] += 1
+
+    def add_ahead(self, command: Read) -> None:
+        """Add a read of constant bytes, the first that the piece does: it may go ahead of a barrier."""
+        self.ahead.append(command)
+        self.issued[Engine.READ] += 1
 
     def join_since(self, engine: Engine, mark: int, depth: int, origin: int) -> None:
         """Wait until everything ``engine`` was given before ``mark`` is done."""
@@ -50,9 +65,14 @@ class TileStream:
             self.add(Join((engine,), keep, origin))
 
     def join_all(self, origin: int) -> None:
-        """Wait until every engine is idle."""
-        if self.commands and self.commands[-1] != Join(ALL_ENGINES, 0, origin):
-            self.add(Join(ALL_ENGINES, 0, origin))
+        """Wait until every engine is idle; what was read ahead may go on."""
+        if not self.ahead:
+            if self.commands and self.commands[-1] != Join(ALL_ENGINES, 0, origin):
+                self.add(Join(ALL_ENGINES, 0, origin))
+            return
+        others = tuple(engine for engine in ALL_ENGINES if engine is not Engine.READ)
+        self.add(Join(others, 0, origin))
+        self.add(Join((Engine.READ,), len(self.ahead), origin))
 
 
 class StreamSet:
@@ -62,28 +82,56 @@ class StreamSet:
         """Start empty streams."""
         self.tiles = [TileStream(tile) for tile in range(n_tiles)]
         self._start = [0] * n_tiles
+        self._before: list[tuple[list[int], Extent | None]] = []  # pieces: first commands, extent
         self._read: list[Spans] = [_EMPTY] * n_tiles
         self._written: list[Spans] = [_EMPTY] * n_tiles
 
-    def close_piece(self, origin: int) -> None:
-        """End a piece: put a barrier before it where it needs one."""
+    def close_piece(self, origin: int, extent: Extent | None = None) -> None:
+        """End a piece: put a barrier before it where it needs one.
+
+        ``extent`` is the scratchpad that the piece uses, None if that is not known.
+        """
         new = [
             stream.commands[start:] for stream, start in zip(self.tiles, self._start, strict=True)
         ]
         reads = [_merge(_dram_spans(commands, write=False)) for commands in new]
         writes = [_merge(_dram_spans(commands, write=True)) for commands in new]
+        ahead = [len(stream.ahead) for stream in self.tiles]
+        for stream in self.tiles:
+            self._send_ahead(stream)
+        self._before.append((list(self._start), extent))
         if self._conflict(reads, writes):
             everyone = tuple(range(len(self.tiles)))
-            for stream, start in zip(self.tiles, self._start, strict=True):
-                stream.commands[start:start] = [
-                    Join(ALL_ENGINES, 0, origin),
-                    Barrier(everyone, origin),
-                ]
+            for stream, start, n in zip(self.tiles, self._start, ahead, strict=True):
+                joins = [Join(MEMORY, 0, origin)]
+                if n:
+                    joins = [Join((Engine.READ,), n, origin), Join((Engine.WRITE,), 0, origin)]
+                stream.commands[start:start] = [*joins, Barrier(everyone, origin)]
             self._read, self._written = reads, writes
         else:
             self._read = [_merge_two(a, b) for a, b in zip(self._read, reads, strict=True)]
             self._written = [_merge_two(a, b) for a, b in zip(self._written, writes, strict=True)]
         self._start = [len(stream.commands) for stream in self.tiles]
+
+    def _send_ahead(self, stream: TileStream) -> None:
+        """Put what a tile reads ahead behind the last read before it, and as high as it may stand."""
+        found, tile, commands = stream.ahead, stream.tile, stream.commands
+        if not found:
+            return
+        stream.ahead = []
+        low = min(_plain(read.spm) for read in found)
+        high = max(_plain(read.spm) + moved_bytes(read.inner, read.dims) for read in found)
+        place = top = self._start[tile]
+        for starts, extent in reversed(self._before):
+            if extent is None or (extent[0] < high and low < extent[1]):
+                break
+            top = starts[tile]
+        while place > top and not _holds_reads(commands[place - 1]):
+            place -= 1
+        commands[place:place] = found
+        for starts in (self._start, *(starts for starts, _ in self._before)):
+            if starts[tile] >= place:
+                starts[tile] += len(found)
 
     def meet(self, origin: int) -> None:
         """Let every tile finish and wait for all others: nothing before is looked at again."""
@@ -94,6 +142,7 @@ class StreamSet:
         self._read = [_EMPTY] * len(self.tiles)
         self._written = [_EMPTY] * len(self.tiles)
         self._start = [len(stream.commands) for stream in self.tiles]
+        self._before = []
 
     def take(self) -> list[list[Command]]:
         """Return the commands of each tile since the last call, in order of the tiles."""
@@ -101,6 +150,7 @@ class StreamSet:
         for stream in self.tiles:
             stream.commands = []
         self._start = [0] * len(self.tiles)
+        self._before = []
         return taken
 
     def _conflict(self, reads: list[Spans], writes: list[Spans]) -> bool:
@@ -118,6 +168,18 @@ class StreamSet:
         return False
 
 
+def _plain(address: Address) -> int:
+    assert isinstance(address, int), address
+    return address
+
+
+def _holds_reads(command: Command) -> bool:
+    """Whether a command is a read, or waits for reads: what is read ahead stays behind it."""
+    if isinstance(command, Join):
+        return Engine.READ in command.engines
+    return ENGINE_OF[type(command)] is Engine.READ
+
+
 _EMPTY: Spans = np.zeros((0, 2), np.int64)
 
 
@@ -127,6 +189,12 @@ def _dram_spans(commands: Iterable[Command], *, write: bool) -> list[tuple[int, 
         if isinstance(command, Write if write else Read):
             assert isinstance(command.dram, int)
             out += _runs(command.dram, command.inner, command.dims)
+        elif isinstance(command, Pick) and not write:
+            assert isinstance(command.dram, int) and isinstance(command.index, int)
+            reach = strided_bytes(command.inner, command.dims)
+            last = command.dram + command.step * (command.entries - 1)
+            out.append((command.dram, last + reach))
+            out.append((command.index, command.index + INDEX_BYTES))
         elif isinstance(command, Cpu):
             for operand in command.outs if write else command.ins:
                 if operand is not None and operand.space == "dram":

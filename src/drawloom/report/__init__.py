@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drawloom.errors import Fault, InputError
 from drawloom.files import write_whole
-from drawloom.report.bounds import Floor, floor, program_floor
+from drawloom.report.bounds import program_bound
 from drawloom.report.figures import Figures, figures
 from drawloom.report.notebook import build_html
 from drawloom.report.page import page
@@ -18,12 +18,10 @@ from drawloom.timing import Trace, files
 
 __all__ = [
     "Figures",
-    "Floor",
     "build_html",
     "figures",
-    "floor",
     "page",
-    "program_floor",
+    "program_bound",
     "record",
     "summary",
     "write_page",

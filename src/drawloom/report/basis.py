@@ -24,7 +24,7 @@ def basis(figures: Figures) -> tuple[Row, ...]:
     """Return the chip's numbers that this run's time, traffic and energy were worked out from."""
     trace = figures.trace
     wanted = ["clock", "dram.read", "dram.write", "dram.combined", "dram.port", "dram.segment"]
-    wanted += [f"matrix.macs_per_cycle.{fmt}" for fmt in figures.floor.macs]
+    wanted += [f"matrix.macs_per_cycle.{fmt}" for fmt in figures.bound.macs]
     wanted += ["matrix.start", "matrix.fixed", "vector.fixed", "vector.lanes_16"]
     wanted += ["dram_read.latency", "dram_write.latency", "send.efficiency", "noc.bytes_per_cycle"]
     prefixes = (f"profiles.{trace.profile}.", "energy.")

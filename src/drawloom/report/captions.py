@@ -12,6 +12,7 @@ from drawloom.program.commands import (
     Join,
     MatMul,
     Move,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -30,7 +31,7 @@ def caption(command: Command) -> str:
     """Return what a command does, such as ``MatMul 256×512×256 f16 → f32``."""
     kind = type(command).__name__
     match command:
-        case Read() | Write() | Move() | Send():
+        case Read() | Pick() | Write() | Move() | Send():
             return f"{kind} {_moved(command)}"
         case MatMul() | Conv():
             return f"{kind} {_product(command)}"
@@ -44,7 +45,7 @@ def caption(command: Command) -> str:
             return f"{kind} {_processor(command)}".rstrip()
 
 
-def _moved(command: Read | Write | Move | Send) -> str:
+def _moved(command: Read | Pick | Write | Move | Send) -> str:
     text = bytes_text(moved_bytes(command.inner, command.dims))
     runs = segments(command.dims)
     if runs > 1:

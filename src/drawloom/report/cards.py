@@ -19,6 +19,14 @@ from drawloom.report.quantities import (
     time_text,
 )
 
+# What sets a bound, in words.
+LIMITS = {
+    "matrix": "the matrix engines",
+    "vector": "the vector engines",
+    "dram": "bytes of DRAM",
+    "fixed": "delays that nothing hides",
+}
+
 
 def cards(shown: Figures) -> str:
     """Return the cards as HTML."""
@@ -43,20 +51,19 @@ def bar(name: str, part: float, value: str, colour: str) -> str:
 
 
 def _latency(shown: Figures) -> str:
-    bound = shown.floor
-    longest = max(shown.on_chip_ps, bound.matrix_ps, bound.dram_ps, 1)
+    bound = shown.bound
+    longest = max(shown.on_chip_ps, bound.busiest_ps, 1)
     rows = [
         ("on the chip", shown.on_chip_ps, "var(--accent)"),
         ("matrix at peak", bound.matrix_ps, "var(--matrix)"),
+        ("vector, functions", bound.vector_ps, "var(--vector)"),
         ("DRAM, each byte once", bound.dram_ps, "var(--read)"),
     ]
     bars = "".join(bar(name, ps / longest, time_text(ps), hue) for name, ps, hue in rows)
     whose = "model" if shown.has_graph else "program"
     note = f"the bound of this {whose} is <b>{escape(time_text(bound.ps))}</b>"
     if bound.ps:
-        note = f"<b>{escape(ratio_text(shown.over_floor))}</b> {note}, set by {_limit(shown)}"
-    if 0 < shown.on_chip_ps < bound.ps:
-        note += "; reads and writes of DRAM overlapped"
+        note = f"<b>{escape(ratio_text(shown.over_bound))}</b> {note}, set by {LIMITS[bound.limit]}"
     launch = f"{time_text(shown.launch_ps)} of it launch by the host"
     body = f'<div class="bars">{bars}</div><p>{note}.</p><p>{escape(launch)}.</p>'
     if shown.latency_range:
@@ -66,13 +73,9 @@ def _latency(shown: Figures) -> str:
     return _card(6, "Latency", value, unit, body)
 
 
-def _limit(shown: Figures) -> str:
-    return "the matrix engines" if shown.floor.limit == "matrix" else "DRAM"
-
-
 def _matrix(shown: Figures) -> str:
-    count = count_text(sum(shown.floor.macs.values()))
-    formats = ", ".join(shown.floor.macs) or "none"
+    count = count_text(sum(shown.bound.macs.values()))
+    formats = ", ".join(shown.bound.macs) or "none"
     body = (
         f"<p>of matrix peak: <b>{escape(count)}</b> multiply-adds ({escape(formats)}) at "
         f"<b>{escape(rate_text(shown.operations_per_s, 'OP/s'))}</b>.</p>"
@@ -85,7 +88,7 @@ def _matrix(shown: Figures) -> str:
 
 def _dram(shown: Figures) -> str:
     read, written = shown.trace.dram_bytes
-    least = shown.floor.bytes
+    least = shown.bound.bytes
     ratio = f"<b>{escape(ratio_text(shown.dram_bytes / least))}</b> " if least else ""
     value, unit = bytes_text(shown.dram_bytes).split(" ")
     peak = shown.dram_bytes_per_s / shown.trace.chip.dram.peak

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from drawloom.bound.work import node_macs
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.mapping.mapping import Mapping
 from drawloom.program.program import Program
-from drawloom.report.bounds import node_macs
 from drawloom.report.figures import stated
 from drawloom.report.quantities import bytes_text, count_text, rate_text
 

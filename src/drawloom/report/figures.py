@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drawloom.chip.model import Range
+from drawloom.bound import Bound, bound, layer_bounds
+from drawloom.chip.model import Chip, Range
 from drawloom.graph.ir import Graph
 from drawloom.program.commands import Engine
 from drawloom.program.program import Program
-from drawloom.report.bounds import Floor, floor, program_floor
+from drawloom.report.bounds import program_bound
 from drawloom.report.layers import ByLayer, by_layer
 from drawloom.report.spread import latency_range
 from drawloom.timing import Trace
@@ -17,23 +20,25 @@ from drawloom.timing.table import ENGINES
 from drawloom.units import PS_PER_S
 
 J_PER_PJ = 1e-12
+_RANGE = re.compile(r"(?<![^.])(\d+)-(\d+)(?![^.])")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
     """The figures of one timed program.
 
-    ``floor`` is that of the model's graph where it is known (``has_graph``), else of the program's
+    ``bound`` is that of the model's graph where it is known (``has_graph``), else of the program's
     own work; it is no bound (``has_bound``) where the program came without its constants.
     ``on_chip_ps`` is compared with it; ``latency_ps`` adds the host's launch. ``latency_range``
     (picoseconds) is there where it was asked for.
     """
 
     trace: Trace
-    floor: Floor
+    bound: Bound
     has_graph: bool
     has_bound: bool
     layers: ByLayer
+    layer_bounds: Mapping[str, Bound]  # by layer; of those that the model names
     utilisation: Mapping[Engine, tuple[float, ...]]  # of the engines that did something, by tile
     energy: Range  # joules
     energy_parts: Mapping[str, Range]  # joules, by engine, and "idle"
@@ -60,9 +65,9 @@ class Figures:
         return self.trace.latency_ps - self.trace.total_ps
 
     @property
-    def over_floor(self) -> float:
-        """Time on the chip over the floor; 0 where the floor is 0."""
-        return self.on_chip_ps / self.floor.ps if self.floor.ps else 0.0
+    def over_bound(self) -> float:
+        """Time on the chip over the bound; 0 where the bound is 0."""
+        return self.on_chip_ps / self.bound.ps if self.bound.ps else 0.0
 
     @property
     def runs_per_s(self) -> float:
@@ -72,12 +77,12 @@ class Figures:
     @property
     def operations_per_s(self) -> float:
         """Arithmetic operations of the matrix engines a second, while on the chip."""
-        return self.floor.operations * PS_PER_S / self.on_chip_ps if self.on_chip_ps else 0.0
+        return self.bound.operations * PS_PER_S / self.on_chip_ps if self.on_chip_ps else 0.0
 
     @property
     def peak_share(self) -> float:
         """Matrix time at peak over the time on the chip."""
-        return self.floor.matrix_ps / self.on_chip_ps if self.on_chip_ps else 0.0
+        return self.bound.matrix_ps / self.on_chip_ps if self.on_chip_ps else 0.0
 
     @property
     def dram_bytes(self) -> int:
@@ -116,7 +121,8 @@ def figures(
             of their ranges.
     """
     chip, program = trace.chip, trace.program
-    bound = program_floor(program, chip) if graph is None else floor(graph, chip)
+    least = program_bound(program, chip) if graph is None else bound(graph, chip)
+    layers = by_layer(trace)
     shares = trace.utilisation()
     used = {
         engine: tuple(float(share) for share in shares[:, at])
@@ -127,15 +133,39 @@ def figures(
     parts = {name: each for name, each in parts.items() if each.high}
     return Figures(
         trace=trace,
-        floor=bound,
+        bound=least,
         has_graph=graph is not None,
-        has_bound=bounded and bound.ps > 0,
-        layers=by_layer(trace),
+        has_bound=bounded and least.ps > 0,
+        layers=layers,
+        layer_bounds={} if graph is None else _layer_bounds(graph, chip, layers),
         utilisation=used,
         energy=joules(trace.energy),
         energy_parts={**parts, "idle": joules(trace.idle_energy)},
         latency_range=latency_range(trace) if error_bars else None,
     )
+
+
+def _layer_bounds(graph: Graph, chip: Chip, layers: ByLayer) -> Mapping[str, Bound]:
+    """Return the bound of each layer; of layers that were mapped as one, of all of them together."""
+    return layer_bounds(graph, chip, spelled_out([layer.name for layer in layers.layers]))
+
+
+def spelled_out(names: list[str]) -> dict[str, str]:
+    """Return what each layer of the model goes by: ``layers.7.mlp`` by ``layers.0-31.mlp``.
+
+    Layers that are alike in turns, as ``layers.0-30.mlp`` and ``layers.1-31.mlp``, take turns.
+    """
+    found = {name: _RANGE.search(name) for name in names}
+    alike = Counter(_RANGE.sub("", name) for name, match in found.items() if match)
+    known: dict[str, str] = {}
+    for name, match in found.items():
+        if match is None:
+            known[name] = name
+            continue
+        step = alike[_RANGE.sub("", name)]
+        for i in range(int(match[1]), int(match[2]) + 1, step):
+            known[f"{name[: match.start()]}{i}{name[match.end() :]}"] = name
+    return known
 
 
 def stated(program: Program) -> dict[str, str]:

@@ -7,7 +7,7 @@ from html import escape
 
 from drawloom.chip.text import Row
 from drawloom.report.basis import GRADES, weakest
-from drawloom.report.cards import bar
+from drawloom.report.cards import LIMITS, bar
 from drawloom.report.figures import Figures
 from drawloom.report.layers import Layer
 from drawloom.report.quantities import (
@@ -18,12 +18,14 @@ from drawloom.report.quantities import (
     share_text,
     time_text,
 )
+from drawloom.report.summary import layer_over
 from drawloom.timing.table import ENGINES
 
 # Heading, and whether the column holds numbers.
 _HEADS = (
     ("layer", False),
     ("share of time", True),
+    ("over bound", True),
     ("start", True),
     ("engines at work", True),
     ("multiply-adds", True),
@@ -36,14 +38,13 @@ _NODES_SHOWN = 4
 
 def pace(shown: Figures) -> str:
     """Return the sentence that says what bounds the run."""
-    bound = shown.floor
+    bound = shown.bound
     if not bound.ps:
         return "The run has no multiply-adds and moves no inputs or outputs: it has no bound."
     needs = (
-        f"The matrix engines need {time_text(bound.matrix_ps)} at peak, DRAM needs "
-        f"{time_text(bound.dram_ps)} for each byte once: "
-        f"{'the arithmetic' if bound.limit == 'matrix' else 'memory'} sets the bound of "
-        f"{time_text(bound.ps)}."
+        f"The matrix engines need {time_text(bound.matrix_ps)} at peak, the vector engines "
+        f"{time_text(bound.vector_ps)}, DRAM {time_text(bound.dram_ps)} for each byte once: "
+        f"{LIMITS[bound.limit]} set the bound of {time_text(bound.ps)}."
     )
     return escape(
         f"{needs} Each circle is a layer, its size the share of time, its colour the engine "
@@ -105,6 +106,7 @@ def _layer(shown: Figures, number: int, layer: Layer, most: int) -> str:
     cells = (
         _cell(layer.name, f'{name}<br><span class="sub">{escape(nodes_text(layer))}</span>', ""),
         _cell(layer.share_ps, _share(share, layer.share_ps)),
+        _over(shown, layer),
         _cell(layer.start_ps, escape(time_text(layer.start_ps))),
         _cell(sum(layer.busy_ps), _split(layer, most), ""),
         _cell(layer.macs, escape(count_text(layer.macs)) if layer.macs else "–"),
@@ -147,6 +149,13 @@ def _split(layer: Layer, most: int) -> str:
     return f'<span class="split" role="img" title="{title}" aria-label="{title}">{bars}</span>'
 
 
+def _over(shown: Figures, layer: Layer) -> str:
+    """Return the cell of a layer's time over its own bound."""
+    least = shown.layer_bounds.get(layer.name)
+    ratio = layer.share_ps / least.busiest_ps if least and least.busiest_ps else 0.0
+    return _cell(round(ratio, 4), escape(layer_over(shown, layer)) or "–")
+
+
 def nodes_text(layer: Layer) -> str:
     """Return the nodes of a layer that are not just its name."""
     nodes = [node for node in layer.nodes if node != layer.name]
@@ -156,7 +165,7 @@ def nodes_text(layer: Layer) -> str:
 
 def traffic(shown: Figures) -> str:
     """Return bars for the bytes of DRAM, beside the least possible, and of the NoC."""
-    trace, bound = shown.trace, shown.floor
+    trace, bound = shown.trace, shown.bound
     read, written = trace.dram_bytes
     rows = [
         ("DRAM read", read, "var(--read)"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from drawloom.bound import Bound
 from drawloom.chip.model import Range
-from drawloom.report.bounds import Floor
 from drawloom.report.figures import Figures
 from drawloom.report.layers import Layer
 from drawloom.timing.table import ENGINES
@@ -26,7 +26,7 @@ def record(figures: Figures) -> Record:
         "launch_ps": figures.launch_ps,
         "runs_per_s": figures.runs_per_s,
         "bound": _bound(figures) if figures.has_bound else None,
-        "over_bound_ratio": figures.over_floor if figures.has_bound else None,
+        "over_bound_ratio": figures.over_bound if figures.has_bound else None,
         "matrix_operations_per_s": figures.operations_per_s,
         "matrix_peak_share": figures.peak_share,
         "dram_read_bytes": read,
@@ -46,15 +46,15 @@ def record(figures: Figures) -> Record:
             engine.value: list(shares) for engine, shares in figures.utilisation.items()
         },
         "no_engine_ps": figures.layers.waiting_ps,
-        "layers": [_layer(layer) for layer in figures.layers.layers],
+        "layers": [_layer(figures, layer) for layer in figures.layers.layers],
     }
 
 
 def _bound(figures: Figures) -> Record:
-    return {"of": "model" if figures.has_graph else "program"} | bound_record(figures.floor)
+    return {"of": "model" if figures.has_graph else "program"} | bound_record(figures.bound)
 
 
-def bound_record(bound: Floor) -> Record:
+def bound_record(bound: Bound) -> Record:
     """Return a bound with its parts."""
     return {
         "ps": bound.ps,
@@ -62,10 +62,13 @@ def bound_record(bound: Floor) -> Record:
         "matrix_ps": bound.matrix_ps,
         "dram_read_ps": bound.read_ps,
         "dram_write_ps": bound.write_ps,
-        "overlapped_ps": bound.overlapped_ps,
+        "dram_both_ps": bound.both_ps,
+        "vector_ps": bound.vector_ps,
+        "fixed_ps": bound.fixed_ps,
         "dram_read_bytes": bound.read_bytes,
         "dram_write_bytes": bound.write_bytes,
         "multiply_adds": dict(bound.macs),
+        "functions": bound.functions,
     }
 
 
@@ -74,13 +77,14 @@ def range_record(figure: Range) -> Record:
     return {"low": figure.low, "value": figure.default, "high": figure.high}
 
 
-def _layer(layer: Layer) -> Record:
+def _layer(figures: Figures, layer: Layer) -> Record:
     low, value, high = layer.energy_j
     busy = {engine.value: ps for engine, ps in zip(ENGINES, layer.busy_ps, strict=True) if ps}
     return {
         "layer": layer.name,
         "nodes": list(layer.nodes),
         "share_ps": layer.share_ps,
+        "bound_ps": least.busiest_ps if (least := figures.layer_bounds.get(layer.name)) else None,
         "start_ps": layer.start_ps,
         "end_ps": layer.end_ps,
         "busy_ps": busy,

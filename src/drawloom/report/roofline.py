@@ -36,13 +36,13 @@ def roofline(figures: Figures) -> str:
         for number, layer in enumerate(figures.layers.layers)
         if layer.macs and layer.dram_bytes and layer.share_ps
     }
-    if not figures.floor.macs or not figures.dram_bytes:
+    if not figures.bound.macs or not figures.dram_bytes:
         return '<p class="soft">The matrix engines have nothing to do: there is no roofline.</p>'
     whole = _Point(
-        figures.floor.operations / figures.dram_bytes, max(figures.operations_per_s, 1.0)
+        figures.bound.operations / figures.dram_bytes, max(figures.operations_per_s, 1.0)
     )
     chip = figures.trace.chip
-    fmt = max(figures.floor.macs, key=lambda fmt: figures.floor.macs[fmt])
+    fmt = max(figures.bound.macs, key=lambda fmt: figures.bound.macs[fmt])
     peak = 2.0 * chip.matrix.macs_per_cycle[fmt] * chip.n_tiles * PS_PER_S / chip.period
     x, y = _axes([*points.values(), whole], peak, peak / chip.dram.read)
     parts = [_grid(x, y), _roofs(x, y, peak, chip.dram.read, chip.dram.combined, fmt)]

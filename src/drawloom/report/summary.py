@@ -55,7 +55,7 @@ def _title(figures: Figures) -> Text:
 
 def headline(figures: Figures) -> list[Line]:
     """Return the headline figures as lines of name, value and what stands beside it."""
-    trace, bound = figures.trace, figures.floor
+    trace, bound = figures.trace, figures.bound
     read, written = trace.dram_bytes
     lines = [
         (
@@ -103,36 +103,35 @@ def _error_bars(figures: Figures) -> list[Line]:
 def _bound(figures: Figures) -> list[Line]:
     if not figures.has_bound:
         return []
-    over = ratio_text(figures.over_floor)
+    over = ratio_text(figures.over_bound)
     return [
-        ("bound", time_text(figures.floor.ps), bound_text(figures)),
+        ("bound", time_text(figures.bound.ps), bound_text(figures)),
         ("over bound", over, over_text(figures)),
     ]
 
 
 def bound_text(figures: Figures) -> str:
     """Return the parts of the bound, the one that sets it first."""
-    bound = figures.floor
-    matrix = f"matrix at peak {time_text(bound.matrix_ps)}"
-    dram = (
-        f"DRAM {time_text(bound.dram_ps)}"
-        f" ({time_text(bound.read_ps)} reading + {time_text(bound.write_ps)} writing, each byte once)"
-    )
-    first, second = (matrix, dram) if bound.limit == "matrix" else (dram, matrix)
-    return f"{first}; {second}"
+    bound = figures.bound
+    parts = {
+        "matrix": f"matrix at peak {time_text(bound.matrix_ps)}",
+        "vector": f"vector {time_text(bound.vector_ps)}",
+        "dram": f"DRAM {time_text(bound.dram_ps)} ({time_text(bound.read_ps)} reading,"
+        f" {time_text(bound.write_ps)} writing, each byte once)",
+        "fixed": f"fixed {time_text(bound.fixed_ps)}",
+    }
+    first = parts.pop(bound.limit)
+    return "; ".join([first, *parts.values()])
 
 
 def over_text(figures: Figures) -> str:
-    """Return what the bound is of, and why it can be beaten where it was."""
+    """Return what the bound is of."""
     whose = "the model's own work" if figures.has_graph else "the program's own work"
-    text = f"time on the chip over the bound of {whose}"
-    if figures.on_chip_ps < figures.floor.ps:
-        text += "; reads and writes of DRAM overlapped"
-    return text
+    return f"time on the chip over the bound of {whose}"
 
 
 def _least(figures: Figures) -> str:
-    return f"; at least {bytes_text(figures.floor.bytes)}" if figures.has_bound else ""
+    return f"; at least {bytes_text(figures.bound.bytes)}" if figures.has_bound else ""
 
 
 def _headline(figures: Figures) -> Table:
@@ -165,7 +164,8 @@ def _layers(figures: Figures, top: int) -> Table:
     title = f"layers by share of time ({len(shown)} of {len(layers)})"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     table.add_column("layer", overflow="fold")
-    for name in ("time", "share", "multiply-adds", "DRAM", "energy"):
+    over = ("over bound",) if figures.layer_bounds else ()
+    for name in ("time", "share", *over, "multiply-adds", "DRAM", "energy"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in shown:
         table.add_row(*_layer(figures, layer))
@@ -178,10 +178,19 @@ def _layer(figures: Figures, layer: Layer) -> tuple[str, ...]:
         escape(layer.name),
         time_text(layer.share_ps),
         share_text(share),
+        *((layer_over(figures, layer),) if figures.layer_bounds else ()),
         count_text(layer.macs),
         bytes_text(layer.dram_bytes),
         energy_text(layer.energy_j[1]),
     )
+
+
+def layer_over(figures: Figures, layer: Layer) -> str:
+    """Return a layer's time over its own bound; nothing where it has none."""
+    least = figures.layer_bounds.get(layer.name)
+    if least is None or not least.busiest_ps:
+        return ""
+    return ratio_text(layer.share_ps / least.busiest_ps)
 
 
 def _between(figure: Range, show: Callable[[float], str]) -> str:

@@ -19,6 +19,7 @@ from drawloom.program.commands import (
     MatMul,
     Move,
     Operand,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -120,10 +121,11 @@ def move_cycles(command: Move | Fill | Select, chip: Chip) -> int:
     return engine.fixed + cycles
 
 
-def dram_lead_ps(command: Read | Write, chip: Chip) -> int:
-    """Return the picoseconds before the bytes of a DRAM transfer flow."""
-    engine = chip.dram_read if isinstance(command, Read) else chip.dram_write
-    return engine.latency * chip.period + segments(command.dims) * chip.dram.segment
+def dram_lead_ps(command: Read | Pick | Write, chip: Chip) -> int:
+    """Return the picoseconds before the bytes of a DRAM transfer flow; the number of a pick comes first."""
+    engine = chip.dram_write if isinstance(command, Write) else chip.dram_read
+    times = 2 if isinstance(command, Pick) else 1
+    return times * engine.latency * chip.period + segments(command.dims) * chip.dram.segment
 
 
 def send_cycles(command: Send, hops: int, chip: Chip) -> int:
@@ -194,7 +196,7 @@ def cpu_ps(command: Cpu, chip: Chip) -> int:
 def payload(command: Command) -> int:
     """Return the bytes a command moves; of a compute command 0."""
     match command:
-        case Read() | Write() | Move() | Send():
+        case Read() | Pick() | Write() | Move() | Send():
             return moved_bytes(command.inner, command.dims)
         case Fill():
             return command.count * FORMAT_BYTES[command.fmt]
@@ -214,7 +216,7 @@ def operand_bytes(operand: Operand) -> int:
 def dram_bytes(command: Command) -> tuple[int, int]:
     """Return the bytes a command reads from DRAM and writes to it."""
     match command:
-        case Read():
+        case Read() | Pick():
             return payload(command), 0
         case Write():
             return 0, payload(command)
@@ -231,7 +233,7 @@ def dram_bytes(command: Command) -> tuple[int, int]:
 def scratchpad_bytes(command: Command, chip: Chip) -> int:
     """Return the bytes a command reads and writes in scratchpads, those of its targets included."""
     match command:
-        case Read() | Write():
+        case Read() | Pick() | Write():
             return payload(command)
         case Move():
             return 2 * payload(command)

@@ -22,6 +22,7 @@ from drawloom.program.commands import (
     Join,
     MatMul,
     Move,
+    Pick,
     Pool,
     Read,
     Reduce,
@@ -155,7 +156,7 @@ def fixed_ps(command: Command, chip: Chip, profile: Profile) -> int:
             return costs.vector_cycles(command, chip) * chip.period
         case Move() | Fill() | Select():
             return costs.move_cycles(command, chip) * chip.period
-        case Read() | Write():
+        case Read() | Pick() | Write():
             return costs.dram_lead_ps(command, chip)
         case Send():
             return profile.message * chip.period

@@ -125,21 +125,32 @@ class Emitter:
         assert (a.kind, b.kind) in (("full", "wide"), ("full", "channel"), ("wide", "channel"))
         size, out = FORMAT_BYTES[a.fmt], FORMAT_BYTES[dst.fmt]
         left, right, result = (self.address(name) for name in (step.a, step.b, step.dst))
-        blocks, rows = self.chunk.blocks(size), self.chunk.rows
-        first = blocks[0][1]
-        for index, (start, width) in enumerate(blocks):
-            if b.kind == "channel":
-                unit = self.chunk.blocking.of(size)
-                offset = index * unit
-            else:
-                # A tail narrower than the blocks has its own spread copy behind the first.
-                offset, unit = (0 if width == first else rows * first), 0
+        for start, count, offset, unit in self._runs(b.kind, size):
             self.stream.add(
                 Vector(
-                    step.op, left + start * size, result + start * out, rows * width,
+                    step.op, left + start * size, result + start * out, count,
                     a.fmt, dst.fmt, right + offset * size, None, unit, origin,
                 )
             )  # fmt: skip
+
+    def _runs(self, kind: str, size: int) -> list[tuple[int, int, int, int]]:
+        """Return (first element, elements, first of b, its period) of the commands of such a step.
+
+        What stands behind a row is the same for all full blocks, and so is what stands behind a
+        channel for all rows: one command serves all of either.
+        """
+        blocks, rows = self.chunk.blocks(size), self.chunk.rows
+        first = blocks[0][1]
+        if kind == "channel":
+            unit = self.chunk.blocking.of(size)
+            if rows == 1:
+                whole = sum(width for _, width in blocks)
+                return [(0, whole, 0, 0)]
+            return [(at, rows * width, i * unit, unit) for i, (at, width) in enumerate(blocks)]
+        full = sum(width == first for _, width in blocks)
+        out = [(0, full * rows * first, 0, rows * first if full > 1 else 0)]
+        # A tail narrower than the blocks has its own spread copy behind the first.
+        return out + [(at, rows * width, rows * first, 0) for at, width in blocks[full:]]
 
 
 def _rest_of_block(shape: Blocked, channel: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from drawloom.chip.model import Chip
 from drawloom.mapping.storage import Transfer
-from drawloom.program.commands import Move, Read, Write
+from drawloom.program.commands import Move, Pick, Read, Write
 from drawloom.program.program import Origin
 from drawloom.program.streams import StreamSet, TileStream
 
@@ -31,11 +31,21 @@ class Context:
         return self._known[key]
 
 
+def read_ahead(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
+    """Read transfers of constant bytes into the buffer at ``spm``, ahead of the piece's barrier."""
+    for t in transfers:
+        stream.add_ahead(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
+
+
 def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: int) -> None:
     """Read transfers into the buffer at ``spm``; what is resident moves there."""
     for t in transfers:
         if t.local:
             stream.add(Move(t.dram, spm + t.offset, t.inner, _moved(t), origin))
+            continue
+        if t.pick:
+            number, step, entries = t.pick
+            stream.add(Pick(t.dram, number, spm + t.offset, t.inner, step, entries, t.dims, origin))
             continue
         stream.add(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
 

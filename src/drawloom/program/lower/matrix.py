@@ -8,18 +8,20 @@ are asked for some steps ahead of their use, as far as their slots are free.
 from __future__ import annotations
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.matrix import SCALES
 from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
-from drawloom.program.extents import psum_format
+from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
-from drawloom.program.lower.coding import coded_box, decode
+from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, write
-from drawloom.program.lower.operand import Group, Key, Operand, slots_of
+from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 from drawloom.units import align_up
 
 LOOKAHEAD = 3  # steps between asking for an operand and using it, where buffers allow
+LOADS_A_PHASE = 4
 
 
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
@@ -45,6 +47,10 @@ class _Lowering:
         self.b = Operand(context, piece.buffers["b"], 32, b_groups, self._b_box, self.origin)
         self.a_slots = slots_of([self._a_key(s) for s in self.steps], self.a.buffer.copies)
         self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
+        for operand, slots in ((self.a, self.a_slots), (self.b, self.b_slots)):
+            # Where a tile loads but a few chunks, the delay would cost more than it brings.
+            loads = sum(fresh for _, fresh in slots)
+            operand.phases = max(1, min(MAX_PHASES, loads // LOADS_A_PHASE))
         self.outs = 0  # results begun so far: which copy of the body's buffers is in use
 
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
@@ -101,23 +107,37 @@ class _Lowering:
                 return piece.b.box(0, (0, taps), part.n)
             return piece.b.taps(taps, part.n, part.k)
         batch = part.batch if batched else 0
+        if piece.numbers is not None:
+            return self._picked_box(part)
         if piece.coding:
-            return coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            codes, scales = coded_box(piece.b, piece.coding, batch, part.k, part.n)
+            return (*codes, *scales)
         return (
             piece.b.box(batch, part.n, part.k)
             if piece.trans_b
             else piece.b.box(batch, part.k, part.n)
         )
 
+    def _picked_box(self, part: Part) -> tuple[Transfer, ...]:
+        """The box of the matrix whose number stands in DRAM."""
+        piece = self.piece
+        assert piece.numbers is not None, piece.name
+        number = piece.numbers.address + INDEX_BYTES * part.batch
+        if piece.coding is None:
+            return piece.b.picked(piece.b.box(0, part.k, part.n), number)
+        codes, scales = coded_box(piece.b, piece.coding, 0, part.k, part.n)
+        return (*piece.b.picked(codes, number), *piece.coding.scales.picked(scales, number))
+
     # The pipeline.
 
     def run(self) -> None:
         shared = self.piece.share_a or self.piece.share_b
+        begins, delivers = self._schedule()
+        self._ahead(begins)
         if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        begins, delivers = self._schedule()
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -129,6 +149,18 @@ class _Lowering:
             # No hazard check covers what a send reads: the next piece must not write over it.
             for tile in self.tiles:
                 self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+
+    def _ahead(self, begins: Timetable) -> None:
+        """Load the first weights ahead of the piece's barrier: no other piece makes them."""
+        piece = self.piece
+        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+            return
+        first = begins.get(-1, [])
+        begins[-1] = [load for load in first if load[0] is not self.b]
+        for operand, key, slot in first:
+            if operand is self.b:
+                for tile in self.tiles:
+                    operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
@@ -206,7 +238,12 @@ class _Lowering:
         if part.n[0] < part.n[1]:
             source, target = self.b.address(slot), self.piece.buffers["b.wide"].at(slot)
             size = part.k[1] - part.k[0], part.n[1] - part.n[0]
-            decode(self.context.streams.tiles[tile], self.piece, size, source, target, self.origin)
+            stream = self.context.streams.tiles[tile]
+            decode(stream, self.piece, size, source, target, self.origin)
+            if self.piece.coding and self.piece.coding.behind and part.k[1] == self.piece.k:
+                inside = part.n[0] - self.shares.place(tile)[2] * self.shares.per_n
+                place = self._slot(SCALES, 0) + 4 * inside
+                scales_behind(stream, self.piece, size, source, place, self.origin)
 
     def _products(self, tile: int, part: Part, a_slot: int, b_slot: int) -> None:
         """The product of one step: one command, or three that make f32 of tf32 halves."""

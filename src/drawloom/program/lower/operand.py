@@ -21,10 +21,11 @@ from itertools import product
 from drawloom.mapping.pieces import Buffer
 from drawloom.mapping.storage import Transfer, split
 from drawloom.program.commands import Arm, Barrier, Engine, Send, Wait
-from drawloom.program.lower.context import Context, read
+from drawloom.program.lower.context import Context, read, read_ahead
 
 Key = tuple[int, int, int]
 Group = tuple[int, ...]
+MAX_PHASES = 6
 Parts = tuple[tuple[Transfer, ...], ...]
 
 
@@ -42,6 +43,8 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    phases: int = 1  # how many ways tiles are kept out of step in their own reads
+    begun: set[int] = field(default_factory=set[int])
     parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
 
     def __post_init__(self) -> None:
@@ -59,12 +62,18 @@ class Operand:
             self.parts[group, key] = split(self.transfers(tile, key), len(group))
         return self.parts[group, key]
 
+    def begin_ahead(self, tile: int, key: Key, slot: int) -> None:
+        """Load a chunk of a constant that no other tile needs, ahead of the piece's barrier."""
+        stream = self.context.streams.tiles[tile]
+        read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+
     def begin(self, tile: int, key: Key, slot: int) -> None:
         """Steps 1 to 3."""
         stream = self.context.streams.tiles[tile]
         address, group = self.address(slot), self.groups[tile]
         if len(group) == 1:
-            read(stream, self.transfers(tile, key), address, self.origin)
+            for part in self._parts_alone(tile, self.transfers(tile, key)):
+                read(stream, part, address, self.origin)
             return
         chip = self.context.chip
         used, sent = self.used.get((tile, slot), 0), self.sent.get((tile, slot), 0)
@@ -74,6 +83,18 @@ class Operand:
             stream.add(Arm(self.first_flag + slot, self.origin))
         read(stream, self._parts(tile, key)[group.index(tile)], address, self.origin)
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
+
+    def _parts_alone(self, tile: int, transfers: tuple[Transfer, ...]) -> Parts:
+        """Return what no other tile needs by the commands that read it: of a first chunk as many as its phase says.
+
+        Tiles that read alike would all stand in the latency of their next read at once, and leave
+        the DRAM idle. Each command more delays a tile by one latency: so they fall out of step,
+        and stay so.
+        """
+        if tile in self.begun:
+            return (transfers,)
+        self.begun.add(tile)
+        return split(transfers, 1 + tile % self.phases)
 
     def _incoming(self, tile: int, key: Key) -> int:
         senders = zip(self.groups[tile], self._parts(tile, key), strict=True)

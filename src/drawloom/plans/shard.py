@@ -1,0 +1,93 @@
+"""What one chip has of a model: fewer heads, a slice of each product, some of the layers.
+
+A product that feeds heads or the inner features of an MLP is cut by its outputs, the one behind it
+by its inputs, so that a layer ends in two sums over the chips of a group. An expert is cut as an MLP
+is: every chip has a slice of all experts. Where there are fewer key heads than chips in a group,
+chips share a head and hold it twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from drawloom.errors import Fault, InputError
+from drawloom.frontends.hf.config import Config
+from drawloom.frontends.hf.figures import Decoder
+from drawloom.units import align_up, ceil_div
+
+# What is cut by the chips of a group, where a family has it.
+_WIDTHS = ("intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size")
+_CUT = ("num_attention_heads", *_WIDTHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How many chips share each layer, and how many such groups follow each other."""
+
+    tensor: int
+    stages: int
+
+    @property
+    def chips(self) -> int:
+        """Chips of one copy of the model."""
+        return self.tensor * self.stages
+
+
+def decoder_of(config: Config) -> Decoder:
+    """Return a model's figures.
+
+    Raises:
+        InputError: it is no decoder that can be shared out (``plan.model``).
+    """
+    figures = config.figures
+    if not isinstance(figures, Decoder):
+        fault = Fault("model_type", f"'{figures.model_type}'", "a decoder with rotary positions")
+        raise InputError("plan.model", f"'{config.name}' cannot be shared out", [fault])
+    return figures
+
+
+def tensor_sizes(config: Config, most: int, block: int) -> list[int]:
+    """Return by how many chips each layer can be shared: what divides all that is cut.
+
+    Slices of an MLP must be whole blocks of channels.
+    """
+    figures = decoder_of(config)
+    heads, kv = figures.num_attention_heads, figures.n_kv
+    widths = [int(getattr(figures, key)) for key in _WIDTHS if getattr(figures, key, None)]
+    return [
+        t
+        for t in range(1, most + 1)
+        if heads % t == 0
+        and (kv % t == 0 or t % kv == 0)
+        and all(n % t == 0 and (t == 1 or n // t % block == 0) for n in widths)
+    ]
+
+
+def layers_of(config: Config, stages: int) -> list[int]:
+    """Return the layers of each stage: as even as can be, the last ones with fewer."""
+    layers = decoder_of(config).num_hidden_layers
+    return [layers // stages + (stage < layers % stages) for stage in range(stages)]
+
+
+def shard(config: Config, shares: Shares, layers: int, block: int) -> Config:
+    """Return the model as one chip of a group has it, with this many layers.
+
+    Its slice of the vocabulary is whole blocks of channels; the last chips' may be padding.
+    """
+    figures, t = decoder_of(config), shares.tensor
+    update: dict[str, Any] = {
+        key: getattr(figures, key) // t for key in _CUT if getattr(figures, key, None)
+    }
+    update["head_dim"] = figures.width
+    update["num_key_value_heads"] = max(1, figures.n_kv // t)
+    update["vocab_size"] = align_up(ceil_div(figures.vocab_size, t), block)
+    update["num_hidden_layers"] = layers
+    if figures.layer_types is not None:
+        update["layer_types"] = figures.layer_types[:layers]
+    if shares.stages > 1 and getattr(figures, "first_k_dense_replace", 0):
+        # A stage of mixtures alone is the one that takes longest.
+        update["first_k_dense_replace"] = 0
+    known = {key: value for key, value in update.items() if key in type(figures).model_fields}
+    name = f"{config.name}.{t}x{shares.stages}"
+    return replace(config, name=name, figures=figures.model_copy(update=known))
