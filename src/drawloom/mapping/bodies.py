@@ -40,7 +40,8 @@ class _Building:
             body.at[given] = first
         for node in nodes:
             body.node = node.name
-            args = [self._operand(node, v) for v in node.inputs if v]
+            read = node.inputs[:1] if node.op == "Gather" else node.inputs
+            args = [self._operand(node, v) for v in read if v]
             if node.op in ROW_OPS:
                 args.append(float(self.graph.types[node.inputs[0]].shape[-1]))
             out = node.outputs[0]

@@ -9,8 +9,8 @@
     step  ::= dst = op(a [, b | scalar])
 
 ``reduce.max`` and ``reduce.sum`` make a stat of a full slot, ``spread`` makes it wide,
-``select`` copies a over dst where the mask b is not zero. All other ops are vector
-commands. A step between a full and a wide or channel slot runs block by block.
+``turn`` exchanges the halves of each row, ``select`` copies a over dst where the mask b is
+not zero. All other ops are vector commands. A step between a full and a wide or channel slot runs block by block.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Body:
     @property
     def has_rows(self) -> bool:
         """Whether a step needs whole rows (reduces or spreads over channels)."""
-        return any(step.op.startswith("reduce.") or step.op == "spread" for step in self.steps)
+        return any(
+            step.op.startswith("reduce.") or step.op in ("spread", "turn") for step in self.steps
+        )
 
     def text(self) -> str:
         """Return the steps, one a line."""
@@ -139,6 +141,12 @@ class BodyBuilder:
         """Spread a stat over a channel block."""
         dst = self.new("wide", self.slots[a].fmt)
         self.steps.append(Step("spread", dst, a, node=self.node))
+        return dst
+
+    def turn(self, a: str) -> str:
+        """Exchange the halves of each row of a full slot."""
+        dst = self.new("full", self.slots[a].fmt)
+        self.steps.append(Step("turn", dst, a, node=self.node))
         return dst
 
     def select(self, mask: str, yes: str, no: str) -> str:

@@ -53,7 +53,7 @@ def _choose(
     step: Step, kinds: dict[str, Slot], free: list[Slot], dying: list[str], place: dict[str, str]
 ) -> str:
     wanted = kinds[step.dst]
-    if not step.op.startswith("reduce.") and step.op not in ("spread", "select"):
+    if not step.op.startswith("reduce.") and step.op not in ("spread", "select", "turn"):
         for name in dying:
             if (kinds[name].kind, kinds[name].fmt) == (wanted.kind, wanted.fmt):
                 return name

@@ -79,6 +79,7 @@ class _Grouping:
         self.home = dict.fromkeys(graph.inputs, "dense")
         self.group_of: dict[str, int] = {}
         self.groups: list[Group] = []
+        self.readers = Counter(v for node in graph.nodes for v in node.inputs)
         self.want = self._wanted()
 
     def run(self) -> Plan:
@@ -145,8 +146,23 @@ class _Grouping:
         self, node: Node, kind: str, layout: str, shape: tuple[int, ...] | None = None
     ) -> None:
         out = self.types[node.outputs[0]].shape if shape is None else shape
+        if kind == "move" and self._turns(node):
+            group = self.groups[self.group_of[node.inputs[0]]]
+            group.layout, group.shape = layout, out
+            self._add(node, self.group_of[node.inputs[0]])
+            return
         self.groups.append(Group(kind, [], layout, out, segment=self.segments[node.name]))
         self._add(node, len(self.groups) - 1)
+
+    def _turns(self, node: Node) -> bool:
+        """Whether a move goes on with what one before it gives to it alone."""
+        value = node.inputs[0]
+        index = self.group_of.get(value, -1)
+        return (
+            self.fuse and node.op in ("Reshape", "Transpose") and index >= self.first
+            and self.groups[index].kind == "move" and self.readers[value] == 1
+            and value not in self.graph.outputs
+        )  # fmt: skip
 
     def _add(self, node: Node, index: int) -> None:
         group = self.groups[index]
@@ -183,18 +199,22 @@ class _Grouping:
         shape, needed = self._full_shape(node), self._needed(node)
         live = [v for v in node.inputs if v not in self.constants]
         index = max((self.group_of.get(v, -1) for v in live), default=-1)
-        if (
-            self.fuse
-            and index >= self.first
-            and self._joins(node, self.groups[index], shape, needed)
-        ):
-            self._add(node, index)
-            return
+        for at in (index, len(self.groups) - 1 if self._reads_alike(live, shape) else -1):
+            if self.fuse and at >= self.first and self._joins(node, self.groups[at], shape, needed):
+                self._add(node, at)
+                return
         layouts = Counter(self.home[v] for v in live if self.types[v].shape == shape)
         layout = needed or self._legal(_winner(layouts), node.outputs[0])
         if shape != self.types[node.outputs[0]].shape and not needed:
             layout = "rows"
         self._open(node, "strip", layout, shape)
+
+    def _reads_alike(self, live: list[str], shape: tuple[int, ...]) -> bool:
+        """Whether the latest group is a strip that loads the same data."""
+        if not self.groups or self.groups[-1].kind != "strip":
+            return False
+        read = {v for node in self.groups[-1].nodes for v in node.inputs}
+        return any(v in read and self.types[v].shape == shape for v in live)
 
     def _joins(self, node: Node, group: Group, shape: tuple[int, ...], needed: str) -> bool:
         if group.kind not in ("matrix", "strip") or len(group.nodes) >= MAX_STEPS:

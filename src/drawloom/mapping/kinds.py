@@ -10,6 +10,7 @@ import numpy as np
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
 from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind, is_flat
+from drawloom.mapping.rotary import is_half_turn
 from drawloom.mapping.rules import ROW_OPS, RULES
 
 MATRIX_FLOATS = (DType.F16, DType.BF16, DType.F32)
@@ -80,6 +81,8 @@ class Kinds:
             return "cpu"
         if node.op == "Attention":
             return "flash"
+        if is_half_turn(node, self.types, self.constants):
+            return "body"
         for kind, test in (("matrix", self._matrix), ("pool", self._pool), ("move", self._move)):
             if test(node):
                 return kind

@@ -19,6 +19,7 @@ from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
+from drawloom.mapping.rotary import half_turn
 from drawloom.mapping.spell import SPELLED, Rule
 
 BIG_CONSTANT = 1 << 22  # elements: larger broadcast constants are expanded on the chip
@@ -360,6 +361,7 @@ def broadcast_kind(
 
 
 STRUCTURE: dict[str, Rule] = {
+    "Concat": half_turn,
     "Attention": attention,
     "Transpose": _transpose,
     "Conv": _conv,

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drawloom.graph.ir import Array, Node
 from drawloom.graph.ops import OPS
+from drawloom.mapping.affine import physical
 from drawloom.mapping.site import Index, Site
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.store import is_linear, same_geometry
+from drawloom.mapping.store import Key, is_linear, same_geometry
 
 
-def move(site: Site, node: Node, layout: str) -> None:
-    """Carry out a move, its result in ``layout``."""
-    if node.op == "Reshape" and _alias(site, node, layout):
+def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
+    """Carry out a move, the result of its last node in ``layout``.
+
+    Nodes after the first turn what the one before gives, which nothing else reads.
+    """
+    node, out = nodes[0], nodes[-1].outputs[0]
+    if len(nodes) == 1 and node.op == "Reshape" and _alias(site, node, layout):
         return
-    target = site.made(node.outputs[0], layout)
+    taken = _moved(site, node)
+    for later in nodes[1:]:
+        taken = [_evaluate(site, later, [numbers]) for numbers in taken]
     sources = [value for value in node.inputs if value]
+    if len(nodes) > 1 and _stays(site, sources, taken, (out, layout)):
+        site.store.same_bytes((out, layout), (sources[0], site.home[sources[0]]))
+        return
+    target = site.made(out, layout)
     parts = [
-        (site.as_stored(value), target, taken)
-        for value, taken in zip(sources, _moved(site, node), strict=False)
+        (site.as_stored(value), target, each) for value, each in zip(sources, taken, strict=False)
     ]
-    site.copy(node.name, node.name, parts, _fill(site, node, target))
+    site.copy(nodes[-1].name, nodes[-1].name, parts, _fill(site, node, target))
+
+
+def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> bool:
+    """Whether all elements of the first source already lie where the result has them."""
+    value = sources[0]
+    if len(taken) != 1 or value in site.graph.constants or out[0] in site.graph.outputs:
+        return False
+    kind = site.graph.types[out[0]]
+    source = site.as_stored(value)
+    # Not through the store: what stands there counts as written.
+    target = Storage(out[0], kind.dtype, kind.shape, out[1], site.chip.blocking)
+    if source.bytes != target.bytes or source.per_tile:
+        return False
+    before, after = physical(source), physical(target)
+    there = after >= 0
+    return bool(np.array_equal(taken[0].reshape(-1)[after[there]], before[there]))
 
 
 def _alias(site: Site, node: Node, layout: str) -> bool:

@@ -130,7 +130,7 @@ class _Planning:
             if self.folded.carries[node.name][1] == "enter":
                 self._enter(node)
         elif group.kind == "move":
-            move(site, node, group.layout)
+            move(site, group.nodes, group.layout)
         elif group.kind == "cpu":
             self._cpu(node)
         elif group.kind == "flash":

@@ -234,6 +234,11 @@ def _reduce(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str
     return body.convert(y, fmt)
 
 
+def _turned(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    """Exchange the halves of each row: the only gather that is work for a body."""
+    return body.turn(_slot(args[0]))
+
+
 def _where(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     return body.select(_slot(args[0]), _slot(args[1]), _slot(args[2]))
 
@@ -245,7 +250,7 @@ RULES: dict[str, Rule] = {
     "Round": _unary("round"), "Sin": _unary("sin"), "Cos": _unary("cos"), "Softplus": _unary("softplus"),
     "Not": _unary("not"), "IsNaN": _is_nan, "Cast": _cast, "Pow": _pow, "Clip": _clip, "Silu": _silu, "Swish": _silu,
     "LeakyRelu": _leaky, "Elu": _elu, "HardSigmoid": _hard_sigmoid, "HardSwish": _hard_swish,
-    "Erf": _erf, "Gelu": _gelu, "Softmax": _softmax, "LogSoftmax": _softmax,
+    "Gather": _turned, "Erf": _erf, "Gelu": _gelu, "Softmax": _softmax, "LogSoftmax": _softmax,
     "LayerNormalization": _norm, "RMSNormalization": _norm,
     "Add": _binary("add"), "Sub": _binary("sub"), "Mul": _binary("mul"), "Div": _binary("div"),
     "Min": _binary("min"), "Max": _binary("max"), "And": _binary("and"), "Or": _binary("or"), "Xor": _binary("xor"),
@@ -254,6 +259,6 @@ RULES: dict[str, Rule] = {
     **{f"Reduce{kind}": _reduce for kind in ("Mean", "Sum", "Max", "Min", "SumSquare", "L1", "L2")},
 }  # fmt: skip
 ROW_OPS = frozenset(
-    {"Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"}
+    {"Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization", "Gather"}
     | {f"Reduce{kind}" for kind in ("Mean", "Sum", "Max", "Min", "SumSquare", "L1", "L2")}
 )

@@ -58,6 +58,8 @@ class Emitter:
                 self._reduce(step, a, dst, origin)
             elif step.op == "spread":
                 self._spread(a, dst, origin)
+            elif step.op == "turn":
+                self._turn(step, a, origin)
             elif step.op == "select":
                 places = (self.address(step.b), self.address(step.a), self.address(step.dst))
                 count = self.chunk.count(dst)
@@ -89,6 +91,25 @@ class Emitter:
         if shape.full and shape.tail not in (0, shape.block):
             inner = shape.tail * element
             self.stream.add(Move(out, out + rows * wide, inner, ((wide, inner, rows),), origin))
+
+    def _turn(self, step: Step, a: Slot, origin: int) -> None:
+        """Exchange the halves of each row: whole blocks, or parts of blocks row by row."""
+        size, rows = FORMAT_BYTES[a.fmt], self.chunk.rows
+        half = self.chunk.channels // 2
+        src, dst = self.address(step.a), self.address(step.dst)
+        shape = Blocked(self.chunk.blocking, 1, rows, self.chunk.channels, size)
+        at = 0
+        while at < 2 * half:
+            other = (at + half) % (2 * half)
+            near, far = (_rest_of_block(shape, channel) for channel in (other, at))
+            n = min(near[0], far[0], half - at % half)
+            dims = ((near[1] * size, far[1] * size, rows),)
+            inner = n * size
+            if n == near[1] == far[1]:
+                inner, dims = inner * rows, ()
+            places = src + shape.offset(0, 0, other), dst + shape.offset(0, 0, at)
+            self.stream.add(Move(*places, inner, dims, origin))
+            at += n
 
     def _vector(self, step: Step, a: Slot, dst: Slot, origin: int) -> None:
         other = self.address(step.b) if step.b else None
@@ -130,3 +151,10 @@ class Emitter:
         out = [(0, full * rows * first, 0, rows * first if full > 1 else 0)]
         # A tail narrower than the blocks has its own spread copy behind the first.
         return out + [(at, rows * width, rows * first, 0) for at, width in blocks[full:]]
+
+
+def _rest_of_block(shape: Blocked, channel: int) -> tuple[int, int]:
+    """Return how many channels there are from one on in its block, and the block's width."""
+    block, inside = divmod(channel, shape.block)
+    width = shape.block if block < shape.full else shape.tail
+    return width - inside, width

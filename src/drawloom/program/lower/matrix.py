@@ -102,7 +102,8 @@ class _Lowering:
             return ()
         part = self.shares.part(tile, Step(key[0], 0, key[1], key[2]))
         batched = piece.b.blocked.batch > 1
-        if part.n[0] >= part.n[1] or (batched and part.batch < 0):
+        idle = part.m[0] >= part.m[1] and not piece.share_b
+        if part.n[0] >= part.n[1] or (batched and part.batch < 0) or idle:
             return ()
         if piece.window is not None:
             taps = piece.window.kernel[0] * piece.window.kernel[1]
