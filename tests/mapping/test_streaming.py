@@ -59,4 +59,4 @@ def test_weights_are_loaded_while_the_piece_before_still_ends(chip: Chip) -> Non
         x = builder.add("MatMul", (x, w))
     trace = time(assemble(map_graph(builder.finish([x]), chip)), chip)
     # A norm takes 3 us and a product 215: without overlap a seam alone is 2 %.
-    assert idle_share(trace) < 0.015
+    assert idle_share(trace) < 0.01
