@@ -9,6 +9,8 @@ by key span, with what was summed before scaled to the new peak.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from drawloom.chip.layout import Blocked
@@ -17,11 +19,14 @@ from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
 from drawloom.graph.ops.attention import attention_scale
-from drawloom.mapping.groups import Group
 from drawloom.mapping.pieces import FlashPiece
 from drawloom.mapping.scratch import Scratch
-from drawloom.mapping.site import Site
 from drawloom.units import align_up, ceil_div
+
+if TYPE_CHECKING:
+    # Only their names: rewriting asks this module what fits, and stands below both.
+    from drawloom.mapping.groups import Group
+    from drawloom.mapping.site import Site
 
 HALVES = (DType.F16, DType.BF16)
 MAX_FEATURES = 256  # of a query or a value: an identity of so many rows turns the result

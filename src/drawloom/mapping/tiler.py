@@ -293,7 +293,7 @@ def _paced(
     t: Sizes,
     opening: tuple[NDArray[np.float64], NDArray[np.float64]],
     per_tile: NDArray[np.float64],
-    moved: NDArray[np.float64],
+    moved: Ints,
     matrix: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nanoseconds of DRAM, and of DRAM and matrix engine beside each other.
