@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Sizes, dict[str, Any]]] = {
     "few of everything": ((2, 3, 3, 5, 7, 10, 12), {}),
     "a window": ((1, 2, 1, 200, 200, 32, 32), {"left_window": 70, "right_window": 3}),
     "a causal window": ((1, 2, 2, 130, 130, 16, 16), {"is_causal": 1, "left_window": 20}),
-    "one query": ((2, 8, 2, 1, 300, 64, 64), {"is_causal": 1, "offset": 299}),
+    "two queries": ((2, 8, 2, 2, 300, 64, 64), {"is_causal": 1, "offset": 298}),
     "looking ahead alone": ((1, 1, 1, 70, 90, 16, 16), {"right_window": 9, "scale": 0.3}),
 }
 
@@ -95,7 +95,7 @@ def test_one_piece_computes_attention_within_its_bound(name: str, dtype: DType) 
     [
         ((1, 2, 2, 300, 300, 64, 64), {"is_causal": 1}, 384, 1),
         ((1, 2, 2, 700, 700, 64, 64), {"is_causal": 1}, 704, 8),
-        ((1, 4, 1, 1, 700, 64, 64), {}, 384, 16),
+        ((1, 4, 1, 2, 700, 64, 64), {}, 384, 16),
         ((1, 2, 1, 600, 900, 64, 32), {"left_window": 350, "offset": 200}, 704, 16),
     ],
 )
@@ -136,6 +136,7 @@ def test_numbers_as_a_mask_are_added_to_the_scores_over_several_spans() -> None:
         ((1, 1, 1, 4, 4, 8, 8), DType.F16, {"softcap": 3.0}),
         ((1, 1, 1, 5, 3, 8, 8), DType.F16, {"is_causal": 1, "offset": -2}),
         ((1, 1, 1, 4, 4, 300, 8), DType.F16, {}),
+        ((1, 4, 1, 1, 700, 64, 64), DType.F16, {}),
     ],
 )
 def test_what_one_piece_does_not_do_stays_in_parts(

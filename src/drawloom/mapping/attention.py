@@ -41,6 +41,8 @@ class _Attention:
         """Emit everything; return the mixed values."""
         features = self.features, self.emit.shape(self.v)[3]
         whole = not self.mask or self.emit.shape(self.mask)[-1:] == (self.keys,)
+        # With one query the cache streams by once, and products do nothing but stream.
+        whole = whole and self.queries > 1
         if whole and flash.fits(self.node, self.dtype, self.queries, self.keys, features):
             return self._in_one()
         return self._in_parts()
