@@ -22,7 +22,7 @@ def test_the_folder_and_the_list_agree() -> None:
 def test_every_number_has_a_source_and_a_grade(name: str) -> None:
     gpu = load_gpu(name)
     assert (gpu.name, gpu.title) == (name, (FOLDER / f"{name}.yaml").read_text().split(":")[0][2:])
-    assert len(gpu.sources) == 13 + len(gpu.macs_per_cycle)
+    assert len(gpu.sources) == 15 + len(gpu.macs_per_cycle)
     assert all(each.text and each.grade in "ABCDEF" for each in gpu.sources.values())
 
 

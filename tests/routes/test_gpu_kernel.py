@@ -11,6 +11,7 @@ from drawloom.chip.gpu import load_gpu
 from drawloom.routes.gpu.fitted import behaviour
 from drawloom.routes.gpu.gemm import FORMATS, gemm_seconds
 from drawloom.routes.gpu.kernel import Kernel, Shapes, Tile
+from drawloom.routes.gpu.libraries import cublas_tiles
 
 H200 = load_gpu("h200_sxm")
 A100 = load_gpu("a100_sxm")
@@ -39,8 +40,15 @@ def test_one_tile_more_than_the_sms_is_another_wave() -> None:
 
 
 def test_a_gpu_without_clusters_gets_none() -> None:
-    assert replace(TILE, cluster_m=2).on(A100) == TILE
-    assert replace(TILE, cluster_m=2).on(H200).cluster_m == 2
+    older, newer = cublas_tiles(A100, 2), cublas_tiles(H200, 2)
+    assert {(tile.cluster_m, tile.cluster_n) for tile in older} == {(1, 1)}
+    assert {(tile.cluster_m, tile.cluster_n) for tile in newer} == {(1, 1), (1, 2), (2, 1)}
+
+
+def test_power_holds_large_products_to_what_is_sustained() -> None:
+    large = shapes((16384, 16384, 16384))
+    most = H200.rated_peak("bf16") * H200.sustained * behaviour("cublas").power_share
+    assert kernel(Tile(256, 128, 64)).seconds(large) >= large.macs() / most
 
 
 @pytest.mark.parametrize("word", FORMATS)

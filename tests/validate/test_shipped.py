@@ -18,8 +18,6 @@ MISSED = {
     "layers.h100.whole",
     "layers.h100.matmul",
     "layers.h100.pointwise",
-    "layers.a100.llmcompass_matmul",
-    "layers.a100.llmcompass_softmax",
 }
 ROW = re.compile(
     r"(?P<name>\S+) +(?P<median>[\d.]+) % +(?P<mean>[\d.]+) % +(?P<p90>[\d.]+) %"

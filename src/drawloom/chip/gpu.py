@@ -21,6 +21,7 @@ from drawloom.chip.quantity import (
     POSITIVE,
     POWER,
     RATE,
+    SHARE,
     SIZE,
     Kind,
     QuantityError,
@@ -32,6 +33,8 @@ _FOLDER = Path(__file__).parent / "gpus"
 _FIELDS: Mapping[str, Kind] = {
     "sms": POSITIVE,
     "clock": FREQUENCY,
+    "rated_clock": FREQUENCY,
+    "sustained": SHARE,
     "has_clusters": COUNT,
     "scratchpad": SIZE,
     "l2": SIZE,
@@ -55,7 +58,9 @@ class Gpu:
         title: for people.
         macs_per_cycle: multiply-adds a cycle of one SM's tensor cores, dense, by format.
         sms: streaming multiprocessors.
-        clock: the highest clock of an SM; power holds it lower when all of them multiply.
+        clock: the highest clock of an SM.
+        rated_clock: the one that the vendor's peak assumes: what power allows when all multiply.
+        sustained: share of the rated peak that the best large 16-bit product reaches for long.
         has_clusters: whether thread blocks of a cluster may share what they load.
         scratchpad: shared memory of an SM that kernels may use.
         l2: cache between the SMs and DRAM.
@@ -75,6 +80,8 @@ class Gpu:
     macs_per_cycle: Mapping[str, float]
     sms: int
     clock: float
+    rated_clock: float
+    sustained: float
     has_clusters: bool
     scratchpad: int
     l2: int
@@ -98,6 +105,10 @@ class Gpu:
     def peak(self, number_format: str) -> float:
         """Return multiply-adds per second of all SMs at the highest clock."""
         return self.sms * self.macs(number_format) * self.clock
+
+    def rated_peak(self, number_format: str) -> float:
+        """Return multiply-adds per second of all SMs at the rated clock: half the vendor's FLOPS."""
+        return self.sms * self.macs(number_format) * self.rated_clock
 
 
 @cache
@@ -140,6 +151,8 @@ def parse_gpu(text: str, file: str) -> Gpu:
         macs_per_cycle=macs,
         sms=int(values["sms"]),
         clock=values["clock"],
+        rated_clock=values["rated_clock"],
+        sustained=values["sustained"],
         has_clusters=bool(values["has_clusters"]),
         scratchpad=int(values["scratchpad"]),
         l2=int(values["l2"]),

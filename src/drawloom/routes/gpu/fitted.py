@@ -24,7 +24,7 @@ class Behaviour:
         launch: seconds from one kernel of a replayed graph to the next, its ends included.
         load_latency: seconds from asking for a tile of operands to having it.
         stages: tiles of operands in flight, where the scratchpad holds as many.
-        mma_share: of the tensor cores' rate that a tile of 128 x 256 reaches.
+        mma_share: of the tensor cores' rated peak that a tile of 128 x 256 reaches.
         mma_exponent: how that share falls with smaller tiles.
         l2_width: bytes a cycle that an SM gets from L2 when all of them ask.
         store_width: bytes a cycle that an SM writes of its results when all of them write.
@@ -34,8 +34,8 @@ class Behaviour:
         l2_share: of L2 that operands stay in from wave to wave.
         panel_share: of a wave's operands that come from DRAM when they do not stay.
         dram_share: of the DRAM's peak rate.
-        power_share: of the rated peak that all SMs together sustain within the board's power.
-        sharpness: exponent of the norm that joins waves, DRAM and power; large: the longest.
+        power_share: of what the board sustains, by the chip's documents.
+        sharpness: exponent of the norm that joins waves and DRAM; large: the longer of the two.
         split_start: seconds that adding up a split sum takes at least.
         split_least: multiply-adds along K that a part of a split sum has at least.
         outside: cost of loading rows outside the operand, as a share of the whole, for a tile

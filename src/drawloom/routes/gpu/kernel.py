@@ -4,15 +4,15 @@
     waves  = tiles over SMs: full ones, and a last one that is as long but loads less
     tile   = K steps x the slowest of: tensor cores, L2, tiles in flight over load latency
     DRAM   = operands once while they stay in L2, else each wave's panels; results once
-    power  = useful multiply-adds over what the board sustains
+    power  = useful multiply-adds over what the board sustains: waves take at least that
 
-The three are joined by a norm, because a kernel that is bound by one of them still waits for the
-others now and then. All functions take arrays of shapes and give seconds of the same length.
+Waves and DRAM are joined by a norm, because a kernel that is bound by one of them still waits for
+the other now and then. All functions take arrays of shapes and give seconds of the same length.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,6 @@ class Tile:
     cluster_m: int = 1
     cluster_n: int = 1
     is_overlapped: bool = True
-
-    def on(self, gpu: Gpu) -> Tile:
-        """Return the tile without clusters where the GPU has none."""
-        return self if gpu.has_clusters else replace(self, cluster_m=1, cluster_n=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,10 +74,12 @@ class Kernel:
     def seconds(self, shapes: Shapes, parts: int = 1) -> Floats:
         """Return how long a kernel takes that splits K into parts, its launch included."""
         habits = self.behaviour
-        power = shapes.macs() / (self.gpu.peak(self.number_format) * habits.power_share)
-        bounds = (self.waves(shapes, parts), self.dram_seconds(shapes), power)
+        sustained = self.gpu.rated_peak(self.number_format) * self.gpu.sustained
+        sustained *= habits.power_share
+        working = np.maximum(self.waves(shapes, parts), shapes.macs() / sustained)
         exponent = habits.sharpness
-        together = np.sum([each**exponent for each in bounds], axis=0) ** (1 / exponent)
+        moving = self.dram_seconds(shapes)
+        together = (working**exponent + moving**exponent) ** (1 / exponent)
         return habits.launch + together + self._adding(shapes, parts)
 
     def blocks(self, shapes: Shapes, parts: int = 1) -> Floats:
@@ -130,7 +128,7 @@ class Kernel:
         gpu, tile, habits = self.gpu, self.tile, self.behaviour
         results = tile.m * tile.n
         share = min(1.0, habits.mma_share * (results / WHOLE_TILE) ** habits.mma_exponent)
-        tensor = results / (gpu.macs(self.number_format) * gpu.clock * share)
+        tensor = results / (gpu.macs(self.number_format) * gpu.rated_clock * share)
         operands = (tile.m + tile.n) * self.operand_bytes
         in_flight = min(habits.stages * tile.k, OPERAND_SHARE * gpu.scratchpad / operands)
         loaded = (tile.m / tile.cluster_n + tile.n / tile.cluster_m) * self.operand_bytes

@@ -38,9 +38,15 @@ _SIDES = {
 }
 
 
-def cublas_tiles(operand_bytes: float) -> list[Tile]:
+# GPUs without clusters have kernels of an older kind, of fewer sizes and half the step.
+_OLDER = ((64, 64), (64, 128), (64, 256), (128, 64), (128, 128), (128, 256), (256, 64), (256, 128))
+
+
+def cublas_tiles(gpu: Gpu, operand_bytes: float) -> list[Tile]:
     """Return cuBLAS's tiles; large ones as pairs that share the operand along either side."""
     step = int(STEP_BYTES / operand_bytes)
+    if not gpu.has_clusters:
+        return [Tile(m, n, step // 2) for m, n in _OLDER]
     tiles: list[Tile] = []
     for m, sides in _SIDES.items():
         for n in sides:
@@ -54,7 +60,7 @@ def cublas(
 ) -> Floats:
     """Return the seconds of cuBLAS's products: the quickest tile and number of parts."""
     best = np.full(shapes.m.shape, np.inf)
-    for tile in dict.fromkeys(each.on(gpu) for each in cublas_tiles(operand_bytes)):
+    for tile in cublas_tiles(gpu, operand_bytes):
         kernel = Kernel(gpu, habits, tile, number_format, operand_bytes)
         for parts in PARTS:
             if parts > MANY_PARTS and tile.m * tile.n > CLUSTERED:
