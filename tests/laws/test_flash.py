@@ -26,7 +26,7 @@ def sizes(draw: st.DrawFn) -> Sizes:
         draw(st.integers(1, 2)),
         groups * draw(st.integers(1, 3)),
         groups,
-        draw(st.integers(1, 150)),
+        draw(st.integers(2, 150)),
         draw(st.integers(1, 260)),
         draw(st.sampled_from([4, 10, 64, 96])),
         draw(st.sampled_from([6, 64, 80])),
