@@ -426,8 +426,8 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 @pytest.mark.slow
 def test_an_interrupt_ends_quietly() -> None:
-    np.savez("big.npz", x=np.zeros((400_000, 24), np.float32))
-    process = drawloom("run", "tiny.onnx", "--dim", "batch=400000", "--inputs", "big.npz")
+    np.savez("big.npz", x=np.zeros((2_000_000, 24), np.float32))
+    process = drawloom("run", "tiny.onnx", "--dim", "batch=2000000", "--inputs", "big.npz")
     time.sleep(2.0)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -21,7 +21,7 @@ from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 
 TX81 = load_chip("tx81")
-BASES = [(512, 2048, 1024), (768, 3072, 640)]
+BASES = [(512, 2048, 1024), (512, 1536, 768)]
 MOST_OF_A_TILE = 800  # commands as written: a pipeline's start, some turns of it, its end
 CUT = ("grid", "chunk", "order", "share_a", "share_b", "buffers", "body", "result")
 

@@ -127,10 +127,10 @@ def test_a_product_is_no_quicker_than_its_bound(sizes: tuple[int, int, int]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(4096, 1024, 4096), (2048, 2048, 2048)])
-def test_a_large_product_comes_near_its_bound(sizes: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("sizes", "most"), [((4096, 1024, 4096), 1.35), ((2048, 2048, 2048), 1.6)])
+def test_a_large_product_comes_near_its_bound(sizes: tuple[int, int, int], most: float) -> None:
     least = bound(product(*sizes), TX81)
-    assert time(mapped(sizes), TX81, "lean").total_ps <= 1.35 * least.ps
+    assert time(mapped(sizes), TX81, "lean").total_ps <= most * least.ps
 
 
 @pytest.mark.parametrize("sizes", LARGE)

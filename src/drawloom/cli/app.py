@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drawloom.cli.bound import bound_model
+from drawloom.cli.check import check_program
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
@@ -28,6 +29,7 @@ chips = typer.Typer(help="The chips that drawloom knows, and where their numbers
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
 app.command("bound")(bound_model)
+app.command("check")(check_program)
 app.command("plan")(plan_model)
 
 Model = Annotated[

@@ -23,6 +23,7 @@ from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
 ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
+AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
 
@@ -190,9 +191,9 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
         b, room = _keep(b, kc, total_b, size_b, room)
         a, room = _keep(a, mc * kc, total_a, size_a, room)
     # What is left lets a tile ask for more chunks ahead of their use.
-    for goal in (4, 3):
-        b, room = _keep(b, np.full_like(b, goal), total_b, size_b, room)
-        a, room = _keep(a, np.full_like(a, goal), total_a, size_a, room)
+    ahead = np.full_like(a, AHEAD)
+    b, room = _keep(b, ahead, total_b, size_b, room)
+    a, room = _keep(a, ahead, total_a, size_a, room)
     reuse_a = (a >= (kc if order == _MN else mc * kc)) | (nc == 1)
     reuse_b = (b >= (nc * kc if order == _MN else kc)) | (mc == 1)
     each_a = nc if work.depthwise else kc * np.where(reuse_a, 1, nc)

@@ -1,0 +1,6 @@
+"""Program → Findings: races, sends that nobody expects, waits for ever, bytes that are not there."""
+
+from drawloom.check.findings import RULES, Finding
+from drawloom.check.run import check
+
+__all__ = ["RULES", "Finding", "check"]

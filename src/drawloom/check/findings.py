@@ -1,0 +1,92 @@
+"""What the checker finds: a rule that is broken, by which command, and what would mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drawloom.program.commands import Command
+from drawloom.program.program import Program
+from drawloom.program.text import command_text
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the machine: what breaks it, and the way out."""
+
+    what: str
+    fix: str
+
+
+RULES: Mapping[str, Rule] = {
+    "race": Rule(
+        "two commands touch the same bytes, one of them writes, and nothing orders them",
+        "order them: a barrier or a signal and a wait between tiles, after a join of the engine "
+        "that wrote; a join before a send or a processor's command",
+    ),
+    "unarmed": Rule(
+        "a send may start before its target is armed, and would wait for ever",
+        "arm the flag on the target, and let a barrier or a wait come between that and the send",
+    ),
+    "deadlock": Rule(
+        "nothing can proceed",
+        "match waits with sends and signals to their flags, and barriers with all their tiles",
+    ),
+    "unwritten": Rule(
+        "a command reads bytes of which nothing has been written",
+        "write them first, or read elsewhere",
+    ),
+    "output": Rule(
+        "an output is not written whole",
+        "write all of it before the program ends",
+    ),
+    "bounds": Rule(
+        "a command reaches outside the scratchpad or the DRAM",
+        "move it inside, or make the region larger",
+    ),
+    "watchdog": Rule(
+        "a move has more runs or bytes than the engine's watchdog allows",
+        "cut it into several moves",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A command as it ran: on which tile, and what it is for."""
+
+    tile: int
+    command: Command
+
+    def text(self, program: Program) -> str:
+        """Return the command's text, with the piece, node and layer that it serves."""
+        said = f"tile {self.tile}: {command_text(self.command)}"
+        if 0 <= self.command.origin < len(program.origins):
+            origin = program.origins[self.command.origin]
+            layer = f", layer '{origin.layer}'" if origin.layer else ""
+            said += f"   (node '{origin.node}'{layer})"
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule.
+
+    Attributes:
+        rule: its id, of ``RULES``.
+        where: the command that breaks it; None where all stand still.
+        other: the command that it is not ordered with; None where there is none.
+        detail: which bytes, which flag, who waits for what.
+    """
+
+    rule: str
+    where: Place | None
+    other: Place | None
+    detail: str
+
+    def text(self, program: Program) -> str:
+        """Return the finding on some lines, with the way out."""
+        rule = RULES[self.rule]
+        lines = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
+        lines += [f"  {place.text(program)}" for place in (self.other, self.where) if place]
+        return "\n".join([*lines, f"  try  {rule.fix}"])

@@ -1,0 +1,171 @@
+"""The checker: nothing on compiled programs, and each planted fault by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from benchmarks.measures.limits import (
+    DIT,
+    FORWARD,
+    LLAMA,
+    MIXTRAL,
+    PROMPT,
+    STEP,
+    VIT,
+    attention,
+    filled,
+    product,
+)
+from examples.models.resnet import resnet18
+from hypothesis import given, settings
+from tests.mapping.drawing import graphs
+
+from drawloom.check import RULES, check
+from drawloom.chip.files import load_chip
+from drawloom.errors import InputError
+from drawloom.flow import compile
+from drawloom.frontends.onnx import read_onnx
+from drawloom.graph.ir import Graph
+from drawloom.mapping.plan import map_graph
+from drawloom.program.assemble import assemble
+from drawloom.program.commands import Arm, Barrier, Command, Loop, Send, Stream, Wait
+from drawloom.program.parse import parse
+from drawloom.program.program import Program
+
+TX81 = load_chip("tx81")
+Path = tuple[int, ...]
+
+
+def networks() -> dict[str, Graph]:
+    return {
+        "gemm": product(256, 512, 320),
+        "attention": attention(8, 2, 200, 64),
+        "decode": filled(LLAMA, STEP),
+        "prefill": filled(LLAMA, PROMPT),
+        "experts": filled(MIXTRAL, STEP),
+        "vit": filled(VIT, FORWARD),
+        "dit": filled(DIT, FORWARD),
+        "resnet": read_onnx(resnet18(image=64, width=16).SerializeToString()),
+    }
+
+
+@cache
+def compiled(name: str) -> Program:
+    return compile(networks()[name]).program
+
+
+@pytest.mark.parametrize("name", networks())
+def test_nothing_is_found_in_a_compiled_program(name: str) -> None:
+    program = compiled(name)
+    assert [one.text(program) for one in check(program, TX81)] == []
+
+
+@settings(max_examples=25)
+@given(graphs())
+def test_nothing_is_found_in_programs_of_random_graphs(graph: Graph) -> None:
+    program = assemble(map_graph(graph, TX81))
+    assert [one.text(program) for one in check(program, TX81)] == []
+
+
+def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Path]:
+    for i, item in enumerate(stream):
+        if isinstance(item, Loop):
+            yield from places(item.body, kind, (*path, i))
+        elif isinstance(item, kind):
+            yield (*path, i)
+
+
+def without(stream: Stream, path: Path) -> Stream:
+    i, *rest = path
+    item = stream[i]
+    if not rest:
+        return stream[:i] + stream[i + 1 :]
+    assert isinstance(item, Loop)
+    return (*stream[:i], replace(item, body=without(item.body, tuple(rest))), *stream[i + 1 :])
+
+
+@pytest.mark.parametrize("kind", [Arm, Barrier, Send, Wait])
+@pytest.mark.parametrize("name", ["gemm", "prefill", "resnet"])
+def test_every_command_between_tiles_that_is_left_out_is_found(
+    name: str, kind: type[Command]
+) -> None:
+    program = compiled(name)
+    all_places = [(t, p) for t, s in enumerate(program.streams) for p in places(s, kind)]
+    assert all_places
+    for tile, path in all_places[:: max(1, len(all_places) // 5)]:
+        streams = list(program.streams)
+        streams[tile] = without(streams[tile], path)
+        found = check(replace(program, streams=tuple(streams)), TX81)
+        assert found, (tile, path)
+        assert {one.rule for one in found} <= {"race", "unarmed", "deadlock", "unwritten"}
+
+
+BY_HAND = """drawloom program 1
+program name=hand chip=tx81 scratchpad_bytes=3145728 dram_bytes=4096
+blocking block=64 block_8bit=128 min_tail=4 align=256
+region name=x kind=input address=0x0 bytes=16 fmt=f16 shape=2x4
+region name=y kind=output address=0x100 bytes=16 fmt=f16 shape=2x4
+origin #0 piece=double.0 node=double layer=net.double
+
+tile 0:
+  read dram=0x0 spm=0x0 inner=16 #0
+  vector op=mul a=0x0 dst=0x100 count=8 fmt=f16 out_fmt=f16 scalar=2.0 #0
+  join engines=vector
+  barrier tiles=0..1
+  send src=0x100 dst=0x0 inner=16 targets=1 flag=3 #0
+
+tile 1:
+  arm flag=3
+  barrier tiles=0..1
+  wait flag=3
+  write spm=0x0 dram=0x100 inner=16 #0
+"""
+# What is done to the text, and the rule that it breaks.
+FAULTS = {
+    "race: the send does not wait for the engine": ("  join engines=vector\n", "", "race"),
+    "unarmed: nothing tells that the flag is armed": ("  barrier tiles=0..1\n", "", "unarmed"),
+    "deadlock: nobody sends": ("  send src=0x100 dst=0x0 inner=16 targets=1 flag=3 #0\n", "", "deadlock"),
+    "race: the write does not wait for the send": ("  wait flag=3\n", "", "race"),
+    "unwritten: another place is read": ("a=0x0 dst", "a=0x400 dst", "unwritten"),
+    "output: half of it is written": ("dram=0x100 inner=16", "dram=0x100 inner=8", "output"),
+    "bounds: behind the end of DRAM": ("dram=0x100 inner=16", "dram=0xff8 inner=16", "bounds"),
+    "watchdog: a gather of too many runs": (
+        "  join engines=vector\n",
+        "  join engines=vector\n  move src=0x0 dst=0x10000 inner=4 dims=20000@4:4\n",
+        "watchdog",
+    ),
+}  # fmt: skip
+
+
+def test_a_sound_program_by_hand_is_left_alone() -> None:
+    assert check(parse(BY_HAND), TX81) == ()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_found_by_its_name(name: str) -> None:
+    before, after, rule = FAULTS[name]
+    assert before in BY_HAND
+    program = parse(BY_HAND.replace(before, after))
+    assert rule in {one.rule for one in check(program, TX81)}
+
+
+def test_a_race_shows_both_commands_with_what_they_are_for() -> None:
+    program = parse(BY_HAND.replace("  join engines=vector\n", ""))
+    (found,) = check(program, TX81)
+    assert found.text(program) == (
+        "race: two commands touch the same bytes, one of them writes, and nothing orders them\n"
+        "  from byte 256 of the scratchpad on\n"
+        "  tile 0: vector op=mul a=0x0 dst=0x100 count=8 fmt=f16 out_fmt=f16 scalar=2.0"
+        "   (node 'double', layer 'net.double')\n"
+        "  tile 0: send src=0x100 dst=0x0 inner=16 targets=1 flag=3"
+        "   (node 'double', layer 'net.double')\n"
+        f"  try  {RULES['race'].fix}"
+    )
+
+
+def test_a_program_that_runs_too_long_is_refused() -> None:
+    with pytest.raises(InputError, match="program 'hand' is too long to check"):
+        check(parse(BY_HAND), TX81, most=5)
