@@ -23,14 +23,14 @@ from drawloom.mapping.pieces import (
 from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, flash, matrix, pool, strip
+from drawloom.program.lower import copy, cpu, flash, panel, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
 LOWER: dict[type[Piece], Callable[..., None]] = {
-    MatrixPiece: matrix.lower,
+    MatrixPiece: panel.lower,
     StripPiece: strip.lower,
     PoolPiece: pool.lower,
     CopyPiece: copy.lower,
