@@ -152,9 +152,8 @@ def test_what_is_no_program_is_said() -> None:
         "  line 1: drawloom graph 1 ('drawloom program 1')"
     )
     assert complaint("drawloom program 1\n") == (
-        "error[program.text]: 2 faults in text\n"
-        "  line 1, drawloom program 1 (needs a 'program' line)\n"
-        "  line 1, drawloom program 1 (needs a 'blocking' line)"
+        "error[program.text]: 1 fault in text\n"
+        "  line 1, drawloom program 1 (needs a 'program' line)"
     )
 
 
