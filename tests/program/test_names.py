@@ -19,6 +19,7 @@ from drawloom.program.commands import (
     Operand,
     Read,
     Send,
+    Signal,
     Vector,
 )
 from drawloom.program.names import Names, Value
@@ -26,6 +27,7 @@ from drawloom.program.parse import parse
 from drawloom.program.program import Origin, Program, Region
 from drawloom.program.text import text
 
+LOW = 65_536  # the first bytes of a scratchpad are not a program's own
 HEAD = "drawloom program 1\nprogram name=n chip=tx81\n"
 
 
@@ -94,10 +96,20 @@ def test_names_stand_for_addresses_sizes_and_counts() -> None:
         "  vector op=mul a=xs+row*r dst=ys+2*row*r count=cols fmt=f16 out_fmt=f32 scalar=1/cols\n"
     )
     assert stream_of(lines, before) == (
-        Read(12, 12, 36, ((12, 4), (40, 2))),
+        Read(12, LOW + 12, 36, ((12, 4), (40, 2))),
         Loop(
             3,
-            (Vector("mul", Affine(0, (12,)), Affine(256, (24,)), 6, "f16", "f32", scalar=1 / 6),),
+            (
+                Vector(
+                    "mul",
+                    Affine(LOW, (12,)),
+                    Affine(LOW + 256, (24,)),
+                    6,
+                    "f16",
+                    "f32",
+                    scalar=1 / 6,
+                ),
+            ),
         ),
     )
 
@@ -105,7 +117,7 @@ def test_names_stand_for_addresses_sizes_and_counts() -> None:
 def test_blocked_buffers_hold_their_padding() -> None:
     before = "buffer name=a fmt=f16 shape=3x70 blocked=true\nbuffer name=b bytes=1\nbuffer name=c bytes=1\n"
     assert stream_of("fill dst=b fmt=i8 count=a.bytes value=0", before) == (
-        Fill(512, "i8", 3 * (64 + 8) * 2, 0.0),
+        Fill(LOW + 512, "i8", 3 * (64 + 8) * 2, 0.0),
     )
 
 
@@ -114,8 +126,8 @@ def test_buffers_may_share_bytes() -> None:
     assert stream_of(
         "fill dst=b fmt=i8 count=1 value=0\nfill dst=c fmt=i8 count=1 value=0", before
     ) == (
-        Fill(256, "i8", 1, 0.0),
-        Fill(512, "i8", 1, 0.0),
+        Fill(LOW + 256, "i8", 1, 0.0),
+        Fill(LOW + 512, "i8", 1, 0.0),
     )
 
 
@@ -129,10 +141,44 @@ def test_operands_targets_and_tiles_may_be_named() -> None:
     program = parse(source)
     assert len(program.streams) == 3
     assert program.streams[0] == (
-        Cpu("Neg", (Operand("dram", 0, "f32", (4, 3)), None), (Operand("spm", 4, "f32", (4, 3)),)),
-        Send(0, 0, 8, (0, 2), 2),
+        Cpu(
+            "Neg",
+            (Operand("dram", 0, "f32", (4, 3)), None),
+            (Operand("spm", LOW + 4, "f32", (4, 3)),),
+        ),
+        Send(LOW, LOW, 8, (0, 2), 2),
     )
     assert again(program) == text(program)
+
+
+def test_tiles_that_differ_in_their_number_share_their_lines() -> None:
+    program = parse(
+        f"{HEAD}tile 0..2 as t:\n  loop 2:\n    read dram=64*t+8*i0 spm=0 inner=8\n  signal target=2-t flag=t #put\n"
+    )
+    assert [stream[0] for stream in program.streams] == [
+        Loop(2, (Read(Affine(64 * tile, (8,)), 0, 8),)) for tile in range(3)
+    ]
+    assert [stream[1] for stream in program.streams] == [Signal(2 - t, t, 0) for t in range(3)]
+    assert again(program) == text(program)
+
+
+def test_faults_in_shared_lines_are_said_once() -> None:
+    assert complaint(
+        f"{HEAD}tile 0..2 as t:\n  arm flga=t\n  arm flag=t+62\ntile 3:\n  arm flag=t\n"
+    ) == [
+        "  line 4, arm: flga (did you mean 'flag'?)",
+        "  line 4, arm (needs flag)",
+        "  line 7, flag: t (a whole number of at most 64 bits)",
+    ]
+    assert complaint(f"{HEAD}tile 0..2 as t:\n  arm flag=t+62\n") == [
+        "  line 4, flag: 64 (0 to 63)"
+    ]
+
+
+def test_a_short_text_cannot_ask_for_many_lines() -> None:
+    lines = "  arm flag=0\n" * 100
+    (line,) = complaint(f"{HEAD}tile 0..4095 as t:\n{lines}")
+    assert line == "  line 3: 409,500 lines for each of its tiles (at most 131,072 in all)"
 
 
 def test_formats_strides_and_pads_have_defaults() -> None:
@@ -204,7 +250,7 @@ def test_faults_of_names_are_said_at_once_and_once_each() -> None:
         "  line 3, let: i0 (a name of letters, digits and _, other than i0, i1, ... of the loops)",
         "  line 4, region (needs bytes)",
         "  line 5, buffer: s (a buffer needs bytes, or fmt and shape)",
-        "  line 6, buffer: t (ends at byte 5,000,000, the scratchpad at 3,145,728)",
+        "  line 6, buffer: t (ends at byte 5,065,536; what may be used, at 3,080,192)",
         "  line 7, buffer: u (a buffer needs bytes, or fmt and shape)",
         "  line 8, buffer: a (each name once)",
     ]

@@ -75,10 +75,8 @@ def place_buffer(buffer: Buffer, names: Names) -> None:
     address = buffer.address
     if address < 0:
         address = align_up(names.spm_end, _align(names))
-    if names.chip and address + size > names.chip.scratchpad.bytes:
-        raise Bad(
-            f"ends at byte {address + size:,}, the scratchpad at {names.chip.scratchpad.bytes:,}"
-        )
+    if names.spm_bytes and address + size > names.spm_bytes:
+        raise Bad(f"ends at byte {address + size:,}; what may be used, at {names.spm_bytes:,}")
     names.place(buffer.name, "spm", address, size, count)
     names.spm_end = max(names.spm_end, address + size)
 
@@ -112,6 +110,9 @@ def _header(values: Values, names: Names) -> None:
         return
     values.setdefault("scratchpad_bytes", names.chip.scratchpad.bytes)
     values.setdefault("dram_bytes", names.chip.dram.bytes)
+    held = names.chip.scratchpad
+    names.spm_end = max(names.spm_end, held.reserve_low)
+    names.spm_bytes = min(values["scratchpad_bytes"], held.bytes - held.reserve_high)
     names.blocking = names.blocking or names.chip.blocking
 
 

@@ -37,18 +37,21 @@ class Faults:
         return [fault for _, fault in sorted(self.found, key=lambda found: found[0])]
 
     def add(self, line: int, value: str, allowed: str, part: str = "") -> None:
-        """Add a fault of a line, or of a part of it.
+        """Add a fault of a line, or of a part of it, once.
 
         Raises:
             TooMany: there are ``MOST_FAULTS`` already.
         """
+        path = f"line {line}, {part}" if part else f"line {line}"
+        shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
+        fault = (line, Fault(path, shown, allowed))
+        if fault in self.found:
+            return  # of a line that stands for several tiles
         if len(self.found) == MOST_FAULTS:
             more = Fault("and more", "", f"the first {MOST_FAULTS} found are listed")
             self.found.append((math.inf, more))
             raise TooMany
-        path = f"line {line}, {part}" if part else f"line {line}"
-        shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
-        self.found.append((line, Fault(path, shown, allowed)))
+        self.found.append(fault)
 
     def complain(self, line: int, complaints: Iterable[Complaint]) -> None:
         """Add what is wrong with the fields of a line."""

@@ -51,6 +51,7 @@ class Names:
         blocking: the layout of operands, by the text or by the chip.
         dram_end: where the next region lies that says no address.
         spm_end: where the next buffer lies that says none.
+        spm_bytes: where buffers must end; 0 where that is not known.
         indices: the name of each loop's index around the line, empty where it has none.
     """
 
@@ -58,6 +59,7 @@ class Names:
     blocking: Blocking | None = None
     dram_end: int = 0
     spm_end: int = 0
+    spm_bytes: int = 0
     indices: list[str] = field(default_factory=list[str])
     origins: dict[str, int] = field(default_factory=dict[str, int])
     values: dict[str, Value] = field(default_factory=dict[str, Value])

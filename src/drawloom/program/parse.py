@@ -92,7 +92,7 @@ class _Builder:
 
     def build(self) -> Program | None:
         """Return the program; None where there are faults."""
-        self.reader.close(0)
+        self.reader.end()
         header = self._one(Header)
         blocking = self._one(Blocking) if self._needs_blocking() else self.reader.names.blocking
         dram = header.dram_bytes if header else 1 << 63

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from drawloom.errors import nearest
@@ -20,7 +20,8 @@ from drawloom.program.text import INDENT
 T = TypeVar("T")
 
 _LOOP_FORM = "a count and a colon, loop 16: or loop 16 as row:"
-_TILE_FORM = "tiles and a colon: tile 0..3,8:"
+_TILE_FORM = "tiles and a colon, tile 0..3,8: or tile 0..3,8 as t:"
+MOST_REPEATED = 1 << 17  # lines that stand for several tiles, once for each
 
 
 @dataclass(slots=True)
@@ -41,6 +42,16 @@ class Tiles:
 
 
 @dataclass(slots=True)
+class _Each:
+    """Lines that are read for each of some tiles, which they know by a name."""
+
+    line: int
+    name: str
+    tiles: tuple[int, ...]
+    lines: list[Line] = field(default_factory=list[Line])
+
+
+@dataclass(slots=True)
 class Reader:
     """Lines become records, commands and loops; what they say together is checked later.
 
@@ -58,9 +69,44 @@ class Reader:
     commands: list[tuple[int, Command, tuple[int, ...]]] = field(default_factory=list[Any])
     origins: dict[int, Origin | None] = field(default_factory=dict[int, Any])
     open: list[Block] = field(default_factory=list[Block])
+    each: _Each | None = None
+    n_repeated: int = 0
 
     def read(self, line: Line) -> None:
         """Read one line."""
+        if self.each and line.indent:
+            self.each.lines.append(line)
+            return
+        self._repeat()
+        self._line(line)
+
+    def end(self) -> None:
+        """End all that is open."""
+        self._repeat()
+        self.close(0)
+
+    def _repeat(self) -> None:
+        """Read the lines under ``tile 0..3 as t:`` for each of its tiles."""
+        each, self.each = self.each, None
+        if each is None:
+            return
+        self.n_repeated += len(each.lines) * max(0, len(each.tiles) - 1)
+        if self.n_repeated > MOST_REPEATED:
+            allowed = f"at most {MOST_REPEATED:,} in all"
+            self.faults.add(each.line, f"{self.n_repeated:,} lines for each of its tiles", allowed)
+            return
+        before = len(self.faults.found)
+        for tile in each.tiles:
+            self.close(0)
+            self._begin(each.line, (tile,))
+            self.names.values[each.name] = Value(tile)
+            if len(self.faults.found) > before:
+                continue  # the other tiles would say the same
+            for line in each.lines:
+                self._line(replace(line, rest=list(line.rest)))
+        del self.names.values[each.name]
+
+    def _line(self, line: Line) -> None:
         depth = line.indent // len(INDENT)
         deepest = len(self.open)
         if line.indent % len(INDENT) or depth > deepest:
@@ -190,22 +236,25 @@ class Reader:
 
     def _tile(self, line: Line) -> None:
         tiles: tuple[int, ...] = ()
+        name = ""
         try:
-            word = _before_colon(line.rest, _TILE_FORM)
+            word, name = self._as(line.rest, _TILE_FORM)
             tiles = _named(read_tiles, self.names.tiles, word, _TILE_FORM)
         except Bad as bad:
             self.faults.add(line.number, " ".join(line.rest), str(bad))
-        self.tiles.append(Tiles(line.number, tiles))
+        if name and tiles:
+            self.each = _Each(line.number, name, tiles)
+        else:
+            self._begin(line.number, tiles)
+
+    def _begin(self, line: int, tiles: tuple[int, ...]) -> None:
+        self.tiles.append(Tiles(line, tiles))
         self.open.append(Block(1))
 
     def _loop(self, line: Line) -> None:
-        count, index, words = 1, "", line.rest
+        count, index = 1, ""
         try:
-            if len(words) == 3 and words[1] == "as":
-                index = words[2].removesuffix(":")
-                self.names.check(index)
-                words = [f"{words[0]}{words[2][len(index) :]}"]
-            word = _before_colon(words, _LOOP_FORM)
+            word, index = self._as(line.rest, _LOOP_FORM)
             count = _named(read_int, lambda word: str(self.names.whole(word)), word, _LOOP_FORM)
         except Bad as bad:
             self.faults.add(line.number, " ".join(line.rest), str(bad))
@@ -213,11 +262,17 @@ class Reader:
         self.names.indices.append(index)
         self.open.append(Block(count))
 
-
-def _before_colon(words: list[str], form: str) -> str:
-    if len(words) != 1 or not words[0].endswith(":"):
-        raise Bad(form)
-    return words[0][:-1]
+    def _as(self, words: list[str], form: str) -> tuple[str, str]:
+        """Return what stands before the colon, and the name behind ``as``, empty without one."""
+        if not words or not words[-1].endswith(":"):
+            raise Bad(form)
+        last = words[-1][:-1]
+        if len(words) == 1:
+            return last, ""
+        if len(words) != 3 or words[1] != "as":
+            raise Bad(form)
+        self.names.check(last)
+        return words[0], last
 
 
 def _named(read: Callable[[str], T], resolve: Callable[[str], str], word: str, form: str) -> T:
