@@ -98,9 +98,10 @@ def put(source: str, line: str) -> str:
 
 
 def printed(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", shlex.split(command))
-        cli.main()
+        with pytest.raises(SystemExit):
+            cli.main()
     out, err = capsys.readouterr()
     return "\n".join(line.rstrip() for line in (out + err).splitlines()).strip("\n") + "\n"
 

@@ -209,7 +209,7 @@ def test_an_origin_may_be_a_name() -> None:
         ("read dram=x spm=xss inner=4", "spm: xss (there is no 'xss': did you mean 'xs'?)"),
         ("read dram=x spm=xs inner=x.byte", "inner: x.byte (x has x.bytes and x.count, if it is in memory)"),
         ("read dram=x spm=xs inner=xs", "inner: xs (a number, not an address of the scratchpad)"),
-        ("read dram=x spm=xs inner=cols/4", "inner: cols/4 (a whole number; this is 1.5)"),
+        ("read dram=x spm=xs inner=cols/4", "inner: cols/4 (a whole number; 6/4 is none)"),
         ("read dram=x spm=xs inner=cols/(cols-6)", "inner: cols/(cols-6) (no division by 0)"),
         ("read dram=x+y spm=xs inner=4", "dram: x+y (one address, and what is added to it)"),
         ("read dram=x*2 spm=xs inner=4", "dram: x*2 (an address or an index times a number)"),
@@ -219,7 +219,7 @@ def test_an_origin_may_be_a_name() -> None:
         ("read dram=x+( spm=xs inner=4", "dram: x+( (an address like 0x1000 or 0x1000+128*i0, i0 the outermost loop)"),
         ("loop cols as cols:", "cols as cols: (each name once)"),
         ("loop cols as i1:", "cols as i1: (a name of letters, digits and _, other than i0, i1, ... of the loops)"),
-        ("loop cols/4:", "cols/4: (a whole number; this is 1.5)"),
+        ("loop cols/4:", "cols/4: (a whole number; 6/4 is none)"),
         ("buffer name=z bytes=4", "buffer (not indented, above the tiles)"),
     ],
 )  # fmt: skip
@@ -248,12 +248,11 @@ def test_faults_of_names_are_said_at_once_and_once_each() -> None:
         "  line 3, let: b (name=value)",
         "  line 3, c: nope (there is no 'nope': one of a)",
         "  line 3, let: i0 (a name of letters, digits and _, other than i0, i1, ... of the loops)",
-        "  line 4, region (needs bytes)",
         "  line 5, buffer: s (a buffer needs bytes, or fmt and shape)",
         "  line 6, buffer: t (ends at byte 5,065,536; what may be used, at 3,080,192)",
         "  line 7, buffer: u (a buffer needs bytes, or fmt and shape)",
         "  line 8, buffer: a (each name once)",
-    ]
+    ]  # and nothing of what follows from them
 
 
 def test_parentheses_nest_only_so_deep() -> None:

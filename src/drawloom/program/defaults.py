@@ -24,6 +24,11 @@ from drawloom.units import align_up
 
 _ALIGN = 256  # bytes, where neither the chip nor the text says how operands lie
 Values = dict[str, Any]
+FOLLOWING = frozenset(
+    {"out_fmt", "strides", "pads", "dilations", "address", "bytes", "node", "layer"}
+    | {"scratchpad_bytes", "dram_bytes"}
+)
+"""Fields that may follow from others: where those have faults, nobody misses these."""
 
 
 @dataclass(frozen=True, slots=True)

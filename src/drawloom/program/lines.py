@@ -12,10 +12,10 @@ from typing import Any
 
 from drawloom.errors import Fault, nearest
 from drawloom.program.check_fields import Complaint
-from drawloom.program.defaults import fill
+from drawloom.program.defaults import FOLLOWING, fill
 from drawloom.program.fields import Slot, slots
 from drawloom.program.kinds import Bad, read_int, read_word
-from drawloom.program.names import Names, is_expression
+from drawloom.program.names import Names, Unknown, is_expression
 
 MOST_FAULTS = 200
 _SHOWN = 60
@@ -31,6 +31,12 @@ class Faults:
     """The faults found so far, each with its line."""
 
     found: list[tuple[float, Fault]] = field(default_factory=list[Any])
+    silent: int = 0  # what follows from a fault that is told already
+
+    @property
+    def count(self) -> int:
+        """How many there are, told or not."""
+        return len(self.found) + self.silent
 
     def listed(self) -> list[Fault]:
         """Return the faults in the order of their lines."""
@@ -52,6 +58,13 @@ class Faults:
             self.found.append((math.inf, more))
             raise TooMany
         self.found.append(fault)
+
+    def bad(self, line: int, value: str, bad: Bad, part: str = "") -> None:
+        """Add what was said of a value, unless it follows from a fault of another line."""
+        if isinstance(bad, Unknown):
+            self.silent += 1
+        else:
+            self.add(line, value, str(bad), part)
 
     def complain(self, line: int, complaints: Iterable[Complaint]) -> None:
         """Add what is wrong with the fields of a line."""
@@ -106,7 +119,7 @@ def record(line: Line, kind: type, faults: Faults, names: Names | None = None) -
     """
     known = _by_name(kind)
     values: dict[str, Any] = {}
-    before = len(faults.found)
+    before = faults.count
     if "origin" in known and (origin := _origin(line, faults, names)) is not None:
         values["origin"] = origin
     for word in line.rest:
@@ -120,12 +133,13 @@ def record(line: Line, kind: type, faults: Faults, names: Names | None = None) -
             faults.add(line.number, name, "each field once", line.word)
         else:
             values[name] = _read(line, slot, value, faults, names)
-    if names and len(faults.found) == before and not _filled(line, kind, values, faults, names):
+    if names and faults.count == before and not _filled(line, kind, values, faults, names):
         return None
-    missing = [slot.name for slot in known.values() if slot.required and slot.name not in values]
+    given = values.keys() | (FOLLOWING if names and faults.count > before else ())
+    missing = [slot.name for slot in known.values() if slot.required and slot.name not in given]
     if missing:
         faults.add(line.number, "", f"needs {', '.join(missing)}", line.word)
-    return kind(**values) if len(faults.found) == before else None
+    return kind(**values) if faults.count == before else None
 
 
 def _origin(line: Line, faults: Faults, names: Names | None) -> int | None:
@@ -149,7 +163,7 @@ def _read(line: Line, slot: Slot, value: str, faults: Faults, names: Names | Non
     try:
         return _named(slot, value, names)
     except Bad as bad:
-        faults.add(line.number, value, str(bad), slot.name)
+        faults.bad(line.number, value, bad, slot.name)
         return None
 
 

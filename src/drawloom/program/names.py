@@ -4,8 +4,9 @@
     factor     ::= "-" factor | "(" expression ")" | number | name
 
 A name is that of a constant (``let``), a scratchpad buffer or a region of DRAM (its address, and
-``name.bytes`` and ``name.count``, its elements), or of a loop's index. ``/`` is exact: it gives a
-whole number where it can. Values hold no blanks. What a program prints has no names left in it.
+``name.bytes`` and ``name.count``, its elements), or of a loop's index. ``/`` of whole numbers is
+whole, but where a field takes a fraction (``scalar=1/cols``); ``62.0/4`` is a fraction anywhere.
+Values hold no blanks. What a program prints has no names left in it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Value:
     number: int | float
     moves: tuple[tuple[int, int], ...] = ()
     space: str = ""
+
+
+UNKNOWN = Value(0)
+"""What a name stands for whose line has a fault; compared by identity."""
 
 
 @dataclass(slots=True)
@@ -106,7 +111,7 @@ class Names:
         if kind is kinds.PLACE:
             return str(_whole(self.value(text).number))
         if kind is kinds.FLOAT:
-            return repr(float(self.number(text)))
+            return repr(float(self.number(text, exact=False)))
         if kind is kinds.INT:
             return str(self.whole(text))
         if kind is operands.OPERANDS:
@@ -125,24 +130,24 @@ class Names:
         """
         return _whole(self.number(text))
 
-    def number(self, text: str) -> int | float:
-        """Return the number that an expression comes to.
+    def number(self, text: str, *, exact: bool = True) -> int | float:
+        """Return the number that an expression comes to; if ``exact``, whole over whole is whole.
 
         Raises:
             Bad: as ``resolve``.
         """
-        value = self.value(text)
+        value = self.value(text, exact=exact)
         if value.space:
             raise Bad(f"a number, not an address of {_SPACES[value.space]}")
         return value.number
 
-    def value(self, text: str) -> Value:
+    def value(self, text: str, *, exact: bool = True) -> Value:
         """Return the number or address that an expression comes to, the same in every turn.
 
         Raises:
             Bad: as ``resolve``.
         """
-        value = _Reading(self, text).value()
+        value = _Reading(self, text, exact=exact).value()
         if value.moves:
             raise Bad("no index of a loop here")
         return value
@@ -195,8 +200,9 @@ _PARTS = {
 class _Reading:
     """An expression being read."""
 
-    def __init__(self, names: Names, text: str, space: str = "") -> None:
+    def __init__(self, names: Names, text: str, space: str = "", *, exact: bool = True) -> None:
         self.names = names
+        self.exact = exact
         self.space = space  # where the address that is wanted lies
         self.tokens: list[tuple[str, str]] = []
         at = 0
@@ -225,7 +231,7 @@ class _Reading:
         value = self.factor()
         while (mark := self.mark("*/")) is not None:
             other = self.factor()
-            value = _times(value, other) if mark == "*" else _over(value, other)
+            value = _times(value, other) if mark == "*" else _over(value, other, self.exact)
         return value
 
     def factor(self) -> Value:
@@ -265,18 +271,26 @@ class _Reading:
             if not known:
                 raise _NoExpression
             base = word.partition(".")[0]
+            if names.values.get(base) is UNKNOWN:
+                raise Unknown
             if base != word and base in names.values:
                 raise Bad(f"{base} has {base}.bytes and {base}.count, if it is in memory")
             shown = [name for name in known if "." not in name and self.suits(name)]
             if not shown:
                 raise _NoExpression
             raise Bad(f"there is no '{word}': {nearest(word, shown)}")
+        if names.values[word] is UNKNOWN:
+            raise Unknown
         return names.values[word]
 
     def suits(self, name: str) -> bool:
         """Whether a name may stand in an address of the memory that is wanted."""
         value = self.names.values.get(name)
         return value is None or not self.space or value.space in ("", self.space)
+
+
+class Unknown(Bad):
+    """A name stands for what was not understood, which is told already where it was defined."""
 
 
 class _NoExpression(Bad):
@@ -331,11 +345,14 @@ def _times(a: Value, b: Value) -> Value:
     return Value(_bounded(a.number * b.number), moves)
 
 
-def _over(a: Value, b: Value) -> Value:
+def _over(a: Value, b: Value, exact: bool) -> Value:
     if a.moves or a.space or b.moves or b.space:
         raise Bad("a number over a number")
     if b.number == 0:
         raise Bad("no division by 0")
-    if isinstance(a.number, int) and isinstance(b.number, int) and a.number % b.number == 0:
-        return Value(_bounded(a.number // b.number))
+    if isinstance(a.number, int) and isinstance(b.number, int):
+        if a.number % b.number == 0:
+            return Value(_bounded(a.number // b.number))
+        if exact:
+            raise Bad(f"a whole number; {a.number}/{b.number} is none")
     return Value(a.number / b.number)

@@ -13,7 +13,7 @@ from drawloom.program.defaults import Buffer, place_buffer
 from drawloom.program.fields import COMMANDS, RECORDS
 from drawloom.program.kinds import Bad, read_int, read_tiles
 from drawloom.program.lines import Faults, Line, mark, record
-from drawloom.program.names import Names, Value, is_expression
+from drawloom.program.names import UNKNOWN, Names, Value, is_expression
 from drawloom.program.program import Origin, Region
 from drawloom.program.text import INDENT
 
@@ -95,12 +95,12 @@ class Reader:
             allowed = f"at most {MOST_REPEATED:,} in all"
             self.faults.add(each.line, f"{self.n_repeated:,} lines for each of its tiles", allowed)
             return
-        before = len(self.faults.found)
+        before = self.faults.count
         for tile in each.tiles:
             self.close(0)
             self._begin(each.line, (tile,))
             self.names.values[each.name] = Value(tile)
-            if len(self.faults.found) > before:
+            if self.faults.count > before:
                 continue  # the other tiles would say the same
             for line in each.lines:
                 self._line(replace(line, rest=list(line.rest)))
@@ -206,12 +206,15 @@ class Reader:
             self._define(line, name, value)
 
     def _define(self, line: Line, name: str, value: str) -> None:
-        found = Value(0)
+        found = UNKNOWN
         try:
             found = self.names.value(value)
         except Bad as bad:
-            allowed = str(bad) if is_expression(bad) else "a number, or an expression of names"
-            self.faults.add(line.number, value, allowed, name)
+            if is_expression(bad):
+                self.faults.bad(line.number, value, bad, name)
+            else:
+                allowed = "a number, or an expression of names"
+                self.faults.add(line.number, value, allowed, name)
         try:
             self.names.define(name, found)
         except Bad as bad:
@@ -226,13 +229,13 @@ class Reader:
             place_buffer(buffer, self.names)
         except Bad as bad:
             self.faults.add(line.number, buffer.name, str(bad), "buffer")
-            self.names.values.setdefault(buffer.name, Value(0))
+            self.names.values.setdefault(buffer.name, UNKNOWN)
 
     def _unknown(self, line: Line) -> None:
         """Take a name from a line with faults, so that they are not told again at each use."""
         for word in line.rest:
             if word.startswith("name="):
-                self.names.values.setdefault(word.removeprefix("name="), Value(0))
+                self.names.values.setdefault(word.removeprefix("name="), UNKNOWN)
 
     def _tile(self, line: Line) -> None:
         tiles: tuple[int, ...] = ()
@@ -241,7 +244,7 @@ class Reader:
             word, name = self._as(line.rest, _TILE_FORM)
             tiles = _named(read_tiles, self.names.tiles, word, _TILE_FORM)
         except Bad as bad:
-            self.faults.add(line.number, " ".join(line.rest), str(bad))
+            self.faults.bad(line.number, " ".join(line.rest), bad)
         if name and tiles:
             self.each = _Each(line.number, name, tiles)
         else:
@@ -257,7 +260,7 @@ class Reader:
             word, index = self._as(line.rest, _LOOP_FORM)
             count = _named(read_int, lambda word: str(self.names.whole(word)), word, _LOOP_FORM)
         except Bad as bad:
-            self.faults.add(line.number, " ".join(line.rest), str(bad))
+            self.faults.bad(line.number, " ".join(line.rest), bad)
         self.faults.complain(line.number, loop_complaints(count, len(self.open) - 1))
         self.names.indices.append(index)
         self.open.append(Block(count))
@@ -283,4 +286,4 @@ def _named(read: Callable[[str], T], resolve: Callable[[str], str], word: str, f
         try:
             return read(resolve(word))
         except Bad as bad:
-            raise Bad(str(bad) if is_expression(bad) else form) from None
+            raise (bad if is_expression(bad) else Bad(form)) from None
