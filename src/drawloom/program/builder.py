@@ -27,7 +27,13 @@ from numpy.typing import NDArray
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
 from drawloom.graph.dtypes import DType
-from drawloom.program.check_fields import Scope, complaints, loop_complaints, region_complaints
+from drawloom.program.check_fields import (
+    Scope,
+    complaints,
+    length_complaints,
+    loop_complaints,
+    region_complaints,
+)
 from drawloom.program.commands import Command, Loop, Stream
 from drawloom.program.defaults import Buffer, fill, place_buffer
 from drawloom.program.fields import Header
@@ -209,6 +215,8 @@ class Kernel(Issue):
         for tile in self._streams:
             if not 0 <= tile < n:
                 faults.append(Fault(f"tile {tile}", "", f"0 to {n - 1}, none left out"))
+        for part, value, allowed in length_complaints([tuple(s) for s in self._streams.values()]):
+            faults.append(Fault(part, value, allowed))
         for line, command, loops in self._issued:
             scope = Scope(n, len(self._names.origins), loops)
             for part, value, allowed in complaints(command, scope):

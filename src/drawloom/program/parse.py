@@ -18,6 +18,7 @@ from drawloom.program.check_fields import (
     blocking_complaints,
     complaints,
     header_complaints,
+    length_complaints,
     place_complaints,
     region_complaints,
 )
@@ -196,6 +197,8 @@ class _Builder:
                     self.reader.faults.add(block.line, f"tile {tile}", allowed)
                 line_of[tile] = block.line
                 stream_of[tile] = block.stream
+        for part, value, allowed in length_complaints(list(stream_of.values())):
+            self.reader.faults.add(self.reader.tiles[0].line, value, allowed, part)
         n = len(stream_of)
         for tile, line in line_of.items():
             if not 0 <= tile < n:
