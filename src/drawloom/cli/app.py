@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
 from drawloom.cli.fabric import fabric
@@ -28,6 +29,7 @@ app = typer.Typer(
 chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
 app.command("plan")(plan_model)
@@ -88,13 +90,22 @@ def run(
     model: Model,
     chip: ChipName = None,
     inputs: Annotated[
-        Path | None, typer.Option(help="A .npz file with an array for each input.")
+        list[str] | None,
+        typer.Option(
+            help="A .npz file with an array for each input, or a .npy file: x=x.npy, or x.npy "
+            "where there is one input. Repeatable."
+        ),
     ] = None,
     random_inputs: Annotated[
         int | None, typer.Option(metavar="SEED", help="Make inputs up from a seed.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the outputs to a .npz file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the outputs to a .npz file, or the one there is to a .npy file.",
+        ),
     ] = None,
     dim: Dims = None,
     precision: Precision = None,
@@ -116,13 +127,13 @@ def run(
     results.show_outputs(work, outputs, output, as_json=as_json)
 
 
-def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
+def _inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
     from drawloom.cli import arrays
 
-    if path is not None and seed is not None:
+    if given and seed is not None:
         raise typer.BadParameter("give --inputs or --random-inputs, not both")
-    if path is not None:
-        return arrays.read_arrays(path)
+    if given:
+        return arrays.read_inputs(given, tuple(work.program.named("input")))
     if seed is not None:
         return arrays.random_inputs(work.program, work.graph, seed)
     if not work.program.named("input"):

@@ -145,8 +145,9 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:
     _refuse(path, choices)
-    program = read_program(path)
-    chip = load_chip(choices.chip or program.chip)
+    asked = load_chip(choices.chip) if choices.chip else None
+    program = read_program(path, asked)
+    chip = asked or load_chip(program.chip)
     return Work(program, chip, _profile(chip, choices.profile))
 
 
