@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from tests.check.test_check import BY_HAND, TX81, compiled
+from tests.execute.drawn import drawn_inputs
 from tests.mapping.drawing import graphs
 
 from drawloom.check import check
@@ -19,25 +17,8 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 from drawloom.program.parse import parse
-from drawloom.program.program import Program
 
 X = {"x": np.arange(8, dtype=np.float16).reshape(2, 4)}
-
-
-def made_up(program: Program, seed: int = 1) -> dict[str, NDArray[Any]]:
-    rng = np.random.default_rng(seed)
-    found: dict[str, NDArray[Any]] = {}
-    for name, region in program.named("input").items():
-        if region.fmt in ("f16", "bf16", "f32", "f64"):
-            import ml_dtypes
-
-            kinds = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32}
-            value = rng.standard_normal(region.shape)
-            found[name] = value.astype(kinds.get(region.fmt, np.float64))
-        else:
-            words = {"i8": np.int8, "u8": np.uint8, "i32": np.int32, "i64": np.int64}
-            found[name] = rng.integers(0, 2, region.shape).astype(words.get(region.fmt, np.bool_))
-    return found
 
 
 @settings(max_examples=10, deadline=None)
@@ -45,14 +26,14 @@ def made_up(program: Program, seed: int = 1) -> dict[str, NDArray[Any]]:
 def test_programs_of_random_graphs_give_the_same_in_all_orders(graph: Graph, seed: int) -> None:
     program = assemble(map_graph(graph, TX81))
     assert check(program, TX81) == ()
-    found = execute_orders(program, made_up(program), 4, seed=seed, chip=TX81)
+    found = execute_orders(program, drawn_inputs(program), 4, seed=seed, chip=TX81)
     assert [one.text() for one in found.partings] == []
 
 
 @pytest.mark.parametrize("name", ["decode", "experts", "resnet", "vit"])
 def test_compiled_networks_give_the_same_in_all_orders(name: str) -> None:
     program = compiled(name)
-    found = execute_orders(program, made_up(program), 2, chip=TX81)
+    found = execute_orders(program, drawn_inputs(program), 2, chip=TX81)
     assert [one.text() for one in found.partings] == []
 
 
