@@ -109,6 +109,10 @@ def run(
     ] = None,
     dim: Dims = None,
     precision: Precision = None,
+    orders: Annotated[
+        int, typer.Option(min=0, help="Try so many other legal orders; exit code 1 if any differs.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the orders.")] = 0,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -121,10 +125,13 @@ def run(
     with Progress() as progress:
         work = _open(model, _choices(chip, dim, precision, None, asked, mapping), progress)
         given = _inputs(work, inputs, random_inputs)
-        outputs = work.run(given, progress)
+        found = work.run_orders(given, orders, seed, progress) if orders else None
+        outputs = found.outputs if found else work.run(given, progress)
         if output is not None:
             arrays.write_arrays(output, outputs)
     results.show_outputs(work, outputs, output, as_json=as_json)
+    if found is not None:
+        results.show_orders(found)
 
 
 def _inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
