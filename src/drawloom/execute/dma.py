@@ -90,7 +90,7 @@ def send(tile: Tile, command: Send, index: Index) -> None:
     target = at(command.dst, index)
     n = moved_bytes(command.inner, command.dims)
     for number in command.targets:
-        tile.peer(number).spm.array(target, n, _BYTE)[:] = runs.reshape(-1).view(_BYTE)
+        tile.peer(number, command.chip).spm.array(target, n, _BYTE)[:] = runs.reshape(-1).view(_BYTE)
 
 
 def _runs(memory: Memory, address: int, inner: int, dims: Dims) -> NDArray[np.void]:
