@@ -120,7 +120,7 @@ class Machine:
 
     def turn(self, walkers: list[Walker]) -> bool:
         """Let each tile run until it is held or ends; return whether any ran at all."""
-        return any([self._turn(walker, walkers) for walker in walkers])
+        return sum(self._turn(walker, walkers) for walker in walkers) > 0
 
     def _turn(self, walker: Walker, walkers: list[Walker]) -> bool:
         """Run a tile until it is held or ends; return whether it ran at all."""

@@ -40,7 +40,9 @@ def execute_span(span: Span, inputs: Arrays) -> dict[str, NDArray[Any]]:
 def _parts(span: Span, inputs: Arrays) -> list[dict[str, NDArray[Any]]]:
     """Return what each chip gets of the inputs."""
     wanted = span.named("input")
-    faults = [Fault(f"inputs.{name}", "absent", "must be given") for name in wanted if name not in inputs]
+    faults = [
+        Fault(f"inputs.{name}", "absent", "must be given") for name in wanted if name not in inputs
+    ]
     faults += [
         Fault(f"inputs.{name}.shape", str(array.shape), f"must be {wanted[name].shape}")
         for name, array in inputs.items()
@@ -50,18 +52,22 @@ def _parts(span: Span, inputs: Arrays) -> list[dict[str, NDArray[Any]]]:
         raise InputError("run.inputs", f"the inputs are not what span '{span.name}' takes", faults)
     parts: list[dict[str, NDArray[Any]]] = [{} for _ in span.programs]
     for name in wanted:
-        at = 0
-        for chip, region in span.holders("input", name):
-            array, axis = inputs[name], span.cuts.get(name)
-            if axis is not None:
-                size = region.shape[axis]
-                array = np.take(array, range(at, at + size), axis)
-                at += size
+        holders = span.holders("input", name)
+        for place, (chip, region) in enumerate(holders):
+            array = inputs[name]
+            if name in span.cuts:
+                axis, ways = span.cuts[name]
+                start = place * ways // len(holders) * region.shape[axis]
+                array = np.take(array, range(start, start + region.shape[axis]), axis)
             parts[chip][name] = array
     return parts
 
 
 def _joined(span: Span, name: str, machines: list[Machine]) -> NDArray[Any]:
-    held = [machines[chip].region(name) for chip, _ in span.holders("output", name)]
-    axis = span.cuts.get(name)
-    return held[0] if axis is None else np.concatenate(held, axis)
+    holders = span.holders("output", name)
+    if name not in span.cuts:
+        return machines[holders[0][0]].region(name)
+    axis, ways = span.cuts[name]
+    # Where several chips hold a part, the first of them.
+    first = [holders[-(-part * len(holders) // ways)][0] for part in range(ways)]
+    return np.concatenate([machines[chip].region(name) for chip in first], axis)

@@ -4,8 +4,9 @@
     place  ::= the chip of the system on which the program of the same index runs
 
 A ``Send`` or ``Signal`` whose ``chip`` is not -1 goes to a tile of the program of that index; all
-else stays on its own chip. ``cuts`` says of inputs and outputs along which axis the chips that
-have them hold parts of them, in order; one that is not named is held whole by each.
+else stays on its own chip. ``cuts`` says of inputs and outputs along which axis, and into how many
+parts, the chips that have them hold them: of n chips, chip i has part i * parts // n. One that is
+not named is held whole by each.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Span:
         system: the chips and the fabric between them.
         places: the chip of the system that each program runs on.
         programs: one a chip.
-        cuts: axis along which an input or output is cut, by name.
+        cuts: along which axis, and into how many parts, an input or output is cut, by name.
         notes: short facts that are shown wherever a figure of it is.
     """
 
@@ -35,7 +36,7 @@ class Span:
     system: System
     places: tuple[int, ...]
     programs: tuple[Program, ...]
-    cuts: Mapping[str, int] = field(default_factory=dict[str, int])
+    cuts: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
@@ -68,13 +69,11 @@ class Span:
     def _whole(self, kind: str, name: str) -> Region:
         held = self.holders(kind, name)
         first = held[0][1]
-        axis = self.cuts.get(name)
-        if axis is None:
+        if name not in self.cuts:
             return first
-        size = sum(region.shape[axis] for _, region in held)
-        shape = (*first.shape[:axis], size, *first.shape[axis + 1 :])
-        total = sum(region.bytes for _, region in held)
-        return Region(name, kind, first.address, total, first.fmt, shape)
+        axis, parts = self.cuts[name]
+        shape = (*first.shape[:axis], parts * first.shape[axis], *first.shape[axis + 1 :])
+        return Region(name, kind, first.address, parts * first.bytes, first.fmt, shape)
 
     def text(self) -> str:
         """Return what runs where, and how much passes between chips."""
@@ -86,7 +85,10 @@ class Span:
         for index, (place, program) in enumerate(zip(self.places, self.programs, strict=True)):
             to = ", ".join(f"{n} to {b}" for (a, b), n in sorted(sent.items()) if a == index and n)
             lines.append(f"  chip {place}: program '{program.name}', sends {to or 'nothing'}")
-        lines += [f"  {name} is cut along axis {axis}" for name, axis in sorted(self.cuts.items())]
+        lines += [
+            f"  {name} is cut along axis {axis} into {parts} parts"
+            for name, (axis, parts) in sorted(self.cuts.items())
+        ]
         return "\n".join(lines)
 
 
