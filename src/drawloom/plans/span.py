@@ -9,7 +9,7 @@ Without values, the chips of a group do the same on other parts, and a stretch i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING
@@ -151,8 +151,8 @@ class _Builder:
     built: dict[tuple[object, ...], tuple[Build, tuple[str, ...]]] = field(
         default_factory=dict[tuple[object, ...], tuple[Build, tuple[str, ...]]]
     )
-    made: dict[tuple[object, ...], Exchanger] = field(
-        default_factory=dict[tuple[object, ...], Exchanger]
+    made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
+        default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
     )
 
     @property
@@ -182,7 +182,8 @@ class _Builder:
         self.flags = Flags([flag for flag in range(N_FLAGS) if flag not in used])
         n = self.chip.n_tiles
         depth = max(1, self.chip.dram_read.depth - 1)
-        self.chains = [ChipChain(n, depth) for group in members for _ in group]
+        rate = self.chip.dram.read // n
+        self.chains = [ChipChain(n, depth, rate) for group in members for _ in group]
         at = 0
         for level, stage in enumerate(self.cut.stages):
             if self.stage_of[level] != at:
@@ -239,10 +240,12 @@ class _Builder:
             schedule = ALGORITHMS[KINDS[exchange.kind]][cost.name](made)
             assert schedule
             index = {i: first + i for i in range(self.tensor)}
-            self.made[key] = Exchanger(exchange.kind, schedule, index, self.area, self.flags)
+            exchanger = Exchanger(exchange.kind, schedule, index, self.area, self.flags)
+            self.made[key] = exchanger, cost.ps
         run = prod(kind.shape[exchange.axis :]) if exchange.kind == "gather" else 0
         members = range(first, first + self.tensor)
-        self._lower(self.made[key], members, exchange.source, exchange.target, run)
+        exchanger, ps = self.made[key]
+        self._lower(exchanger, members, exchange.source, exchange.target, run, ps)
 
     def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:
         if exchange.kind == "sum":
@@ -279,7 +282,13 @@ class _Builder:
                 self._lower(made, [both[0] + i, both[1] + i], value, value, 0)
 
     def _lower(
-        self, exchanger: Exchanger, chips: range | list[int], source: str, target: str, run: int
+        self,
+        exchanger: Exchanger,
+        chips: Sequence[int],
+        source: str,
+        target: str,
+        run: int,
+        ps: int = 0,
     ) -> None:
         kind, result = self.types[source], self.types[target]
         for chip in chips:
@@ -290,7 +299,7 @@ class _Builder:
                 kind.dtype.value, kind.size, run,
             )  # fmt: skip
             assert FORMAT_BYTES[buffers.fmt] == kind.dtype.bytes
-            chain.exchange(exchanger.lowered(chip, buffers, chain.tiles, origin))
+            chain.exchange(exchanger.lowered(chip, buffers, chain.tiles, origin), ps)
 
     def _finished(self) -> Span:
         _, members = self.groups

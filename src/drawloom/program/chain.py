@@ -24,10 +24,11 @@ from drawloom.program.commands import (
     Read,
     Stream,
 )
+from drawloom.program.early import Splitter
 from drawloom.program.exchange import Lowered
 from drawloom.program.program import Origin, Program, Region
 from drawloom.program.streams import ALL_ENGINES
-from drawloom.units import align_up
+from drawloom.units import PS_PER_S, align_up
 
 _ALIGN = 4096
 _QUIET = (Engine.VECTOR, Engine.WRITE, Engine.SEND)
@@ -41,6 +42,7 @@ class ChipChain:
     Attributes:
         tiles: tiles of the chip.
         ahead: most reads of a tile that are given to the engine before an exchange waits.
+        rate: bytes a second that a tile reads when all do.
         places: where in DRAM values that are handed on lie.
         regions: inputs and outputs so far, by name.
         end: of the DRAM in use.
@@ -48,6 +50,7 @@ class ChipChain:
 
     tiles: int
     ahead: int
+    rate: int
     places: dict[str, int] = field(default_factory=dict[str, int])
     regions: dict[str, Region] = field(default_factory=dict[str, Region])
     data: list[tuple[int, Held]] = field(default_factory=list[tuple[int, Held]])
@@ -56,6 +59,7 @@ class ChipChain:
     end: int = 0
     _waiting: list[list[Command]] = field(default_factory=list[list[Command]])  # exchanges
     _starts: list[int] = field(default_factory=list[int])  # of the last program
+    _ps: int = 0  # of the exchanges that wait
 
     def __post_init__(self) -> None:
         """Begin with empty streams."""
@@ -94,20 +98,21 @@ class ChipChain:
         self.data += [(address + base, raw) for address, raw in program.data]
         constants = [(a + base, a + base + raw.size) for a, raw in program.data]
         streams = [shift.stream(stream) for stream in program.streams]
-        leads = [_leading(stream, constants, self.ahead) for stream in streams]
-        if not self._waiting:
-            leads = [0] * self.tiles
-        self._end_exchange([s[:n] for s, n in zip(streams, leads, strict=True)])
+        budget = self.rate * self._ps // PS_PER_S if self._waiting else 0
+        splitter = Splitter(constants, program.blocking, self.ahead, budget)
+        early = [splitter.split(stream) for stream in streams]
+        self._end_exchange([one.reads for one in early])
         self._starts = [len(stream) for stream in self.streams]
-        for tile, (stream, n) in enumerate(zip(streams, leads, strict=True)):
-            self.streams[tile] += stream[n:]
+        for tile, one in enumerate(early):
+            self.streams[tile] += one.rest
 
-    def exchange(self, lowered: Sequence[Lowered]) -> None:
+    def exchange(self, lowered: Sequence[Lowered], ps: int = 0) -> None:
         """Put an exchange behind what there is; its arming goes before the last program.
 
         Where another one stands behind that program already, the arming goes behind that: both
-        use the same scratchpad.
+        use the same scratchpad. ``ps`` is about how long it takes.
         """
+        self._ps += ps
         is_first = not self._waiting
         if is_first:
             for stream in self.streams:
@@ -136,20 +141,7 @@ class ChipChain:
         for tile, body in enumerate(self._waiting):
             self.streams[tile] += _among(body, reads[tile])
             self.streams[tile] += [Join(_QUIET, 0), Barrier(tuple(range(self.tiles)))]
-        self._waiting = []
-
-
-def _leading(stream: Sequence[Item], constants: list[tuple[int, int]], most: int) -> int:
-    """Return how many of a stream's first commands only read constants."""
-    found = 0
-    for item in stream[:most]:
-        if not isinstance(item, Read) or not isinstance(item.dram, int):
-            break
-        at = item.dram
-        if not any(low <= at < high for low, high in constants):
-            break
-        found += 1
-    return found
+        self._waiting, self._ps = [], 0
 
 
 def _among(body: Sequence[Command], reads: Sequence[Item]) -> list[Item]:
