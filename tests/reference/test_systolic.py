@@ -1,12 +1,16 @@
-"""Systolic arrays against SCALE-Sim's counts: its closed forms, every layer of ResNet-50, GEMMs.
+"""Systolic arrays against SCALE-Sim's counts: every layer of ResNet-50, GEMMs, its closed forms.
 
-The closed forms were checked against runs of SCALE-Sim 3.0.0 itself, stall-free; it prints the
-number of the last cycle, one less than the count. Source: Samajdar et al., SCALE-Sim, ISPASS 2020.
+``scale_sim_cycles.csv`` has the cycles that SCALE-Sim 3.0.0 itself steps through: the rows of its
+demand matrices for sums, all distinct shapes of ResNet-50's layers on 32 x 32 and some products on
+128 x 128. Its stall-free report prints the number of the last cycle, one less.
+Source: Samajdar et al., SCALE-Sim, ISPASS 2020; PyPI package scalesim.
 """
 
 from __future__ import annotations
 
+import csv
 from math import ceil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,13 @@ from drawloom.routes.systolic.array import Array, Dataflow, Product
 DATAFLOWS: tuple[Dataflow, ...] = ("weight", "output", "input")
 GEMMS = [(256,) * 3, (512,) * 3, (1024,) * 3, (2048,) * 3, (4096,) * 3, (4096, 1024, 4096),
          (1, 1000, 2048), (129, 257, 127)]  # fmt: skip
+
+COUNTED = Path(__file__).with_name("scale_sim_cycles.csv")
+
+
+def counted() -> list[dict[str, int]]:
+    with COUNTED.open(encoding="utf-8") as file:
+        return [{key: int(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def closed_form(R: int, C: int, M: int, N: int, K: int, dataflow: str) -> int:
@@ -48,6 +59,21 @@ def test_resnet50_has_its_layers_and_multiply_adds() -> None:
     layers = resnet50()
     assert len(layers) == 54
     assert sum(layer.macs for layer in layers) == 4_089_184_256  # torchvision says 4.09 GMAC
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_cycles_are_those_that_scale_sim_steps_through(dataflow: Dataflow) -> None:
+    rows = counted()
+    assert {(row["rows"], row["columns"]) for row in rows} == {(32, 32), (128, 128)}
+    for row in rows:
+        array = Array(row["rows"], row["columns"])
+        found = array.cycles(Product(row["m"], row["n"], row["k"]), dataflow)
+        assert found == row[dataflow], row
+
+
+def test_every_layer_of_resnet50_was_counted() -> None:
+    shapes = {(row["m"], row["n"], row["k"]) for row in counted() if row["rows"] == 32}
+    assert {(layer.m, layer.n, layer.k) for layer in resnet50()} == shapes
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
