@@ -121,7 +121,7 @@ def convolved() -> Graph:
 
 def test_a_product_takes_what_is_behind_it() -> None:
     (kernel,) = fuse(convolved())
-    assert kernel.work == Products(1, 256, 4, 72, "f16", 4096, 576, 2048, True)
+    assert kernel.work == Products(1, 256, 4, 72, "f16", 4096, 576, 2048, True, "x", "w")
     assert kernel.elements == 2 * 1024
     assert (kernel.read_bytes, kernel.constant_bytes) == (4096 + 576 + 8, 576 + 8)
     assert kernel.written_bytes == 2048

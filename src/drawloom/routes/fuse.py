@@ -21,6 +21,7 @@ picks where they lie. What only constants go into is worked out before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from drawloom.graph.build import live_nodes
@@ -56,11 +57,9 @@ class Kernel:
         work: sizes of the main work.
         elements: that pointwise nodes give, one a node.
         functions: elements among them that need a function which is looked up or iterated.
-        read_bytes: from values that other kernels, the caller and constants give.
-        constant_bytes: of these, from constants.
-        written_bytes: to values that others read.
-        reads: the values read, constants left out.
-        writes: the values written.
+        constant_bytes: read of constants.
+        reads: bytes read of each value that other kernels or the caller give.
+        writes: bytes written of each value that others read.
     """
 
     name: str
@@ -70,16 +69,24 @@ class Kernel:
     work: Work
     elements: int
     functions: int
-    read_bytes: int
     constant_bytes: int
-    written_bytes: int
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    reads: Mapping[str, int]
+    writes: Mapping[str, int]
 
     @property
     def macs(self) -> int:
         """Multiply-adds of products and attention."""
         return self.work.macs if isinstance(self.work, (Products, Attended)) else 0
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read, constants included."""
+        return self.constant_bytes + sum(self.reads.values())
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes written."""
+        return sum(self.writes.values())
 
 
 def fuse(graph: Graph, fusion: Fusion | None = None) -> tuple[Kernel, ...]:
@@ -114,9 +121,12 @@ def _place(walk: Walk, node: Node) -> None:
 
 def _work(walk: Walk, node: Node) -> Work:
     work = work_of(node, walk.graph)
-    if isinstance(work, Products) and any(walk.root_of(v) in walk.picked for v in node.inputs):
-        return replace(work, has_weights=True)
-    return work
+    if not isinstance(work, Products):
+        return work
+    left, right = walk.root_of(work.left), walk.root_of(work.right)
+    return replace(
+        work, left=left, right=right, has_weights=work.has_weights or right in walk.picked
+    )
 
 
 def _host(walk: Walk, node: Node, kind: Kind) -> Group | None:
@@ -244,11 +254,9 @@ def _kernel(walk: Walk, group: Group) -> Kernel:
         work=group.work,
         elements=sum(types[node.outputs[0]].size for node in beside),
         functions=sum(functions_of(node, graph) for node in beside),
-        read_bytes=sum(read.values()),
         constant_bytes=sum(read[value] for value in constants),
-        written_bytes=sum(written.values()),
-        reads=tuple(value for value in read if value not in constants),
-        writes=tuple(written),
+        reads={value: size for value, size in read.items() if value not in constants},
+        writes=written,
     )
 
 

@@ -64,6 +64,8 @@ class Products:
         right_bytes: of all right operands.
         out_bytes: of the results.
         has_weights: whether the right operands are constants.
+        left: name of the left operand.
+        right: name of the right operand.
     """
 
     batch: int
@@ -75,6 +77,8 @@ class Products:
     right_bytes: int
     out_bytes: int
     has_weights: bool
+    left: str = ""
+    right: str = ""
 
     @property
     def macs(self) -> int:
@@ -187,7 +191,7 @@ def _products(node: Node, graph: Graph) -> Products:
         batch, m, n, k = _convolved_sizes(node, left.shape, right.shape, out.shape)
     return Products(
         batch, m, n, k, format_word(left.dtype.value), left.bytes, right.bytes, out.bytes,
-        node.inputs[right_at] in graph.constants,
+        node.inputs[right_at] in graph.constants, node.inputs[left_at], node.inputs[right_at],
     )  # fmt: skip
 
 

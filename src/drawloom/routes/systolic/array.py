@@ -107,21 +107,38 @@ class Array:
     def cycles(self, product: Product, dataflow: Dataflow) -> int:
         """Return the cycles from the first value that enters to the last sum that leaves."""
         folds = self.folds(product, dataflow)
-        stream = over(folds.streamed, self.per_cycle)
+        return self.cycles_of(folds.count, folds.streamed, dataflow)
+
+    def cycles_of(self, count: int, streamed: int, dataflow: Dataflow) -> int:
+        """Return the cycles of so many folds of so many streamed values each."""
+        stream = over(streamed, self.per_cycle)
         keeps_sums = dataflow == "output"
         fill = 0 if keeps_sums else self.rows
         drain = self.rows if keeps_sums and self.has_drain else 0
         skew = self.rows + self.columns - 2
         if not self.is_overlapped:
-            return folds.count * (fill + stream + skew + drain)
-        return fill + (folds.count - 1) * max(stream, fill, drain) + stream + skew + drain
+            return count * (fill + stream + skew + drain)
+        return fill + (count - 1) * max(stream, fill, drain) + stream + skew + drain
+
+    def shared_cycles(
+        self, product: Product, dataflow: Dataflow, batch: int = 1, arrays: int = 1
+    ) -> int:
+        """Return the cycles of a batch of products on several arrays, of the busiest one.
+
+        Folds are dealt out; where there are fewer than arrays, each fold's stream is cut.
+        """
+        folds = self.folds(product, dataflow)
+        total = folds.count * batch
+        if total >= arrays:
+            return self.cycles_of(over(total, arrays), folds.streamed, dataflow)
+        return self.cycles_of(1, over(folds.streamed, arrays // total), dataflow)
 
     def utilisation(self, product: Product, dataflow: Dataflow) -> float:
         """Return multiply-adds over what all cells could do in that time."""
         could = self.cycles(product, dataflow) * self.rows * self.columns * self.per_cycle
         return product.macs / could
 
-    def best(self, product: Product) -> Dataflow:
+    def best(self, product: Product, batch: int = 1, arrays: int = 1) -> Dataflow:
         """Return the dataflow with the fewest cycles, the first in the table where several are."""
         words: tuple[Dataflow, ...] = ("weight", "output", "input")
-        return min(words, key=lambda word: self.cycles(product, word))
+        return min(words, key=lambda word: self.shared_cycles(product, word, batch, arrays))
