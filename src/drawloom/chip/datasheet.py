@@ -229,7 +229,7 @@ class Figure:
         return f"{low}..{high} {unit}".strip()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Datasheet:
     """A system of the catalog.
 
