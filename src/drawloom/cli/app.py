@@ -175,6 +175,9 @@ def time(
         Path | None,
         typer.Option(help="Write the trace: .json or .json.gz for Perfetto, or .trace."),
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw what every engine does when (.svg).")
+    ] = None,
     error_bars: Annotated[
         bool,
         typer.Option(help="Time with the chip's numbers at both ends of their ranges too."),
@@ -200,6 +203,8 @@ def time(
             report.write_page(figures, page)
         if trace is not None:
             report.write_trace(timed, trace)
+        if picture is not None:
+            report.write_picture(timed, picture)
     if as_json:
         screen.show_json(report.record(figures))
     else:

@@ -16,7 +16,7 @@ from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.tiler import cut
+from drawloom.mapping.tiler import ALIKE, THRIFTY, cut
 from drawloom.mapping.windows import window_of
 
 SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled behind
@@ -24,7 +24,7 @@ SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled be
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
-    node, graph, chip = group.nodes[0], site.graph, site.chip
+    node, graph = group.nodes[0], site.graph
     out = node.outputs[0]
     body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
     if not group.nodes[1:]:
@@ -42,7 +42,7 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         reserved=site.residency.reserved,
         a_local=a.kind == "resident",
     )
-    chosen = cut(work, chip, node.name, multicast=site.options.multicast)
+    chosen = _cut(work, group, stored, site)
     raised = _is_raised(site, b, chosen)
     buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
@@ -55,6 +55,15 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         depthwise=work.depthwise, products=work.products, coding=coding,
         numbers=_numbers(node, site), estimate=chosen.estimate,
     )  # fmt: skip
+
+
+def _cut(work: Work, group: Group, stored: set[str], site: Site) -> Cut:
+    """Return how a piece is cut: as somebody chose, else as prices say."""
+    chosen = site.choose(work, group.nodes, stored, site.graph) if site.choose else None
+    options = site.options
+    alike = ALIKE if options.effort else THRIFTY
+    name = group.nodes[0].name
+    return chosen or cut(work, site.chip, name, multicast=options.multicast, alike=alike)
 
 
 def _coding(node: Node, site: Site) -> Coding | None:

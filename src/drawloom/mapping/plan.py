@@ -19,12 +19,20 @@ from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
 from drawloom.mapping.residency import Residency, settle
-from drawloom.mapping.site import Site
+from drawloom.mapping.site import Choose, Site
 from drawloom.mapping.store import FOREVER, Handed, Store
 
 
-def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Mapping:
+def map_graph(
+    graph: Graph, chip: Chip, options: MapOptions | None = None, choose: Choose | None = None
+) -> Mapping:
     """Return the mapping of a graph onto a chip.
+
+    Args:
+        graph: the model.
+        chip: the machine.
+        options: what a person may choose.
+        choose: asked how each product is to be cut; None lets prices decide.
 
     Raises:
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
@@ -38,6 +46,7 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
+        choose=choose,
     )  # fmt: skip
     for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")
