@@ -10,6 +10,8 @@ import typer
 from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
+from drawloom.cli.chips import chips
+from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
@@ -26,12 +28,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
 app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
+app.command("compare")(compare_machines)
 app.command("plan")(plan_model)
 
 Model = Annotated[
@@ -291,35 +293,6 @@ def show(artefact: Artefact, dim: Dims = None, as_json: Json = False) -> None:
     from drawloom.cli.artefacts import show_artefact
 
     show_artefact(artefact, tuple(dim or ()), as_json=as_json)
-
-
-@chips.callback(invoke_without_command=True)
-def _chips(context: typer.Context, as_json: Json = False) -> None:
-    """List the chips that drawloom knows."""
-    if context.invoked_subcommand is None:
-        from drawloom.cli.artefacts import list_chips
-
-        list_chips(as_json=as_json)
-
-
-@chips.command("show")
-def chips_show(
-    name: Annotated[str, typer.Argument(help="A chip's name, or a chip file.")],
-    as_json: Json = False,
-) -> None:
-    """Show every number of a chip with its range, grade and source."""
-    from drawloom.cli.artefacts import show_chip
-
-    show_chip(name, as_json=as_json)
-
-
-@chips.command("schema")
-def chips_schema() -> None:
-    """Print the JSON schema of chip files, for editors."""
-    from drawloom.chip.schema import chip_schema
-    from drawloom.cli.screen import show_json
-
-    show_json(chip_schema())
 
 
 def _choices(
