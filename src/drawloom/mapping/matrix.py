@@ -117,10 +117,15 @@ def _work(
         fmt, products = "tf32", 3
     convolution = node.op == "Conv"
     depthwise = convolution and node.int("group", 1) > 1
+    window = None
     if convolution:
         a = site.need(node.inputs[0], "image")
         b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
         batch, m, k, n = out.shape[0], out.shape[2], a.shape[1], out.shape[1]
+        window = window_of(node, types)
+        if window.is_pointwise and not depthwise:
+            # Pixels are rows of a product, which can be cut anywhere.
+            m, window = m * out.shape[3], None
     else:
         a, b = site.need(node.inputs[0], "rows"), _weight(node, site)
         batch, m, n = prod(out.shape[:-2]), out.shape[-2], out.shape[-1]
@@ -133,9 +138,9 @@ def _work(
         fmt=fmt,
         out_fmt="f32" if coding and coding.behind else out.dtype.value,
         trans_a=bool(node.int("trans_a")),
-        trans_b=bool(node.int("trans_b")),
+        trans_b=convolution and window is None or bool(node.int("trans_b")),
         b_batched=not convolution and b.blocked.batch > 1,
-        window=window_of(node, types) if convolution else None,
+        window=window,
         depthwise=depthwise,
         slots=tuple((slot.kind, slot.fmt) for slot in body.slots),
         loads=sum(body.slot(s).kind != "channel" for s, _ in body.loads),

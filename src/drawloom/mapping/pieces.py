@@ -45,6 +45,11 @@ class Window:
     oh: int
     ow: int
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each result is of one pixel, and each pixel is seen: work on rows of channels."""
+        return self.kernel == self.strides == (1, 1) and not any(self.pads)
+
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below.
 
