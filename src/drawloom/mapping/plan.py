@@ -9,18 +9,21 @@ import numpy as np
 
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping import flash, matrix, pool, strip
+from drawloom.mapping import flash, matrix, norm, pool, strip
 from drawloom.mapping.fold import Carried, Folded, fold
 from drawloom.mapping.groups import Group, Plan, group_nodes
 from drawloom.mapping.legalise import legalise
 from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
+from drawloom.mapping.order import channels_first
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
 from drawloom.mapping.residency import Residency, settle
 from drawloom.mapping.site import Site
 from drawloom.mapping.store import FOREVER, Handed, Store
+
+BODIED = {"matrix": matrix, "norm": norm, "strip": strip}  # pieces with a body
 
 
 def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Mapping:
@@ -30,7 +33,7 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
     """
     options = options or MapOptions()
-    legal = legalise(graph)
+    legal = channels_first(legalise(graph))
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     residency = settle(plan, folded.graph, chip) if options.resident else Residency()
@@ -142,7 +145,7 @@ class _Planning:
             inside = {n.name for n in group.nodes}
             outside = {v for v in group.made if self.readers.get(v, set()) - inside}
             stored = outside | group.made.intersection(site.graph.outputs)
-            site.add((matrix if group.kind == "matrix" else strip).plan(group, stored, site))
+            site.add(BODIED[group.kind].plan(group, stored, site))
 
     def _cpu(self, node: Node) -> None:
         site = self.site

@@ -16,6 +16,7 @@ from drawloom.mapping.pieces import (
     CpuPiece,
     FlashPiece,
     MatrixPiece,
+    NormPiece,
     Piece,
     PoolPiece,
     StripPiece,
@@ -23,7 +24,7 @@ from drawloom.mapping.pieces import (
 from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, flash, matrix, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
@@ -36,6 +37,7 @@ LOWER: dict[type[Piece], Callable[..., None]] = {
     CopyPiece: copy.lower,
     CpuPiece: cpu.lower,
     FlashPiece: flash.lower,
+    NormPiece: norm.lower,
 }
 
 
