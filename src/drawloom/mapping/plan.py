@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from drawloom.chip.model import Chip
+from drawloom.errors import DoesNotFit
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping import flash, matrix, norm, pool, strip
 from drawloom.mapping.fold import Carried, Folded, fold
@@ -19,7 +20,7 @@ from drawloom.mapping.options import MapOptions
 from drawloom.mapping.order import channels_first
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
-from drawloom.mapping.residency import Residency, settle
+from drawloom.mapping.residency import SHARES, Residency, settle
 from drawloom.mapping.site import Site
 from drawloom.mapping.store import FOREVER, Handed, Store
 
@@ -36,7 +37,20 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     legal = channels_first(legalise(graph))
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
-    residency = settle(plan, folded.graph, chip) if options.resident else Residency()
+    for share in SHARES if options.resident else SHARES[-1:]:
+        residency = settle(plan, folded.graph, chip, share)
+        try:
+            return _planned(graph, legal, folded, plan, residency, chip, options)
+        except DoesNotFit:
+            if not residency.address:
+                raise
+    raise AssertionError(graph.name)
+
+
+def _planned(
+    graph: Graph, legal: Graph, folded: Folded, plan: Plan, residency: Residency, chip: Chip,
+    options: MapOptions,
+) -> Mapping:  # fmt: skip
     store = Store(folded.graph, chip.blocking)
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
@@ -77,8 +91,10 @@ class _Planning:
         """Plan every group, and make sure of the outputs."""
         for index, group in enumerate(self.plan.groups):
             group.by_batch = index in self.site.residency.groups
+            self.site.residency.turn_to(index)
             self._move_on(group.segment)
             self._carry_out(group)
+        self.site.residency.turn_to(len(self.plan.groups))
         self._move_on(2 * len(self.folded.folds))
         self._settle_outputs({v for v, _ in self.outputs} - self.folded.twins.keys())
 
