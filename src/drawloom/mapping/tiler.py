@@ -25,6 +25,7 @@ from drawloom.units import align_up, ceil_div
 
 ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
 HOPEFUL = 1.05  # prices of panels see more of what holds tiles up than others
+THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
@@ -32,13 +33,13 @@ MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 _MN, _NM = 0, 1
 
 
-def cut(work: Work, chip: Chip, name: str, *, multicast: bool) -> Cut:
-    """Return the cheapest way to cut the work.
+def cut(work: Work, chip: Chip, name: str, *, multicast: bool, alike: float = ALIKE) -> Cut:
+    """Return the cheapest way to cut the work; of those whose prices are ``alike``, the shortest.
 
     Raises:
         DoesNotFit: not even the smallest chunks fit a tile's scratchpad.
     """
-    found = _cut(work, _ChipKey(chip), multicast)
+    found = _cut(work, _ChipKey(chip), multicast, alike)
     if isinstance(found, Cut):
         panels = _panel_cut(work, _ChipKey(chip), multicast)
         return panels if panels and panels.estimate < found.estimate * HOPEFUL else found
@@ -75,51 +76,61 @@ def _panel_cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | None:
 
 
 @lru_cache(maxsize=4096)
-def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
+def _cut(work: Work, key: _ChipKey, multicast: bool, alike: float) -> Cut | tuple[int, int]:
     """Return the best cut, or the bytes (operands, results) of the smallest that does not fit."""
     chip = key.chip
-    table = np.array(_candidates(work, chip), np.int64)
-    sizes = Sizes(work, chip, *table.T[:6])
+    found = priced(work, chip, multicast=multicast)
+    if found is not None:
+        price, issue = found.price, found.issue
+        close = price <= price.min() * (1 + alike)
+        way, at = np.unravel_index(np.argmin(np.where(close, issue, np.inf)), price.shape)
+        return found.cut(int(way), int(at))
+    sizes = _sizes(work, chip)
+    operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
+    least = int(np.argmin(operands + sizes.fixed_bytes))
+    return int(operands[least]), int(sizes.fixed_bytes[least])
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Candidates with their prices: rows are ways (order, sharing), columns ways to cut."""
+
+    sizes: Sizes
+    ways: list[tuple[_Kept, bool, bool, int]]
+    price: NDArray[np.float64]
+    issue: NDArray[np.float64]
+
+    def cut(self, way: int, at: int) -> Cut:
+        """Return one of them."""
+        t = self.sizes
+        kept, share_a, share_b, order = self.ways[way]
+        gb, gm, gn, mt, nt, kt = (int(x[at]) for x in (t.gb, t.gm, t.gn, t.mt, t.nt, t.kt))
+        return Cut(
+            (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
+            int(kept.a[at]), int(kept.b[at]), share_a, share_b, float(self.price[way, at]),
+        )  # fmt: skip
+
+
+def _sizes(work: Work, chip: Chip) -> Sizes:
+    return Sizes(work, chip, *np.array(_candidates(work, chip), np.int64).T[:6])
+
+
+def priced(work: Work, chip: Chip, *, multicast: bool) -> Priced | None:
+    """Return all candidates with their prices; None where none fits."""
+    sizes = _sizes(work, chip)
     ways: list[tuple[_Kept, bool, bool, int]] = []
-    prices: list[NDArray[np.float64]] = []
-    issues: list[NDArray[np.float64]] = []
+    prices: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for order in (_MN, _NM):
         kept = _keep_all(sizes, order)
         if not kept.fits.any():
             continue
         for share_a, share_b in product((False, True), repeat=2):
-            price, issue = _price(sizes, kept, order, share_a, share_b, multicast)
             ways.append((kept, share_a, share_b, order))
-            prices.append(price)
-            issues.append(issue)
-    best = _cheapest(prices, issues)
-    if best is None:
-        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
-        least = int(np.argmin(operands + sizes.fixed_bytes))
-        return int(operands[least]), int(sizes.fixed_bytes[least])
-    way, at, price = best
-    kept, share_a, share_b, order = ways[way]
-    gb, gm, gn, mt, nt, kt = (int(x) for x in table[at])
-    return Cut(
-        (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
-        int(kept.a[at]), int(kept.b[at]), share_a, share_b, price,
-    )  # fmt: skip
-
-
-def _cheapest(
-    prices: list[NDArray[np.float64]], issues: list[NDArray[np.float64]]
-) -> tuple[int, int, float] | None:
-    """Return way, candidate and price of the fewest commands among those about as cheap as any."""
+            prices.append(_price(sizes, kept, order, share_a, share_b, multicast))
     if not prices:
         return None
-    price, issue = np.stack(prices), np.stack(issues)
-    least = price.min()
-    if not np.isfinite(least):
-        return None
-    way, at = np.unravel_index(
-        np.argmin(np.where(price <= least * (1 + ALIKE), issue, np.inf)), price.shape
-    )
-    return int(way), int(at), float(price[way, at])
+    price, issue = (np.stack(each) for each in zip(*prices, strict=True))
+    return Priced(sizes, ways, price, issue) if np.isfinite(price.min()) else None
 
 
 def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
