@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
-from drawloom.mapping.pieces import Window
+from drawloom.mapping.pieces import Panel, Window
 
 Ints = NDArray[np.int64]
 
@@ -54,6 +54,8 @@ class Cut:
     share_a: bool
     share_b: bool
     estimate: float
+    panel: Panel | None = None
+    results: int = 2  # copies of the body's buffers
 
 
 @dataclass(frozen=True, slots=True)
