@@ -91,7 +91,7 @@ def mapping_of(raw: bytes, path: str | Path) -> Mapping:
                 storage: stored_array(io.BytesIO(archive.read(constant_name(i))), kind)
                 for i, (storage, kind) in enumerate(kinds.items())
             }
-        return parse_mapping(text, graph, parse_chip(chip, _CHIP), constants, name)
+        return parse_mapping(text, graph, parse_chip(chip, _CHIP, alone=True), constants, name)
     except InputError as error:
         if error.kind == "mapping.text":
             raise

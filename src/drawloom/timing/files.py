@@ -106,7 +106,7 @@ def _trace(raw: bytes, program: Program | None) -> Trace:
         raise ValueError(f"version {about['version']}, this drawloom reads version {VERSION}")
     if program is not None and program_hash(program) != about["program"]:
         raise _OtherProgram(f"'{program.name}'")
-    chip = parse_chip(members[CHIP].decode(), CHIP)
+    chip = parse_chip(members[CHIP].decode(), CHIP, alone=True)
     program = program or decode(members[PROGRAM], PROGRAM)
     table = command_table(program, chip, profile_of(chip, about["profile"]))
     command, lasted, gap, spent = (_array(members[f"{name}.npy"]) for name in COLUMNS)
