@@ -100,6 +100,26 @@ def read_whole(path: str | Path) -> bytes:
         return Path(path).read_bytes()
 
 
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Generator[None]:
+    """Within this, no other process is within it for the same folder.
+
+    The lock is the system's, so that it goes with the process, however that ends. Where the
+    system or the folder knows no locks, there is none.
+    """
+    handle = -1
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
 def open_archive(file: IO[bytes], *, packed: bool = False) -> zipfile.ZipFile:
     """Return a zip whose members are no larger, all together, than the file or the host can hold.
 
