@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.errors import Fault, InputError
-from drawloom.files import write_whole
+from drawloom.files import BROKEN, write_whole
 from drawloom.graph.dtypes import DType
-from drawloom.graph.files import BROKEN
 from drawloom.graph.ir import Graph
 from drawloom.program.program import Program, Region
 
@@ -88,7 +87,7 @@ def _said(path: Path, hint: str) -> Generator[None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError("run.inputs", f"cannot read '{path}': {reason}") from None
-    except (*BROKEN, MemoryError) as error:
+    except BROKEN as error:
         raise InputError("run.inputs", f"cannot read '{path}': {error}; {hint}") from None
 
 
