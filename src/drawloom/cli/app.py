@@ -10,6 +10,7 @@ import typer
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
 from drawloom.cli.chips import chips
+from drawloom.cli.claims import judge_claims
 from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
@@ -31,6 +32,7 @@ app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
 app.command("bound")(bound_model)
 app.command("check")(check_program)
+app.command("claims")(judge_claims)
 app.command("compare")(compare_machines)
 app.command("plan")(plan_model)
 
