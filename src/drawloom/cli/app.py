@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
 from drawloom.cli.chips import chips
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
 app.command("claims")(judge_claims)
@@ -92,16 +94,29 @@ def run(
     model: Model,
     chip: ChipName = None,
     inputs: Annotated[
-        Path | None, typer.Option(help="A .npz file with an array for each input.")
+        list[str] | None,
+        typer.Option(
+            help="A .npz file with an array for each input, or a .npy file: x=x.npy, or x.npy "
+            "where there is one input. Repeatable."
+        ),
     ] = None,
     random_inputs: Annotated[
         int | None, typer.Option(metavar="SEED", help="Make inputs up from a seed.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the outputs to a .npz file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the outputs to a .npz file, or the one there is to a .npy file.",
+        ),
     ] = None,
     dim: Dims = None,
     precision: Precision = None,
+    orders: Annotated[
+        int, typer.Option(min=0, help="Try so many other legal orders; exit code 1 if any differs.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the orders.")] = 0,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -114,19 +129,22 @@ def run(
     with Progress() as progress:
         work = _open(model, _choices(chip, dim, precision, None, asked, mapping), progress)
         given = _inputs(work, inputs, random_inputs)
-        outputs = work.run(given, progress)
+        found = work.run_orders(given, orders, seed, progress) if orders else None
+        outputs = found.outputs if found else work.run(given, progress)
         if output is not None:
             arrays.write_arrays(output, outputs)
     results.show_outputs(work, outputs, output, as_json=as_json)
+    if found is not None:
+        results.show_orders(found)
 
 
-def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
+def _inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
     from drawloom.cli import arrays
 
-    if path is not None and seed is not None:
+    if given and seed is not None:
         raise typer.BadParameter("give --inputs or --random-inputs, not both")
-    if path is not None:
-        return arrays.read_arrays(path)
+    if given:
+        return arrays.read_inputs(given, tuple(work.program.named("input")))
     if seed is not None:
         return arrays.random_inputs(work.program, work.graph, seed)
     if not work.program.named("input"):

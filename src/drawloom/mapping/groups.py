@@ -1,6 +1,6 @@
 """Which nodes share a piece, and which layout each value lives in.
 
-Nodes are taken in order. A matrix or pool node opens a group; a body node joins the group
+Nodes are taken in order. A matrix, norm or pool node opens a group; a body node joins the group
 that makes one of its operands when everything else it needs comes from earlier groups and
 the data has the same geometry, else it opens a strip. Groups run one after the other.
 """
@@ -110,7 +110,7 @@ class _Grouping:
     def _vote(self, node: Node, kind: str, position: int, after: str) -> str:
         if kind == "matrix":
             return "image" if node.op == "Conv" else "rows"
-        if kind == "pool":
+        if kind in ("pool", "norm"):
             return "image"
         if kind == "flash":
             return "rows"
@@ -123,8 +123,8 @@ class _Grouping:
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
             return "image" if node.op == "Conv" else "rows"
-        if kind in ("pool", "flash"):
-            return "image" if kind == "pool" else "rows"
+        if kind in ("pool", "norm", "flash"):
+            return "rows" if kind == "flash" else "image"
         if kind == "cpu":
             return "dense"
         if kind == "carry" and node.name in self.entered:
@@ -217,7 +217,7 @@ class _Grouping:
         return any(v in read and self.types[v].shape == shape for v in live)
 
     def _joins(self, node: Node, group: Group, shape: tuple[int, ...], needed: str) -> bool:
-        if group.kind not in ("matrix", "strip") or len(group.nodes) >= MAX_STEPS:
+        if group.kind not in ("matrix", "norm", "strip") or len(group.nodes) >= MAX_STEPS:
             return False
         if needed not in ("", group.layout):
             return False
@@ -230,7 +230,7 @@ class _Grouping:
                 and shape == rows
                 and self._stats_only(node, rows)
             )
-        if group.kind == "matrix":
+        if group.kind in ("matrix", "norm"):
             return node.op not in ROW_OPS and not self._has_stat(node, shape)
         return True
 

@@ -354,6 +354,8 @@ def broadcast_kind(
         return "image"
     if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
         return "stat"
+    if rank == 4 and shape[1] > 1 and have == (1, shape[1], 1, 1):
+        return "image"  # what is computed is loaded as a constant is
     if rank >= 3 and padded[-2:] == shape[-2:] and not (constant and prod(shape) <= BIG_CONSTANT):
         same = next((i for i, dim in enumerate(padded) if dim != 1), rank)
         return "batch" if padded[same:] == shape[same:] and same > 0 else ""

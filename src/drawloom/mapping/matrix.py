@@ -7,7 +7,7 @@ from math import prod
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
-from drawloom.mapping.bodies import build_body
+from drawloom.mapping.bodies import build_body, plain_body
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
@@ -28,9 +28,9 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     out = node.outputs[0]
     body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
     if not group.nodes[1:]:
-        body, result = _plain(graph.types[out].dtype.value, out)
+        body, result = plain_body(graph.types[out].dtype.value, out)
     body = compact(body, (result,))
-    values = {v: _loaded(site, body, slot, v, group.layout) for slot, v in body.loads}
+    values = {v: site.loaded(body, slot, v, group.layout) for slot, v in body.loads}
     values |= {v: site.made(v, group.layout) for _, v in body.stores}
     coding = _coding(node, site)
     if coding and coding.behind:
@@ -105,16 +105,6 @@ def _weight(node: Node, site: Site) -> Storage:
     return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
 
 
-def _plain(fmt: str, out: str) -> tuple[Body, str]:
-    return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
-
-
-def _loaded(site: Site, body: Body, slot: str, value: str, layout: str) -> Storage:
-    if body.slot(slot).kind == "channel":
-        return site.store.constant(value, "channel", site.graph.types[value].dtype)
-    return site.need(value, layout)
-
-
 def _work(
     node: Node, site: Site, body: Body, coding: Coding | None
 ) -> tuple[Storage, Storage, Work]:
@@ -126,10 +116,15 @@ def _work(
         fmt, products = "tf32", 3
     convolution = node.op == "Conv"
     depthwise = convolution and node.int("group", 1) > 1
+    window = None
     if convolution:
         a = site.need(node.inputs[0], "image")
         b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
         batch, m, k, n = out.shape[0], out.shape[2], a.shape[1], out.shape[1]
+        window = window_of(node, types)
+        if window.is_pointwise and not depthwise:
+            # Pixels are rows of a product, which can be cut anywhere.
+            m, window = m * out.shape[3], None
     else:
         a, b = site.need(node.inputs[0], "rows"), _weight(node, site)
         batch, m, n = prod(out.shape[:-2]), out.shape[-2], out.shape[-1]
@@ -142,9 +137,9 @@ def _work(
         fmt=fmt,
         out_fmt="f32" if coding and coding.behind else out.dtype.value,
         trans_a=bool(node.int("trans_a")),
-        trans_b=bool(node.int("trans_b")),
+        trans_b=(convolution and window is None) or bool(node.int("trans_b")),
         b_batched=not convolution and b.blocked.batch > 1,
-        window=window_of(node, types) if convolution else None,
+        window=window,
         depthwise=depthwise,
         slots=tuple((slot.kind, slot.fmt) for slot in body.slots),
         loads=sum(body.slot(s).kind != "channel" for s, _ in body.loads),

@@ -1,6 +1,6 @@
 """The parts of a Mapping: each piece is work that all tiles do between two common points.
 
-    piece ::= matrix | strip | pool | copy | cpu | flash
+    piece ::= matrix | strip | pool | copy | cpu | flash | norm
 
 A piece says which tile does what, in which chunks, from which buffers; the program room
 turns it into commands. Ranges are half-open.
@@ -44,6 +44,11 @@ class Window:
     dilations: tuple[int, int]
     oh: int
     ow: int
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each result is of one pixel, and each pixel is seen: work on rows of channels."""
+        return self.kernel == self.strides == (1, 1) and not any(self.pads)
 
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below.
@@ -231,4 +236,28 @@ class FlashPiece:
     mask: Storage | None = None
 
 
-Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece | FlashPiece
+@dataclass(frozen=True, slots=True)
+class NormPiece:
+    """Normalization of groups of channels over whole images, with a fused body on its result.
+
+    An image is shared by ``parts`` tiles, each with some of its pixels, ``chunk`` at a time. What
+    is ``held`` stays in the scratchpads from the sums to the results; else it is read again.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    src: Storage
+    scale: Storage
+    bias: Storage
+    groups: int
+    epsilon: float
+    parts: int
+    chunk: int
+    held: bool
+    body: Body
+    result: str  # slot of the body that receives what is normalized
+    buffers: Mapping[str, Buffer]
+    values: Mapping[str, Storage]  # what the body loads and stores
+
+
+Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece | FlashPiece | NormPiece

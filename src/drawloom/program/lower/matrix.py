@@ -15,10 +15,9 @@ from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
-from drawloom.program.lower.context import Context, read, write_all
+from drawloom.program.lower.context import Context, read, read_channels, write_all
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
-from drawloom.units import align_up
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
@@ -328,17 +327,9 @@ class _Lowering:
             for slot, value in body.loads:
                 if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
                     storage = self.piece.values[value]
-                    size = storage.dtype.bytes
-                    n = (
-                        align_up(
-                            min(self.shares.per_n, self.piece.n - first), storage.blocking.of(size)
-                        )
-                        * size
-                    )
-                    part = Transfer(storage.address + first * size, n, (), 0)
-                    read(
-                        self.context.streams.tiles[tile], (part,), self._slot(slot, 0), self.origin
-                    )
+                    end = min(first + self.shares.per_n, self.piece.n)
+                    stream = self.context.streams.tiles[tile]
+                    read_channels(stream, storage, (first, end), self._slot(slot, 0), self.origin)
 
     def _body_loads(self, tile: int, part: Part, index: int) -> None:
         if part.empty:

@@ -50,7 +50,7 @@ class Operand:
     def __post_init__(self) -> None:
         """Settle whom each tile sends to."""
         fanout = self.context.chip.send.fanout
-        self.fans = [_fans(tile, group, fanout) for tile, group in enumerate(self.groups)]
+        self.fans = [fans_of(tile, group, fanout) for tile, group in enumerate(self.groups)]
 
     def address(self, slot: int) -> int:
         """Scratchpad address of a slot."""
@@ -128,7 +128,7 @@ class Operand:
         self.used[tile, slot] = self.context.streams.tiles[tile].issued[Engine.MATRIX]
 
 
-def _fans(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:
+def fans_of(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:
     """Return the targets of a tile's sends: all others, in as few sends as the fan-outs allow.
 
     A tile sends to itself as well where that makes up a number that the engine can do at once.
