@@ -13,7 +13,7 @@ from drawloom.compare.bounds import chips_needed, too_large, unsure
 from drawloom.compare.fabrics import Links, links_of
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Config, Request, model_graph
@@ -156,11 +156,11 @@ def _placed(ask: Ask, machine: Machine, chips: Ends, tensor: int) -> tuple[float
     token, prompt = (
         _span(ask.config, chips, tensor, request, links) for request in (decode, prefill)
     )
-    need = token_need(ask.sizes, admitted, ask.context)
+    need = ask.token_need(admitted)
     made = Passes(
         WAY, tensor, 1, copies, token, prompt, admitted,
         _parts(ask, chips.likely, need, tensor, links, token.best),
-        _parts(ask, chips.likely, prompt_need(ask.sizes, ask.prompt), tensor, links, prompt.best),
+        _parts(ask, chips.likely, ask.prompt_need(), tensor, links, prompt.best),
         rests_on=(*chips.rests_on, *(links.assumed if links else ())),
     )  # fmt: skip
     between = batch * prompt.best / ask.answer if ask.phase == "serve" else 0.0
