@@ -11,6 +11,7 @@ from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
 from drawloom.cli.chips import chips
+from drawloom.cli.claims import judge_claims
 from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
@@ -33,6 +34,7 @@ app.add_typer(fabric, name="fabric")
 app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
+app.command("claims")(judge_claims)
 app.command("compare")(compare_machines)
 app.command("plan")(plan_model)
 
