@@ -13,7 +13,7 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.tensor import TensorType
 from drawloom.plans.span import Spread, compile_span
-from drawloom.program.commands import Arm, Command, Loop, Signal, Wait
+from drawloom.program.commands import Arm, Command, Send, Signal, Wait
 from drawloom.program.span import Span, is_far
 
 TX81 = load_chip("tx81")
@@ -30,24 +30,25 @@ def span() -> Span:
     return compile_span(b.finish([z]), "rex1032", Spread(4))
 
 
-def without(span: Span, chip: int, kind: type, *, far: bool = False) -> Span:
+def without(span: Span, chip: int, kind: type[Command], *, far: bool = False) -> Span:
     """Return a span in which tile 0 of a chip lacks its first command of a kind that serves an exchange."""
     program = span.programs[chip]
     stream = list(program.streams[0])
-    flags = {c.flag for p in span.programs for c in p.streams[0] if _far(c)}
+    flags = {
+        c.flag
+        for p in span.programs
+        for c in p.streams[0]
+        if isinstance(c, Send | Signal) and is_far(c)
+    }
     for at, command in enumerate(stream):
         if isinstance(command, kind) and getattr(command, "flag", None) in flags:
-            if far and not is_far(command):  # pyright: ignore[reportArgumentType]
+            if far and not is_far(command):
                 continue
             del stream[at]
             break
     changed = replace(program, streams=(tuple(stream), *program.streams[1:]))
     programs = tuple(changed if i == chip else p for i, p in enumerate(span.programs))
     return replace(span, programs=programs)
-
-
-def _far(item: Command | Loop) -> bool:
-    return not isinstance(item, Loop) and is_far(item)
 
 
 def test_what_is_compiled_for_several_chips_has_no_faults(span: Span) -> None:

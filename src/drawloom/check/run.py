@@ -72,11 +72,11 @@ def check_span(span: Span, chip: Chip, most: int = MOST) -> tuple[Finding, ...]:
 
 
 def _checked(programs: Sequence[Program], name: str, chip: Chip, most: int) -> tuple[Finding, ...]:
-    total = sum(_count(stream) for program in given for stream in program.streams)
+    total = sum(_count(stream) for program in programs for stream in program.streams)
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
         raise InputError("check.size", f"{name} is too long to check", [fault])
-    return _Run(given, chip).findings()
+    return _Run(programs, chip).findings()
 
 
 def _count(stream: Stream) -> int:
@@ -199,8 +199,6 @@ class _Run:
     ) -> None:
         self.found.setdefault((rule, *key), Finding(rule, where, other, detail))
 
-    # One command.
-
     def _step(self, tile: _Tile) -> bool:
         """Run the command at which a tile stands; return False where it cannot go on yet."""
         command = tile.stands
@@ -302,8 +300,6 @@ class _Run:
                 self.spm[target.number], number, (command.dst, command.dst + size), access, True
             )
             flag.came.append((tile.number, clock))
-
-    # Bytes.
 
     def _access(self, tile: _Tile, command: Command, queue: int, clock: Clock) -> None:
         covered = not isinstance(command, (Send, Cpu))
