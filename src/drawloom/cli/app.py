@@ -12,6 +12,7 @@ from drawloom.cli.check import check_program
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
+from drawloom.cli.span import span
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ app = typer.Typer(
 chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.add_typer(span, name="span")
 app.command("bound")(bound_model)
 app.command("check")(check_program)
 app.command("plan")(plan_model)
