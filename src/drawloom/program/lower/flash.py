@@ -57,6 +57,8 @@ class _Tile:
         self.block = self.blocking.of(TWO)
         self.buffers = piece.buffers
         self.due: Acts = {}
+        # Visits between scaling queries and weighing: the vector engine is busy with others until then.
+        self.scaling = 1 if "scale" in piece.buffers else 2
         self.turn: dict[int, int] = {}  # unit -> which of its two peaks is the latest
 
     def run(self) -> None:
@@ -68,9 +70,8 @@ class _Tile:
         asked = 0
         for step in range(-2, len(self.visits) + 1):
             # At the start keys are waited for as well: no more queries than the first.
-            while asked < len(opening) and opening[asked] <= step + (
-                AHEAD if step >= OPENING else 2
-            ):
+            ahead = AHEAD if step >= OPENING else max(self.scaling, -step)
+            while asked < len(opening) and opening[asked] <= step + ahead:
                 self._ask(self.visits[opening[asked]])
                 asked += 1
             self._step(step)
@@ -83,6 +84,8 @@ class _Tile:
             self._weigh(step, now)
         self._act(2 * step)
         if later:
+            if later.opens and self.scaling == 1:
+                self._scale(later)
             self._scores(step + 1, later)
         self._act(2 * step + 1)
         if before and before.closes:
@@ -90,7 +93,7 @@ class _Tile:
         if now:
             self._mix(step, now)
             self.keys.use(now.stay)
-        if last and last.opens:
+        if last and last.opens and self.scaling > 1:
             self._scale(last)
 
     def _act(self, at: int) -> None:

@@ -48,7 +48,7 @@ def parts(stays: list[Stay], team: int) -> list[Part]:
     for index, stay in enumerate(stays):
         at = stay.first
         while at < stay.end:
-            size = FIRST_PART if len(out) < 2 * team else PART
+            size = FIRST_PART if len(out) < 4 * team else PART
             out.append(Part(index, at, min(at + size, stay.end), len(out) % team))
             at += size
     return out
@@ -87,7 +87,7 @@ def acts(found: list[Part], visits: list[Visit], team: int, block: int) -> Acts:
         assert free <= begun[-1] <= delivered[-1] <= expected, part
         out.setdefault(begun[-1], []).append((before, Act.BEGIN, number))
         out.setdefault(delivered[-1], []).append((number, Act.DELIVER, number))
-        out.setdefault(expected, []).append((number, Act.EXPECT, number))
+        out.setdefault(expected, []).append((number + team - 1, Act.EXPECT, number))
     return {
         at: [(act, found[number]) for _, act, number in sorted(some)] for at, some in out.items()
     }
@@ -97,7 +97,9 @@ def _evenly(found: list[Part], number: int, last: dict[int, int]) -> int:
     """Return the step at which a part is begun where those of its stay are spread over the one before."""
     stay = found[number].stay
     mine = [index for index, part in enumerate(found) if part.stay == stay]
-    start, end = last.get(stay - 2, -1) + 1, last[stay - 1] + 1
+    end = last[stay - 1] + 1
+    # While the first stay is gone over, its own parts come first.
+    start = last[stay - 2] + 1 if stay > 1 else end // 2
     return start + (end - start) * (number - mine[0]) // len(mine)
 
 
