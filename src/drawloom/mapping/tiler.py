@@ -175,7 +175,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     work = t.work
     batches, mc, nc, kc = t.counts
     halves = _halves(work)
-    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves + t.decoded_bytes
+    size_a, size_b = t.bytes_a * halves + t.folded_bytes, t.bytes_b * halves + t.decoded_bytes
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
     room = t.chip.scratchpad.usable - work.reserved - t.fixed_bytes
@@ -240,6 +240,7 @@ def _price(
             & multicast
             & (not work.depthwise)
             & (work.products == 1)
+            & (work.fold is None)
         )
     if share_b:
         alone = work.products > 1 or work.coded is not None or work.picked
@@ -278,11 +279,12 @@ def _price(
         per_tile / chip.dram.port * 1e9
         + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
     )
+    folding = kept.loads_a * t.folding * ns
     stalls = _stalls(t, kept, each * ns + chunk, share_b=share_b)
     dram, paced = dram + stalls, paced + stalls
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
-        np.maximum.reduce([paced, vector, noc, cpu, reader])
+        np.maximum.reduce([paced, vector, noc, cpu, reader, folding])
         + start
         + end
         + np.where(matrix >= dram, 0, chunk)
