@@ -53,6 +53,7 @@ STEPS = ("read", "simplify", "precision", "map", "assemble")
 # What a ``.build`` file holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
+FIRST_TRIED = 2  # the least effort at which ways to map are tried on the simulator
 WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
@@ -229,7 +230,8 @@ def compile(
         weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
         group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
-        step: called with the name of each step of ``STEPS`` as it begins.
+        step: called with the name of each step of ``STEPS`` as it begins, and while ways to map are
+            tried, with how far that is.
 
     Raises:
         InputError: the model, the chip or an option is not what it should be.
@@ -253,7 +255,7 @@ def _compiled(model: Model, machine: Chip, options: Options, tell: Step) -> Buil
     tell("precision")
     graph = to_precision(simple, options)
     tell("map")
-    mapped = map_graph(graph, machine, options)
+    mapped = map_graph(graph, machine, options, tell)
     tell("assemble")
     program = assemble(mapped)
     return Build(source, graph, machine, mapped, program, options)
@@ -300,11 +302,16 @@ def to_precision(graph: Graph, options: Options) -> Graph:
     return quantize.to_precision(graph, options.precision)
 
 
-def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
+def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMapping:
     """Graph and chip to mapping, with the precision among its notes."""
     from drawloom.mapping import plan
 
-    mapping = plan.map_graph(graph, chip, options.mapping)
+    if options.mapping.effort < FIRST_TRIED:
+        mapping = plan.map_graph(graph, chip, options.mapping)
+    else:
+        from drawloom.tune import Bench, tuned
+
+        mapping = tuned(graph, Bench(chip, options.profile, options.mapping), tell)
     notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
     if options.weights != "float":
         scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"

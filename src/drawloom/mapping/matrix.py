@@ -17,7 +17,7 @@ from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.tiler import cut
+from drawloom.mapping.tiler import ALIKE, THRIFTY, cut
 from drawloom.mapping.windows import fold_of, folded_weights, folded_window, window_of
 
 SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled behind
@@ -25,7 +25,7 @@ SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled be
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
-    node, graph, chip = group.nodes[0], site.graph, site.chip
+    node, graph = group.nodes[0], site.graph
     out = node.outputs[0]
     body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
     if not group.nodes[1:]:
@@ -37,13 +37,20 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     if coding and coding.behind:
         body, result = _scaled(body, result, node.name)
     a, b, work = _work(node, site, body, coding)
+    loads, stores = (
+        sum(values[value].kind == "resident" for _, value in each)
+        for each in (body.loads, body.stores)
+    )
     work = replace(
         work,
         by_batch=group.by_batch,
         reserved=site.residency.reserved,
         a_local=a.kind == "resident",
+        loads=work.loads - loads,
+        stores=work.stores - stores,
+        local=loads + stores,
     )
-    chosen = cut(work, chip, node.name, multicast=site.options.multicast)
+    chosen = _cut(work, group, stored, site)
     raised = _is_raised(site, b, chosen)
     buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
@@ -56,6 +63,15 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         depthwise=work.depthwise, products=work.products, coding=coding, fold=work.fold,
         numbers=_numbers(node, site), estimate=chosen.estimate,
     )  # fmt: skip
+
+
+def _cut(work: Work, group: Group, stored: set[str], site: Site) -> Cut:
+    """Return how a piece is cut: as somebody chose, else as prices say."""
+    chosen = site.choose(work, group.nodes, stored, site.graph) if site.choose else None
+    options = site.options
+    alike = ALIKE if options.effort else THRIFTY
+    name = group.nodes[0].name
+    return chosen or cut(work, site.chip, name, multicast=options.multicast, alike=alike)
 
 
 def _coding(node: Node, site: Site) -> Coding | None:

@@ -226,7 +226,8 @@ class FlashPiece:
     """Attention whose scores stay in the scratchpads.
 
     Queries are taken ``strip`` at a time, and ``span`` keys at most are held at once; where these
-    are not all, ``units`` strips go over the keys together. Query i sees keys from i - ``behind``
+    are not all, ``units`` strips go over the keys together. ``team`` tiles go over the same keys,
+    each loading a part of them for all. Query i sees keys from i - ``behind``
     to i + ``ahead``, None being no bound, and ``mask`` is added to the scores.
     """
 
@@ -247,6 +248,7 @@ class FlashPiece:
     strip: int
     span: int
     units: int
+    team: int
     buffers: Mapping[str, Buffer]
     behind: int | None = None
     ahead: int | None = None

@@ -21,14 +21,22 @@ from drawloom.mapping.order import channels_first
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
 from drawloom.mapping.residency import SHARES, Residency, settle
-from drawloom.mapping.site import Site
+from drawloom.mapping.site import Choose, Site
 from drawloom.mapping.store import FOREVER, Handed, Store
 
 BODIED = {"matrix": matrix, "norm": norm, "strip": strip}  # pieces with a body
 
 
-def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Mapping:
+def map_graph(
+    graph: Graph, chip: Chip, options: MapOptions | None = None, choose: Choose | None = None
+) -> Mapping:
     """Return the mapping of a graph onto a chip.
+
+    Args:
+        graph: the model.
+        chip: the machine.
+        options: what a person may choose.
+        choose: asked how each product is to be cut; None lets prices decide.
 
     Raises:
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
@@ -40,7 +48,7 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
     for share in SHARES if options.resident else SHARES[-1:]:
         residency = settle(plan, folded.graph, chip, share)
         try:
-            return _planned(graph, legal, folded, plan, residency, chip, options)
+            return _planned(graph, legal, folded, plan, residency, chip, options, choose)
         except DoesNotFit:
             if not residency.address:
                 raise
@@ -49,12 +57,13 @@ def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Ma
 
 def _planned(
     graph: Graph, legal: Graph, folded: Folded, plan: Plan, residency: Residency, chip: Chip,
-    options: MapOptions,
+    options: MapOptions, choose: Choose | None,
 ) -> Mapping:  # fmt: skip
     store = Store(folded.graph, chip.blocking)
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
+        choose=choose,
     )  # fmt: skip
     for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")

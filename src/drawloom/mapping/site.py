@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Container, Sequence
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import cast
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.chip.model import Chip
-from drawloom.graph.ir import Graph
+from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.affine import copy_runs
 from drawloom.mapping.body import Body
 from drawloom.mapping.coded import Coded
@@ -20,12 +21,16 @@ from drawloom.mapping.options import MapOptions
 from drawloom.mapping.picked import Picked
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.residency import Residency
+from drawloom.mapping.sizes import Cut, Work
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.store import Store
 from drawloom.units import KIB, align_down
 
 COPY_BUFFER = 512 * KIB  # bytes of each of the two buffers of a copy, where there is room
 Index = NDArray[np.int64]
+# How some work shall be cut, given its nodes, those of their values that are stored, and the graph;
+# None where prices shall decide.
+Choose = Callable[[Work, Sequence[Node], Container[str], Graph], Cut | None]
 
 
 @dataclass(slots=True)
@@ -45,6 +50,9 @@ class Site:
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all
     repeats: list[Repeat] = field(default_factory=list[Repeat])
     pieces: list[Piece] = field(default_factory=list[Piece])
+    choose: Choose | None = (
+        None  # says how products are cut; None, or where it does not know, prices do
+    )
 
     def need(self, value: str, layout: str) -> Storage:
         """Return a value's storage in a layout, with a copy made first where there is none."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
 from drawloom.files import Content, read_whole, write_together, write_whole
 from drawloom.graph.lazy import values
@@ -43,8 +44,12 @@ def write_program(program: Program, path: str | Path) -> None:
         raise InputError("program.file", f"'{target}' does not say in which form", [fault])
 
 
-def read_program(path: str | Path) -> Program:
+def read_program(path: str | Path, chip: Chip | None = None) -> Program:
     """Return the program in a file, of either form, whatever its name.
+
+    Args:
+        path: the file.
+        chip: what fills fields that a text leaves out; else the chip of the catalog that it names.
 
     Raises:
         InputError: ``files.read`` if it cannot be read; ``program.binary`` or ``program.text``,
@@ -60,7 +65,7 @@ def read_program(path: str | Path) -> Program:
         fault = Fault(f"byte {error.start}", "", "UTF-8")
         raise InputError("program.text", f"{source.name} is not text", [fault]) from None
     sizes = blob_sizes(written)
-    return parse(written, _beside(source, sizes) if sizes else {}, source.name)
+    return parse(written, _beside(source, sizes) if sizes else {}, source.name, chip)
 
 
 def _data(program: Program) -> Iterator[bytes]:
