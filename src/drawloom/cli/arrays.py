@@ -125,11 +125,13 @@ def random_inputs(program: Program, graph: Graph | None, seed: int) -> Arrays:
     Where a graph looks rows up by an integer input, the input stays below the number of rows;
     other integers are 0 or 1.
     """
+    return random_of(program.named("input"), seed, graph)
+
+
+def random_of(regions: Mapping[str, Region], seed: int, graph: Graph | None = None) -> Arrays:
+    """Return made-up arrays for regions, as ``random_inputs`` does."""
     rng = np.random.default_rng(seed)
-    return {
-        name: _random(rng, region, _rows(graph, name))
-        for name, region in program.named("input").items()
-    }
+    return {name: _random(rng, region, _rows(graph, name)) for name, region in regions.items()}
 
 
 def _random(rng: np.random.Generator, region: Region, rows: int) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -25,6 +25,9 @@ from drawloom.program.files import read_program
 from drawloom.program.fits import refuse_misfit
 from drawloom.program.program import Program
 from drawloom.timing import Trace
+
+if TYPE_CHECKING:
+    from drawloom.execute.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,17 @@ class Work:
 
         progress.step("run")
         return execute(self.program, inputs, progress=progress.count)
+
+    def run_orders(
+        self, inputs: Mapping[str, NDArray[Any]], orders: int, seed: int, progress: Progress
+    ) -> Orders:
+        """Return what comes of other legal orders too."""
+        from drawloom.execute.orders import execute_orders
+
+        progress.step("run in many orders")
+        return execute_orders(
+            self.program, inputs, orders, seed=seed, chip=self.chip, progress=progress.count
+        )
 
     def time(self, progress: Progress) -> Trace:
         """Return the trace."""

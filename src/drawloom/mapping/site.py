@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.body import Body
 from drawloom.mapping.coded import Coded
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
@@ -67,6 +68,12 @@ class Site:
         count = math.prod(self.graph.types[value].shape)
         self.copy(f"{value}.{layout}", self._about(value), [(source, target, np.arange(count))])
         return target
+
+    def loaded(self, body: Body, slot: str, value: str, layout: str) -> Storage:
+        """Return the storage from which a body loads a slot."""
+        if body.slot(slot).kind == "channel" and value in self.graph.constants:
+            return self.store.constant(value, "channel", self.graph.types[value].dtype)
+        return self.need(value, layout)
 
     def as_stored(self, value: str) -> Storage:
         """Return a value's storage in whichever layout it was first stored."""

@@ -79,6 +79,11 @@ class Storage:
             return align_up(prod(self.shape), block) * self.dtype.bytes
         return self.blocked.bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in each tile's scratchpad of a resident value."""
+        return replace(self.blocked, batch=self.per_tile).bytes
+
     def box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
     ) -> tuple[Transfer, ...]:

@@ -173,6 +173,7 @@ _BY_NAME: dict[str, Rule] = {
     "engines": _distinct,
     "flag": _flag,
     "origin": _origin,
+    "chip": _at_least(-1),
     "target": _tile,
     "axis": _out_of("c", "w", "h", "hw"),
 }
