@@ -32,9 +32,7 @@ def test_every_number_of_16_bits_comes_out_within_the_bound(op: str, precision: 
     dtype = {"f16": DType.F16, "bf16": DType.BF16, "f32": DType.F32}[precision]
     builder = GraphBuilder("curve")
     given = builder.input("x", TensorType(dtype, x.shape))
-    build = compile(
-        builder.finish([builder.add(op, (given,), output="y")]), precision=precision
-    )
+    build = compile(builder.finish([builder.add(op, (given,), output="y")]), precision=precision)
     stored = x.astype(dtype.numpy)
     made = build.run({"x": stored})["y"].astype(np.float64)
     wide = stored.astype(np.float64)

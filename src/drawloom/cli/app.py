@@ -16,6 +16,7 @@ from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
+from drawloom.cli.span import span
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.add_typer(span, name="span")
 app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)

@@ -216,7 +216,9 @@ def run_beside(machines: list[Machine], tick: Callable[[], None] | None = None) 
         while not all(walker.ended for each in walkers for walker in each):
             moved = [m.turn(each) for m, each in zip(machines, walkers, strict=True)]
             if not any(moved):
-                stuck = [s for m, each in zip(machines, walkers, strict=True) for s in m.stuck(each)]
+                stuck = [
+                    s for m, each in zip(machines, walkers, strict=True) for s in m.stuck(each)
+                ]
                 raise Hang(stuck, sum(map(len, walkers)))
 
 

@@ -70,6 +70,22 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """How few channels of an image become many: a row's neighbouring pixels, and rows, side by side.
+
+    Each result sees ``pixels`` of a row of ``width``, ``step`` on from the result before, the first
+    with ``left`` of them before the row; a pixel of ``channels``. So many ``rows`` stand together.
+    """
+
+    channels: int
+    pixels: int
+    step: int
+    left: int
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Coding:
     """How codes of the second operand become numbers, chunk by chunk behind their load.
 
@@ -83,6 +99,22 @@ class Coding:
     group: int
     scales: Storage
     behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """How a large product sums many channels side by side while its operands come in.
+
+    The first ``channels`` of a round of rows are summed together, ``depth`` inputs at a time (at
+    first fewer): work begins with the first of them. Those inputs of ``a`` stay, and the channels
+    behind follow a chunk at a time over their whole depth. With ``always``, the channels behind
+    are summed side by side as well, and nothing stays. With ``within``, results lie where sums were.
+    """
+
+    channels: int
+    depth: int
+    always: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +152,11 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    fold: Fold | None = None  # of a: then k and the window are those of the folded image
     numbers: Storage | None = (
         None  # which matrix of b each one is multiplied by; all in turn if None
     )
+    panel: Panel | None = None
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 
@@ -209,7 +243,8 @@ class FlashPiece:
     """Attention whose scores stay in the scratchpads.
 
     Queries are taken ``strip`` at a time, and ``span`` keys at most are held at once; where these
-    are not all, ``units`` strips go over the keys together. Query i sees keys from i - ``behind``
+    are not all, ``units`` strips go over the keys together. ``team`` tiles go over the same keys,
+    each loading a part of them for all. Query i sees keys from i - ``behind``
     to i + ``ahead``, None being no bound, and ``mask`` is added to the scores.
     """
 
@@ -230,6 +265,7 @@ class FlashPiece:
     strip: int
     span: int
     units: int
+    team: int
     buffers: Mapping[str, Buffer]
     behind: int | None = None
     ahead: int | None = None

@@ -178,7 +178,9 @@ def _odd(body: BodyBuilder, x: str, terms: tuple[float, ...]) -> str:
 def _erf(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     """Return 2 Phi(sqrt(2) x) - 1, which is a tanh of half what Phi is the logistic function of."""
     terms = tuple(c * math.sqrt(2.0) ** (2 * k - 1) for k, c in enumerate(_phi_terms(fmt)))
-    return body.convert(body.op("tanh", _odd(body, body.convert(_slot(args[0]), "f32"), terms)), fmt)
+    return body.convert(
+        body.op("tanh", _odd(body, body.convert(_slot(args[0]), "f32"), terms)), fmt
+    )
 
 
 def _gelu(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:

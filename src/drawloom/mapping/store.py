@@ -5,6 +5,7 @@ Until addresses are given out, a storage's address is its number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -54,6 +55,15 @@ class Store:
         if key not in self.constants:
             self.constants[key] = self.contents(name, layout, fmt)
         return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
+
+    def derived(
+        self, name: str, layout: str, what: str, change: Callable[[Array], Array], kind: TensorType
+    ) -> Storage:
+        """Return the storage of what ``change`` makes of a constant."""
+        key = (f"{name}#{what}", layout)
+        if key not in self.constants:
+            self.constants[key] = derive(self.graph.constants.held[name], change, kind)
+        return self._make(key, name, kind, "constant")
 
     def contents(self, name: str, layout: str, fmt: DType) -> Held:
         """Return a constant's values as its storage in a layout and format holds them."""
