@@ -43,6 +43,7 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    early: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])  # read ahead
     phases: int = 1  # how many ways tiles are kept out of step in their own reads
     begun: set[int] = field(default_factory=set[int])
     parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
@@ -63,9 +64,15 @@ class Operand:
         return self.parts[group, key]
 
     def begin_ahead(self, tile: int, key: Key, slot: int) -> None:
-        """Load a chunk of a constant that no other tile needs, ahead of the piece's barrier."""
-        stream = self.context.streams.tiles[tile]
-        read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+        """Load a chunk of a constant ahead of the piece's barrier: of a shared one the tile's part."""
+        stream, group = self.context.streams.tiles[tile], self.groups[tile]
+        if len(group) == 1:
+            read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+            return
+        own = self._parts(tile, key)[group.index(tile)]
+        read_ahead(stream, own, self.address(slot), self.origin)
+        self.read_mark[tile, slot] = stream.issued[Engine.READ]
+        self.early.add((tile, slot))
 
     def begin(self, tile: int, key: Key, slot: int) -> None:
         """Steps 1 to 3."""
@@ -81,6 +88,9 @@ class Operand:
         stream.join_since(Engine.SEND, sent, chip.send.depth, self.origin)
         for _ in range(self._incoming(tile, key)):
             stream.add(Arm(self.first_flag + slot, self.origin))
+        if (tile, slot) in self.early:
+            self.early.remove((tile, slot))
+            return
         read(stream, self._parts(tile, key)[group.index(tile)], address, self.origin)
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
 
