@@ -15,7 +15,7 @@ from drawloom.chip.datasheet import Datasheet
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Passes
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
 from drawloom.errors import Diagnosis, DoesNotFit
 
@@ -71,13 +71,13 @@ def bound_passes(ask: Ask, machine: Machine, lacks: tuple[str, ...] = ()) -> Pas
     needed = chips_needed(ask, sheet)
     if needed is not None and needed > machine.count:
         raise too_large(ask, machine, needed)
-    tokens = token_need(ask.sizes, ask.batch, ask.context)
-    prompt = prompt_need(ask.sizes, ask.prompt)
+    tokens = ask.token_need(ask.batch)
+    prompt = ask.prompt_need()
     peak = peak_of(sheet, ask.weights)
     used = ("memory", "memory_rate", peak[0] if peak else "")
     unknown += [] if peak else ["the peak of " + " and ".join(FORMATS[ask.weights])]
     unknown += [] if sheet.ends("memory_rate") else ["memory_rate"]
-    both = [_parts(ask, machine, need) for need in (tokens, prompt)]
+    both = [bound_parts(ask, machine, need) for need in (tokens, prompt)]
     admitted = float(ask.batch)
     if needed is not None:
         ends = sheet.ends("memory")
@@ -104,7 +104,7 @@ def unsure(sheet: Datasheet, names: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def _parts(ask: Ask, machine: Machine, need: Need) -> dict[str, tuple[float, float]]:
+def bound_parts(ask: Ask, machine: Machine, need: Need) -> dict[str, tuple[float, float]]:
     """Return the least seconds of each resource, at the quick and the slow end of its rate."""
     sheet, count = machine.sheet, machine.count
     found: dict[str, tuple[float, float]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from drawloom.compare.answer import Answer
+from drawloom.compare.ask import Ask
 from drawloom.compare.span import Span
 
 BINDS = {
@@ -102,6 +103,16 @@ def basis_lines(each: Answer) -> list[str]:
     return lines
 
 
+def head(ask: Ask) -> str:
+    """Return the question in words, its batch left out."""
+    words = [ask.sizes.name, ask.phase]
+    if ask.phase != "forward":
+        words.append(f"{ask.prompt} tokens in")
+    if ask.phase in ("serve", "decode"):
+        words.append(f"{ask.answer} out")
+    return ", ".join([*words, f"{ask.weights} weights"])
+
+
 def explain(answers: Sequence[Answer]) -> list[str]:
     """Return in words, a paragraph each, which machine wins a batch and why."""
     lines: list[str] = []
@@ -112,8 +123,7 @@ def explain(answers: Sequence[Answer]) -> list[str]:
 
 def _explain(answers: Sequence[Answer]) -> list[str]:
     ask = answers[0].ask
-    lines = [f"{ask.sizes.name}, {ask.phase}, {ask.prompt} tokens in, {ask.answer} out, "
-             f"batch {ask.batch}, {ask.weights} weights:"]  # fmt: skip
+    lines = [f"{head(ask)}, batch {ask.batch}:"]
     lines += [
         f"  {each.machine.label} does not fit: {'; '.join(basis_lines(each))}"
         for each in answers
@@ -170,7 +180,7 @@ def _because(winner: Answer, other: Answer) -> str:
         "rest": "fewer starts and waits stand between its products",
     }
     return (
-        f"because {reasons[most]}: {1e3 * mine.get(most, 0.0):.3g} ms a token against "
+        f"because {reasons[most]}: {1e3 * mine.get(most, 0.0):.3g} ms against "
         f"{1e3 * theirs.get(most, 0.0):.3g}"
     )
 

@@ -12,6 +12,7 @@ from drawloom.mapping.bodies import build_body, plain_body
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
+from drawloom.mapping.panels import panel_buffers
 from drawloom.mapping.pieces import Buffer, Coding, Fold, MatrixPiece
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
@@ -62,7 +63,7 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
         depthwise=work.depthwise, products=work.products, coding=coding, fold=work.fold,
-        numbers=_numbers(node, site), estimate=chosen.estimate,
+        numbers=_numbers(node, site), panel=chosen.panel, estimate=chosen.estimate,
     )  # fmt: skip
 
 
@@ -182,6 +183,8 @@ def _work(
 
 
 def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
+    if chosen.panel is not None:
+        return panel_buffers(site.chip, work, chosen, body)
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
     scratch = Scratch(site.chip, site.residency.reserved)

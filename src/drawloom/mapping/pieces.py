@@ -102,6 +102,22 @@ class Coding:
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """How a large product sums many channels side by side while its operands come in.
+
+    The first ``channels`` of a round of rows are summed together, ``depth`` inputs at a time (at
+    first fewer): work begins with the first of them. Those inputs of ``a`` stay, and the channels
+    behind follow a chunk at a time over their whole depth. With ``always``, the channels behind
+    are summed side by side as well, and nothing stays. With ``within``, results lie where sums were.
+    """
+
+    channels: int
+    depth: int
+    always: bool = False
+    within: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixPiece:
     """A matrix product or convolution with a fused body on its result.
 
@@ -140,6 +156,7 @@ class MatrixPiece:
     numbers: Storage | None = (
         None  # which matrix of b each one is multiplied by; all in turn if None
     )
+    panel: Panel | None = None
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
-from drawloom.mapping.pieces import Fold, Window
+from drawloom.mapping.pieces import Fold, Panel, Window
 
 Ints = NDArray[np.int64]
 FOLD_GUARD = 256  # zeros before and behind a chunk that is folded
@@ -58,6 +58,8 @@ class Cut:
     share_a: bool
     share_b: bool
     estimate: float
+    panel: Panel | None = None
+    results: int = 2  # copies of the body's buffers
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.mapping.panel_price import panel_cut
 from drawloom.mapping.prices import links, moves
 from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
 ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
+HOPEFUL = 1.05  # prices of panels see more of what holds tiles up than others
 THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
@@ -40,7 +42,8 @@ def cut(work: Work, chip: Chip, name: str, *, multicast: bool, alike: float = AL
     """
     found = _cut(work, _ChipKey(chip), multicast, alike)
     if isinstance(found, Cut):
-        return found
+        panels = _panel_cut(work, _ChipKey(chip), multicast)
+        return panels if panels and panels.estimate < found.estimate * HOPEFUL else found
     operands, results = found
     need, have = operands + results, chip.scratchpad.usable - work.reserved
     raise DoesNotFit(
@@ -66,6 +69,11 @@ class _ChipKey:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _ChipKey) and other.chip is self.chip
+
+
+@lru_cache(maxsize=4096)
+def _panel_cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | None:
+    return panel_cut(work, key.chip, multicast=multicast)
 
 
 @lru_cache(maxsize=4096)

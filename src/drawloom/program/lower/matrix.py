@@ -10,7 +10,7 @@ from __future__ import annotations
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.matrix import SCALES
 from drawloom.mapping.pieces import MatrixPiece, Span
-from drawloom.mapping.storage import Storage, Transfer
+from drawloom.mapping.storage import Storage, Transfer, split
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
@@ -29,10 +29,12 @@ Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
-    _Lowering(piece, context).run()
+    Lowering(piece, context).run()
 
 
-class _Lowering:
+class Lowering:
+    """Writes the commands of one piece."""
+
     def __init__(self, piece: MatrixPiece, context: Context) -> None:
         self.piece, self.context = piece, context
         self.shares = Shares.of(piece)
@@ -137,6 +139,7 @@ class _Lowering:
     # The pipeline.
 
     def run(self) -> None:
+        """Write all commands."""
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
@@ -182,7 +185,9 @@ class _Lowering:
                 self._body_loads(tile, self.shares.part(tile, self.steps[index + 1]), index + 1)
         if index >= 0 and self.steps[index].ki == self.shares.chunks[2] - 1:
             for tile in self.tiles:
-                self._finish(tile, self.shares.part(tile, self.steps[index]))
+                part = self.shares.part(tile, self.steps[index])
+                self._finish(tile, part)
+                self._store(tile, part, self.outs)
         for operand, key, slot in delivers.get(index, ()):
             for tile in self.tiles:
                 operand.deliver(tile, key, slot)
@@ -364,6 +369,7 @@ class _Lowering:
         return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
 
     def _finish(self, tile: int, part: Part) -> None:
+        """Do the body's work on a result."""
         if part.empty:
             return
         stream, body = self.context.streams.tiles[tile], self.piece.body
@@ -379,11 +385,18 @@ class _Lowering:
             return self._slot(slot, self.outs)
 
         Emitter(stream, body, chunk, address, self.origins).emit()
+
+    def _store(self, tile: int, part: Part, copy: int, pieces: int = 1) -> None:
+        """Write a result out, in so many pieces at least."""
+        if part.empty:
+            return
         stores = [
-            (self._box(self.piece.values[value], part, into=True), self._slot(slot, self.outs))
-            for slot, value in body.stores
+            (self._box(self.piece.values[value], part, into=True), self._slot(slot, copy))
+            for slot, value in self.piece.body.stores
         ]
-        write_all(stream, stores, self.origin)
+        if pieces > 1 and not any(t.pitch for box, _ in stores for t in box):
+            stores = [(sum(split(box, pieces), ()), slot) for box, slot in stores]
+        write_all(self.context.streams.tiles[tile], stores, self.origin)
 
 
 def _right_pad(piece: MatrixPiece) -> int:
