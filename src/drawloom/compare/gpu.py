@@ -14,7 +14,7 @@ from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
 from drawloom.compare.bounds import chips_needed, too_large, unsure
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
 from drawloom.frontends.hf.experts import Mixture
 from drawloom.frontends.hf.figures import Decoder as Figures
@@ -134,11 +134,11 @@ def _placed(
     likely = times(gpus.likely)
     quick, slow = (times(each) if gpus.assumed else likely for each in (gpus.quick, gpus.slow))
     token, prompt = (Span.of(quick[at], likely[at], slow[at]) for at in (0, 1))
-    need = token_need(ask.sizes, likely[2], ask.context)
+    need = ask.token_need(likely[2])
     made = Passes(
         WAY, split, 1, copies, token, prompt, likely[2],
         _parts(ask, model, gpus.likely, need, split, likely[0]),
-        _parts(ask, model, gpus.likely, prompt_need(ask.sizes, ask.prompt), split, likely[1]),
+        _parts(ask, model, gpus.likely, ask.prompt_need(), split, likely[1]),
         rests_on=(*gpus.assumed, *(unsure(machine.sheet, SPEEDS) if gpus.assumed else ())),
     )  # fmt: skip
     rounds = batch / likely[2]

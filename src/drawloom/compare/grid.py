@@ -12,7 +12,7 @@ from drawloom.chip.system_files import load_system
 from drawloom.compare.ask import NUMBER_BYTES, Ask
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Request
@@ -56,8 +56,8 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
     batch = -(-ask.batch // copies)
     return Passes(
         WAY, shares.tensor, shares.stages, copies, _span(tokens), _span(prompts), float(batch),
-        _parts(ask, tokens, token_need(ask.sizes, batch, ask.context)),
-        _parts(ask, prompts, prompt_need(ask.sizes, ask.prompt)),
+        _parts(ask, tokens, ask.token_need(batch)),
+        _parts(ask, prompts, ask.prompt_need()),
         energy=(_energy(tokens), _energy(prompts)),
         rests_on=(RANGES, LINKS),
     )  # fmt: skip

@@ -70,6 +70,22 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """How few channels of an image become many: a row's neighbouring pixels, and rows, side by side.
+
+    Each result sees ``pixels`` of a row of ``width``, ``step`` on from the result before, the first
+    with ``left`` of them before the row; a pixel of ``channels``. So many ``rows`` stand together.
+    """
+
+    channels: int
+    pixels: int
+    step: int
+    left: int
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Coding:
     """How codes of the second operand become numbers, chunk by chunk behind their load.
 
@@ -136,6 +152,7 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    fold: Fold | None = None  # of a: then k and the window are those of the folded image
     numbers: Storage | None = (
         None  # which matrix of b each one is multiplied by; all in turn if None
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import NUMBER_BYTES
 from drawloom.compare.bounds import peak_of
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.report.quantities import rate_text
 from drawloom.report.svg import LogAxis, tag, text
 
@@ -48,10 +48,11 @@ def _roof(each: Answer, at: int) -> _Roof | None:
         return None
     share = ask.batch / passes.copies
     needs: list[tuple[str, Need, float]] = []
-    if ask.phase != "prefill":
-        needs.append(("a token", token_need(ask.sizes, share, ask.context), passes.token.best))
+    if ask.phase in ("serve", "decode"):
+        needs.append(("a token", ask.token_need(share), passes.token.best))
     if ask.phase != "decode":
-        needs.append(("a prompt", prompt_need(ask.sizes, ask.prompt), passes.prompt.best))
+        word = "the graph" if ask.phase == "forward" else "a prompt"
+        needs.append((word, ask.prompt_need(), passes.prompt.best))
     points = tuple(
         (
             word,

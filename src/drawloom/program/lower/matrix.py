@@ -16,6 +16,7 @@ from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, read_channels, write_all
+from drawloom.program.lower.folding import clear, fold, unfolded_box
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 
@@ -90,6 +91,8 @@ class Lowering:
             rows, _, _ = piece.window.rows_for(part.m)
             if rows[0] == rows[1]:
                 return ()
+            if piece.fold:
+                return unfolded_box(piece, piece.fold, batch, rows)
             return piece.a.box(
                 batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
             )
@@ -144,6 +147,9 @@ class Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
+        if self.piece.fold:
+            for tile in self.tiles:
+                clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -159,10 +165,11 @@ class Lowering:
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""
         piece = self.piece
-        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+        if piece.b.kind != "constant" or piece.numbers is not None:
             return
         first = begins.get(-1, [])
-        begins[-1] = [load for load in first if load[0] is not self.b]
+        if not piece.share_b:
+            begins[-1] = [load for load in first if load[0] is not self.b]
         for operand, key, slot in first:
             if operand is self.b:
                 for tile in self.tiles:
@@ -222,6 +229,17 @@ class Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
+            if self.piece.fold and operand is self.a and not part.empty and self.piece.window:
+                rows, _, _ = self.piece.window.rows_for(part.m)
+                places = operand.address(slot), self.piece.buffers["a.wide"].at(slot)
+                fold(
+                    self.context.streams.tiles[tile],
+                    self.piece,
+                    self.piece.fold,
+                    rows,
+                    places,
+                    self.origin,
+                )
             if self.piece.coding and operand is self.b:
                 self._decode(tile, key, slot)
         if not part.empty:
@@ -263,10 +281,11 @@ class Lowering:
             psum = piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else result
             source = None if first else psum
             b = piece.buffers["b.wide"] if piece.coding else self.b.buffer
+            a = piece.buffers["a.wide"] if piece.fold else self.a.buffer
             self._matrix(
                 tile,
                 part,
-                (self.a.address(a_slot), b.at(b_slot)),
+                (a.at(a_slot), b.at(b_slot)),
                 source,
                 psum,
                 result,

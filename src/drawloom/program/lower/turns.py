@@ -140,7 +140,10 @@ def turns(
         here = [mine.get(held, []) for mine in runs]
         whole = _reach(piece, [unit for run in here for unit in run])
         most = max(map(len, here))
-        size = most if whole.end - whole.first <= piece.span else piece.units
+        if fits := whole.end - whole.first <= piece.span:
+            # Up and down again: what follows upon each other differs little, and both ends are small.
+            here = [run[::2] + run[1::2][::-1] for run in here]
+        size = most if fits else piece.units
         for start in range(0, most, size):
             together = [run[start : start + size] for run in here]
             _over(piece, together, done, stays, visits)
