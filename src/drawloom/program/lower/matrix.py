@@ -29,7 +29,10 @@ Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
-    Lowering(piece, context).run()
+    from drawloom.program.lower.panel import Panels  # it builds on what stands here
+
+    kind = Panels if piece.panel else Lowering
+    kind(piece, context).run()
 
 
 class Lowering:
@@ -324,7 +327,7 @@ class Lowering:
         window = piece.window
         rows, above, below = window.rows_for(part.m)
         channels = part.n if piece.depthwise else part.k
-        pads = (above, below, window.pads[2], _right_pad(piece))
+        pads = (above, below, window.pads[2], window.right)
         stream.add(
             Conv(
                 *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
@@ -397,11 +400,3 @@ class Lowering:
         if pieces > 1 and not any(t.pitch for box, _ in stores for t in box):
             stores = [(sum(split(box, pieces), ()), slot) for box, slot in stores]
         write_all(self.context.streams.tiles[tile], stores, self.origin)
-
-
-def _right_pad(piece: MatrixPiece) -> int:
-    """Padding on the right that makes exactly the wanted width."""
-    window = piece.window
-    assert window is not None
-    span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
-    return max(0, span - window.w - window.pads[2])
