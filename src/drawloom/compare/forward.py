@@ -11,7 +11,7 @@ from drawloom.chip.catalog import CATALOG
 from drawloom.chip.files import load_chip
 from drawloom.chip.ranges import ends
 from drawloom.compare.ask import Ask
-from drawloom.compare.bounds import bound_parts, chips_needed, peak_of, too_large, unsure
+from drawloom.compare.bounds import bound_parts, chips_needed, longest, peak_of, too_large, unsure
 from drawloom.compare.grid import PJ_PER_J, RANGES
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
@@ -139,10 +139,9 @@ def _grid(ask: Ask, machine: Machine, tell: Tell) -> Passes:
 def _bound(ask: Ask, machine: Machine, lacks: tuple[str, ...]) -> Passes:
     peak = peak_of(machine.sheet, ask.weights)
     parts = bound_parts(ask, replace(machine, count=1), ask.prompt_need())
-    spans = [max((each[at] for each in parts.values()), default=0.0) for at in (0, 1)]
     return Passes(
         f"bound: peak and memory of the datasheet; {ALONE}", 1, 1, machine.count, exactly(0.0),
-        Span(spans[0], None, spans[1]), 1.0, {}, {name: each[0] for name, each in parts.items()},
+        longest(parts), 1.0, {}, {name: each[0] for name, each in parts.items()},
         is_bound=True, lacks=lacks,
         rests_on=unsure(machine.sheet, ("memory", "memory_rate", peak[0] if peak else "")),
     )  # fmt: skip
