@@ -34,6 +34,7 @@ class Group:
     made: set[str] = field(default_factory=set[str])
     segment: int = 0  # of the folded graph: only nodes of one segment share a piece
     by_batch: bool = False  # tiles share the work by batch alone
+    by_rows: int = 0  # so many tiles share the work, by rows alone
 
 
 @dataclass(slots=True)

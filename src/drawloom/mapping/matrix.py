@@ -45,6 +45,7 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     work = replace(
         work,
         by_batch=group.by_batch,
+        by_rows=group.by_rows,
         reserved=site.residency.reserved,
         a_local=a.kind == "resident",
         loads=work.loads - loads,
@@ -52,7 +53,7 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         local=loads + stores,
     )
     chosen = _cut(work, group, stored, site)
-    raised = _is_raised(site, b, chosen)
+    raised = _is_raised(site, b)
     buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
         name=node.name,
@@ -210,13 +211,13 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -
     return scratch.raised() if raised else scratch.buffers
 
 
-def _is_raised(site: Site, b: Storage, chosen: Cut) -> bool:
+def _is_raised(site: Site, b: Storage) -> bool:
     """Whether a piece's buffers lie at the end of the scratchpad.
 
     So do those of every other piece that streams a constant, which can then begin to load while
     the piece before it, or small ones that have theirs at the beginning, still go on.
     """
-    if b.kind != "constant" or chosen.share_b:
+    if b.kind != "constant":
         return False
     before = site.pieces[-1] if site.pieces else None
     low = site.chip.scratchpad.reserve_low

@@ -29,7 +29,7 @@ def depths(
 
     Work begins with the first and ends behind the last: both are there soon, and soon done.
     """
-    ramp = sorted({max(block, align_down(depth >> by, block)) for by in (2, 1)})
+    ramp = sorted({align_up(depth >> by, block) for by in (2, 1)})
     front, back = ramp if first else [], ramp[::-1] if last else []
     rest = total - sum(front) - sum(back)
     if rest < depth:

@@ -36,6 +36,7 @@ class Work:
     passes: int  # vector commands per result
     products: int = 1  # matrix commands per chunk (3 when f32 is made of tf32 products)
     by_batch: bool = False  # tiles share the work by batch alone
+    by_rows: int = 0  # so many tiles share the work, by rows alone
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
     local: int = 0  # further loads and stores of the body, of residents: they are moves

@@ -169,6 +169,8 @@ def _grids(work: Work, chip: Chip, step: int) -> list[tuple[int, int, int]]:
     n = chip.n_tiles
     if work.by_batch:
         return [(n, 1, 1)]
+    if work.by_rows:
+        return [(1, work.by_rows, 1)]
     sizes = [d for d in range(1, n + 1) if n % d == 0]
     found = [
         (b, m, c)

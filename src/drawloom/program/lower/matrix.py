@@ -165,10 +165,11 @@ class Lowering:
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""
         piece = self.piece
-        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+        if piece.b.kind != "constant" or piece.numbers is not None:
             return
         first = begins.get(-1, [])
-        begins[-1] = [load for load in first if load[0] is not self.b]
+        if not piece.share_b:
+            begins[-1] = [load for load in first if load[0] is not self.b]
         for operand, key, slot in first:
             if operand is self.b:
                 for tile in self.tiles:

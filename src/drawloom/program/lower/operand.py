@@ -44,6 +44,7 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    early: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])  # read ahead
     # Where a chunk does not lie in a slot: tile, key, slot -> its address.
     place: Callable[[int, Key, int], int] | None = None
     # Which tiles of a group read a chunk for all, a part each: the first, and how many; if not all.
@@ -77,9 +78,15 @@ class Operand:
         return self.parts[group, key]
 
     def begin_ahead(self, tile: int, key: Key, slot: int) -> None:
-        """Load a chunk of a constant that no other tile needs, ahead of the piece's barrier."""
-        stream = self.context.streams.tiles[tile]
-        read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+        """Load a chunk of a constant ahead of the piece's barrier: of a shared one the tile's part."""
+        stream, group = self.context.streams.tiles[tile], self.groups[tile]
+        if len(group) == 1:
+            read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+            return
+        own = self._parts(tile, key)[group.index(tile)]
+        read_ahead(stream, own, self._at(tile, key, slot), self.origin)
+        self.read_mark[tile, slot] = stream.issued[Engine.READ]
+        self.early.add((tile, slot))
 
     def begin(self, tile: int, key: Key, slot: int) -> None:
         """Steps 1 to 3."""
@@ -95,6 +102,9 @@ class Operand:
         stream.join_since(Engine.SEND, sent, chip.send.depth, self.origin)
         for _ in range(self._incoming(tile, key)):
             stream.add(Arm(self.first_flag + slot, self.origin))
+        if (tile, slot) in self.early:
+            self.early.remove((tile, slot))
+            return
         for part in self._in_phase(tile, self._parts(tile, key)[group.index(tile)]):
             read(stream, part, address, self.origin)
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
