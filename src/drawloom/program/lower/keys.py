@@ -18,7 +18,7 @@ from drawloom.mapping.pieces import FlashPiece, Span
 from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Arm, Engine, Join, Send, Signal, Wait
 from drawloom.program.lower.context import Context, read
-from drawloom.program.lower.operand import fans
+from drawloom.program.lower.operand import fans_of
 from drawloom.program.lower.parts import Act, Part
 from drawloom.program.lower.turns import Stay
 from drawloom.program.streams import TileStream
@@ -163,7 +163,7 @@ class Keys:
         return [(self.key_address(part.stay, part.first), keys), *values]
 
     def _fans(self, part: Part) -> tuple[tuple[int, ...], ...]:
-        return fans(self.team[part.owner], self.team, self.context.chip.send.fanout)
+        return fans_of(self.team[part.owner], self.team, self.context.chip.send.fanout)
 
     def _coming(self, part: Part) -> int:
         """Return how many sends of a part come to this tile."""
