@@ -22,6 +22,7 @@ from drawloom.program.lower.shares import Part, Shares, Step
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
+SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
 
 
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
@@ -173,10 +174,12 @@ class Lowering:
         first = begins.get(-1, [])
         if not piece.share_b:
             begins[-1] = [load for load in first if load[0] is not self.b]
-        for operand, key, slot in first:
-            if operand is self.b:
-                for tile in self.tiles:
-                    operand.begin_ahead(tile, key, slot)
+        ahead = [load for load in first if load[0] is self.b]
+        if piece.share_b:
+            ahead = ahead[:SHARED_AHEAD]
+        for operand, key, slot in ahead:
+            for tile in self.tiles:
+                operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
