@@ -50,6 +50,14 @@ def _spans(sizes: list[int], total: int) -> tuple[Span, ...]:
     return tuple(pairwise([0, *ends]))
 
 
+def chunks(start: int, end: int, width: int, least: int) -> list[Span]:
+    """Return spans of channels, ``width`` each; the last is cut into ``least``, to be written soon."""
+    firsts = list(range(start, end, width))
+    if firsts:
+        firsts += range(firsts[-1] + least, end, least)
+    return list(pairwise([*firsts, end]))
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way to cut: the grid, the chunk of a result, channels side by side, and their depth.
@@ -82,11 +90,15 @@ class Way:
         return ceil_div(ceil_div(self.work.m, self.grid[0]), self.mt)
 
     @property
+    def even(self) -> bool:
+        """Whether all chunks have as many rows."""
+        return self.work.m % (self.grid[0] * self.mt) == 0
+
+    @property
     def within(self) -> bool:
         """Whether results lie where sums were: where each is a plain product of as many rows."""
         plain = self.work.passes == 0 and len(self.work.slots) == 1
-        even = self.work.m % (self.grid[0] * self.mt) == 0
-        return plain and even and not self.always and ceil_div(self.wide, self.nt) >= RING
+        return plain and self.even and not self.always and ceil_div(self.wide, self.nt) >= RING
 
     @property
     def results(self) -> int:

@@ -79,7 +79,7 @@ def acts(found: list[Part], visits: list[Visit], team: int, block: int) -> Acts:
             begin = delivered[before + 1] if before >= 0 else START
             late = expected
         else:
-            wish = max(free + 3, 2 * _evenly(found, number, last) + 1)
+            wish = max(free + 5, 2 * _evenly(found, number, last) + 1)
             begin = min(wish, expected - 2 * LEAD)
             late = 2 * _after(work, begin // 2) + 1
         begun.append(max(begun[-1], min(begin, expected), free))
