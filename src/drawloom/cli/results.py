@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from numpy.typing import NDArray
 
 from drawloom.cli.arrays import described
@@ -17,6 +19,10 @@ from drawloom.mapping.files import write_mapping
 from drawloom.program.files import write_program
 from drawloom.program.program import Program
 
+if TYPE_CHECKING:
+    from drawloom.execute.orders import Orders
+
+_SHOWN = 5  # orders that differ, in full
 T = TypeVar("T")
 
 
@@ -103,7 +109,8 @@ def show_outputs(
     if path is not None:
         lines["wrote"] = str(path)
     notes = ", ".join(f"{name} {value}" for name, value in stated(program).items())
-    show(facts(f"{program.name} on {work.chip.name}, {notes}", lines))
+    heading = f"{program.name} on {work.chip.name}"
+    show(facts(f"{heading}, {notes}" if notes else heading, lines))
 
 
 def _heading(program: Program) -> dict[str, object]:
@@ -117,3 +124,14 @@ def _output(record: dict[str, object]) -> str:
     if "min" in record:
         text += "  min {min:.6g}, max {max:.6g}, mean {mean:.6g}".format(**record)
     return text
+
+
+def show_orders(found: Orders) -> None:
+    """Say on stderr what other legal orders came to; exit code 1 where one differs."""
+    for parting in found.partings[:_SHOWN]:
+        print(parting.text(), file=sys.stderr)
+    said = f"{len(found.partings)} of {found.tried} other orders differ"
+    if found.partings:
+        print(f"{said}: drawloom check says why", file=sys.stderr)
+        raise typer.Exit(1)
+    print(f"{found.tried} other orders give the same", file=sys.stderr)

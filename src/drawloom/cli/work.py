@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -22,8 +22,12 @@ from drawloom.mapping.files import read_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
 from drawloom.program.files import read_program
+from drawloom.program.fits import refuse_misfit
 from drawloom.program.program import Program
 from drawloom.timing import Trace
+
+if TYPE_CHECKING:
+    from drawloom.execute.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,17 @@ class Work:
 
         progress.step("run")
         return execute(self.program, inputs, progress=progress.count)
+
+    def run_orders(
+        self, inputs: Mapping[str, NDArray[Any]], orders: int, seed: int, progress: Progress
+    ) -> Orders:
+        """Return what comes of other legal orders too."""
+        from drawloom.execute.orders import execute_orders
+
+        progress.step("run in many orders")
+        return execute_orders(
+            self.program, inputs, orders, seed=seed, chip=self.chip, progress=progress.count
+        )
 
     def time(self, progress: Progress) -> Trace:
         """Return the trace."""
@@ -145,8 +160,10 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:
     _refuse(path, choices)
-    program = read_program(path)
-    chip = load_chip(choices.chip or program.chip)
+    asked = load_chip(choices.chip) if choices.chip else None
+    program = read_program(path, asked)
+    chip = asked or load_chip(program.chip)
+    refuse_misfit(program, chip)
     return Work(program, chip, _profile(chip, choices.profile))
 
 

@@ -6,6 +6,7 @@ copy then costs one memcpy a run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -84,13 +85,14 @@ def select(tile: Tile, command: Select, index: Index) -> None:
     target[chosen] = source[chosen]
 
 
-def send(tile: Tile, command: Send, index: Index) -> None:
-    """Gather from this tile's scratchpad, compact in each target's."""
+def send(tile: Tile, command: Send, index: Index, targets: Sequence[int] | None = None) -> None:
+    """Gather from this tile's scratchpad, compact in each target's, or in those of some ``targets``."""
     runs = _runs(tile.spm, at(command.src, index), command.inner, command.dims).copy()
     target = at(command.dst, index)
     n = moved_bytes(command.inner, command.dims)
-    for number in command.targets:
-        tile.peer(number, command.chip).spm.array(target, n, _BYTE)[:] = runs.reshape(-1).view(_BYTE)
+    landed = runs.reshape(-1).view(_BYTE)
+    for number in command.targets if targets is None else targets:
+        tile.peer(number, command.chip).spm.array(target, n, _BYTE)[:] = landed
 
 
 def _runs(memory: Memory, address: int, inner: int, dims: Dims) -> NDArray[np.void]:

@@ -3,7 +3,7 @@
 Each tile's stream runs in program order and every command completes before the
 next one starts. Tiles take turns: one runs until a ``Send``, ``Wait`` or
 ``Barrier`` holds it. A program that is free of races gives the same values in
-every other legal order; whether it is, ``check`` says.
+every other legal order; whether it is, ``check`` says and ``orders`` tries.
 
 All memory starts as poison (bytes 0xFF: NaN in every float format), so that a
 transfer that is missing shows in the values.
@@ -22,7 +22,7 @@ from drawloom.execute import dma
 from drawloom.execute.cpu import dense
 from drawloom.execute.faults import Index, Outside, Refused, explain, origin_text, told
 from drawloom.execute.hang import Hang, Stuck
-from drawloom.execute.memory import Memory, Tile, dram_image, scratchpad
+from drawloom.execute.memory import POISON, Memory, Tile, dram_image, scratchpad
 from drawloom.execute.numbers import stored
 from drawloom.execute.walker import Holding, Walker, issued
 from drawloom.program.commands import Barrier, Send, Wait
@@ -67,13 +67,18 @@ class Machine:
         tiles: each tile's memories, counters and armed flags.
     """
 
-    def __init__(self, program: Program, before: Machine | None = None) -> None:
-        """Load a program; on the DRAM of ``before``, which keeps what is not loaded over."""
+    def __init__(
+        self, program: Program, before: Machine | None = None, *, poison: int = POISON
+    ) -> None:
+        """Load a program; on the DRAM of ``before``, which keeps what is not loaded over.
+
+        Every byte that is not loaded is ``poison``.
+        """
         self.program = program
-        memory = dram_image(program, before and before.dram)
+        memory = dram_image(program, before and before.dram, poison)
         self.tiles: list[Tile] = []
         for number in range(len(program.streams)):
-            spm = scratchpad(number, program.scratchpad_bytes)
+            spm = scratchpad(number, program.scratchpad_bytes, poison)
             self.tiles.append(Tile(number, spm, memory, program.blocking, self.tiles))
         self.dram: NDArray[np.uint8] = memory.bytes
         self.spm: list[NDArray[np.uint8]] = [tile.spm.bytes for tile in self.tiles]
@@ -211,7 +216,9 @@ def run_beside(machines: list[Machine], tick: Callable[[], None] | None = None) 
         while not all(walker.ended for each in walkers for walker in each):
             moved = [m.turn(each) for m, each in zip(machines, walkers, strict=True)]
             if not any(moved):
-                stuck = [s for m, each in zip(machines, walkers, strict=True) for s in m.stuck(each)]
+                stuck = [
+                    s for m, each in zip(machines, walkers, strict=True) for s in m.stuck(each)
+                ]
                 raise Hang(stuck, sum(map(len, walkers)))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Blocking
 from drawloom.execute.faults import Index, Outside, Refused
+from drawloom.execute.host import require
 from drawloom.graph.lazy import values
 from drawloom.program.commands import Address, Affine
 from drawloom.program.program import Program
@@ -91,13 +92,15 @@ def at(address: Address, index: Index) -> int:
     return address.at(index) if isinstance(address, Affine) else address
 
 
-def scratchpad(tile: int, n: int) -> Memory:
-    """Return a tile's poisoned scratchpad of ``n`` bytes."""
-    return Memory(f"the scratchpad of tile {tile}", np.full(n, POISON, np.uint8))
+def scratchpad(tile: int, n: int, poison: int = POISON) -> Memory:
+    """Return a tile's scratchpad of ``n`` bytes, each of them ``poison``."""
+    return Memory(f"the scratchpad of tile {tile}", np.full(n, poison, np.uint8))
 
 
-def dram_image(program: Program, before: NDArray[np.uint8] | None = None) -> Memory:
-    """Return DRAM as a program finds it: constants in place, all else poisoned.
+def dram_image(
+    program: Program, before: NDArray[np.uint8] | None = None, poison: int = POISON
+) -> Memory:
+    """Return DRAM as a program finds it: constants in place, all else ``poison``.
 
     Where there are bytes ``before``, from an earlier program, they stay as far as no constant
     is loaded over them.
@@ -109,13 +112,15 @@ def dram_image(program: Program, before: NDArray[np.uint8] | None = None) -> Mem
     ends = [region.address + region.bytes for region in program.regions]
     ends += [address + raw.size for address, raw in program.data]
     whole = program.dram_bytes <= WHOLE_DRAM_BYTES
-    image = np.empty(program.dram_bytes if whole else max(ends, default=0), np.uint8)
+    size = program.dram_bytes if whole else max(ends, default=0)
+    require(program, size)
+    image = np.empty(size, np.uint8)
     start = 0
     for address, raw in sorted(program.data, key=lambda item: item[0]):
-        image[start:address] = POISON
+        image[start:address] = poison
         image[address : address + raw.size] = values(raw)
         start = max(start, address + raw.size)
-    image[start:] = POISON
+    image[start:] = poison
     if before is not None:
         _keep(image, before, program)
     return Memory("DRAM" if whole else "the part of DRAM that the program uses", image)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.body import Body
 from drawloom.mapping.coded import Coded
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
@@ -68,6 +69,12 @@ class Site:
         self.copy(f"{value}.{layout}", self._about(value), [(source, target, np.arange(count))])
         return target
 
+    def loaded(self, body: Body, slot: str, value: str, layout: str) -> Storage:
+        """Return the storage from which a body loads a slot."""
+        if body.slot(slot).kind == "channel" and value in self.graph.constants:
+            return self.store.constant(value, "channel", self.graph.types[value].dtype)
+        return self.need(value, layout)
+
     def as_stored(self, value: str) -> Storage:
         """Return a value's storage in whichever layout it was first stored."""
         return self.need(value, "dense" if value in self.graph.constants else self.home[value])
@@ -78,8 +85,10 @@ class Site:
         Results for the host are written dense where that can be done on the way.
         """
         if value in self.residency.address:
-            held = self.residency.per_tile[value]
-            return self.store.value(value, layout, kind="resident", per_tile=held)
+            held = self.residency.held_of[value]
+            return self.store.value(
+                value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows
+            )
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.

@@ -19,7 +19,7 @@ from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system
 from drawloom.chip.topology import topology
-from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.errors import Diagnosis, DoesNotFit, Fault, InputError
 from drawloom.flow import WEIGHT_BITS, compile
 from drawloom.frontends.configured import dtype_of
 from drawloom.frontends.hf import Config, Request, model_graph, read_config
@@ -49,6 +49,7 @@ class _Asked:
     weights: str
     group: int
     precision: str
+    shares: Shares | None
 
     @property
     def block(self) -> int:
@@ -97,6 +98,7 @@ def plan(
     weights: str = "float",
     group: int = 0,
     precision: str = "",
+    shares: Shares | None = None,
     mapping: MapOptions | None = None,
     chip: Chip | None = None,
     tell: Tell | None = None,
@@ -110,6 +112,7 @@ def plan(
         weights: float, int8 or int4.
         group: inputs that share a scale of such weights; 0 is all of a channel.
         precision: format of floats; empty for the model's own.
+        shares: only plans that share the model out so; by default all.
         mapping: options of the mapper.
         chip: what each chip is, in place of the system's own.
         tell: called with what is being worked on.
@@ -120,7 +123,7 @@ def plan(
     """
     made = system if isinstance(system, System) else load_system(system)
     chip = chip or load_chip(made.chip)
-    asked = _Asked(read_config(model), made, chip, request, weights, group, precision)
+    asked = _Asked(read_config(model), made, chip, request, weights, group, precision, shares)
     tell = tell or (lambda _: None)
     tell("estimating")
     found = sorted(_candidates(asked), key=lambda c: (c.estimate_ps, c.shares.chips))
@@ -156,6 +159,7 @@ def _candidates(asked: _Asked) -> list[_Candidate]:
             for candidate in (
                 each
                 for ways in _parted(asked, tensor)
+                if asked.shares in (None, Shares(tensor, stages, ways))
                 for each in _of_shares(asked, Shares(tensor, stages, ways), shapes)
             ):
                 shares = candidate.shares
@@ -165,7 +169,9 @@ def _candidates(asked: _Asked) -> list[_Candidate]:
                     least = candidate.chip_bytes, shares
     if found:
         return found
-    assert least is not None
+    if least is None:
+        fault = Fault("shares", str(asked.shares), "what divides the model and the system")
+        raise InputError("plan.shares", f"'{asked.config.name}' cannot be shared so", [fault])
     raise _too_large(asked, *least)
 
 
@@ -308,7 +314,7 @@ def _timed(asked: _Asked, chosen: _Candidate, mapping: MapOptions, bound_ps: int
         asked.config.name, asked.system.name, asked.request, asked.weights, chosen.shares,
         chosen.copies, chosen.block, chosen.groups, spare, chosen.parts, step, chosen.chip_bytes,
         asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
-        *_links(asked, chosen, step.ps),
+        trace, *_links(asked, chosen, step.ps),
     )  # fmt: skip
 
 
