@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from drawloom.bound import bound
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
@@ -29,6 +31,7 @@ from drawloom.plans.plan import Plan, Step
 from drawloom.plans.price import SumPrices
 from drawloom.plans.shard import Shares, decoder_of, layers_of, shard, tensor_sizes
 from drawloom.timing.fabric import CollectiveCost, FabricClock
+from drawloom.timing.span import busy_parts
 from drawloom.units import PS_PER_S, Picoseconds, ceil_div
 
 TRIED = 3  # plans that are compiled and timed
@@ -97,6 +100,7 @@ def plan(
     precision: str = "",
     shares: Shares | None = None,
     mapping: MapOptions | None = None,
+    chip: Chip | None = None,
     tell: Tell | None = None,
 ) -> Plan:
     """Return the quickest plan found for a model on a system.
@@ -110,6 +114,7 @@ def plan(
         precision: format of floats; empty for the model's own.
         shares: only plans that share the model out so; by default all.
         mapping: options of the mapper.
+        chip: what each chip is, in place of the system's own.
         tell: called with what is being worked on.
 
     Raises:
@@ -117,7 +122,7 @@ def plan(
         DoesNotFit: no plan fits the chips' memories; says by how much.
     """
     made = system if isinstance(system, System) else load_system(system)
-    chip = load_chip(made.chip)
+    chip = chip or load_chip(made.chip)
     asked = _Asked(read_config(model), made, chip, request, weights, group, precision, shares)
     tell = tell or (lambda _: None)
     tell("estimating")
@@ -300,15 +305,43 @@ def _timed(asked: _Asked, chosen: _Candidate, mapping: MapOptions, bound_ps: int
         row.end_ps - row.start_ps for row in trace.by_node() if "lm_head" in (row.layer, row.node)
     )
     sums_ps, name = _timed_sums(asked, chosen)
-    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps)
+    parts = busy_parts(trace)
+    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps, *parts)
     used = {chip for group in chosen.groups for chip in group}
     spare = tuple(chip for chip in asked.system.chips if chip not in used)
     busiest = int(chosen.sums.link_bytes.max()) if chosen.link else 0
     return Plan(
         asked.config.name, asked.system.name, asked.request, asked.weights, chosen.shares,
         chosen.copies, chosen.block, chosen.groups, spare, chosen.parts, step, chosen.chip_bytes,
-        asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link, trace,
+        asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
+        trace, *_links(asked, chosen, step.ps),
     )  # fmt: skip
+
+
+def _links(
+    asked: _Asked, chosen: _Candidate, step_ps: int
+) -> tuple[tuple[tuple[int, int, float], ...], float | None]:
+    """Return what share of a step each link of the groups is busy, and the links' energy in a step.
+
+    Sums alone are counted; the same is carried by each group.
+    """
+    system = asked.system
+    sums = 2 * layers_of(asked.config, chosen.shares.stages)[0] if chosen.shares.tensor > 1 else 0
+    found: list[tuple[int, int, float]] = []
+    moved = 0
+    for members in chosen.groups if sums else ():
+        made = topology(inner(system, chosen.block, members)).links
+        if len(made.rate) != len(chosen.sums.link_bytes):
+            continue  # a link inside is dead: its group goes other ways
+        for at in np.flatnonzero(chosen.sums.link_bytes):
+            ends = (int(made.source[at]), int(made.target[at]))
+            carried = sums * int(chosen.sums.link_bytes[at])
+            moved += carried
+            busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
+            names = (members[end] if end < len(members) else -1 for end in ends)
+            found.append((*names, busy))  # pyright: ignore[reportArgumentType]
+    known = system.link_pj_per_byte > 0
+    return tuple(found), moved * chosen.parts * system.link_pj_per_byte if known else None
 
 
 def _timed_sums(asked: _Asked, chosen: _Candidate) -> tuple[int, str]:
