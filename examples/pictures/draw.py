@@ -37,25 +37,30 @@ def attention(heads: int = 8, length: int = 1024) -> Graph:
     return builder.finish([made])
 
 
-def block() -> Graph:
-    """Return a bottleneck block of ResNet-50 at 56 x 56 with 256 channels."""
-    net = Net("block", 0)
-    x = y = net.input("x", (1, 256, 56, 56))
-    for name, n_in, n_out, kernel in (("1", 256, 64, 1), ("2", 64, 64, 3), ("3", 64, 256, 1)):
-        weight = net.normal(f"{name}.weight", (n_out, n_in, kernel, kernel), 0.05)
-        sides = {"kernel_shape": [kernel] * 2, "pads": [kernel // 2] * 4}
-        y = net.add("Conv", (y, weight), f"conv{name}", **sides)
-        if name != "3":
-            y = net.add("Relu", (y,), f"relu{name}")
-    y = net.add("Relu", (net.add("Add", (y, x), "sum"),), "relu")
-    return read_onnx(net.model([y]).SerializeToString())
+def blocks() -> Graph:
+    """Return three bottleneck blocks of ResNet-50 at 56 x 56 with 256 channels."""
+    net = Net("blocks", 0)
+    x = net.input("x", (1, 256, 56, 56))
+    for block in "abc":
+        y = x
+        for name, n_in, n_out, kernel in (("1", 256, 64, 1), ("2", 64, 64, 3), ("3", 64, 256, 1)):
+            name = f"{block}.conv{name}"
+            weight = net.normal(f"{name}.weight", (n_out, n_in, kernel, kernel), 0.05)
+            sides = {"kernel_shape": [kernel] * 2, "pads": [kernel // 2] * 4}
+            y = net.add("Conv", (y, weight), name, **sides)
+            if not name.endswith("3"):
+                y = net.add("Relu", (y,), f"{name}.relu")
+        x = net.add("Relu", (net.add("Add", (y, x), f"{block}.sum"),), f"{block}.relu")
+    return read_onnx(net.model([x]).SerializeToString())
 
 
-WORKS = {"gemm": product, "attention": attention, "block": block}
+WORKS = {"gemm": product, "attention": attention, "block": blocks}
+# Of the blocks the one between others is shown: at the ends the host's layout is changed.
+SHOWN = {"block": ("b.conv1", "b.conv2", "b.conv3")}
 TITLES = {
     "gemm": "FP16 product 1024 x 1024 x 1024",
     "attention": "causal attention, 8 heads x 1024 x 128, BF16",
-    "block": "bottleneck block of ResNet-50 at 56 x 56, FP16",
+    "block": "bottleneck block of ResNet-50 at 56 x 56, FP16, between two others",
 }
 
 
@@ -63,7 +68,7 @@ def draw(folder: Path) -> dict[str, Build]:
     """Write the pictures into a folder; return what they were drawn from."""
     builds = {name: compile(work(), "tx81") for name, work in WORKS.items()}
     for name, build in builds.items():
-        write_picture(build.time(), folder / f"maps-{name}.svg", TITLES[name])
+        write_picture(build.time(), folder / f"maps-{name}.svg", TITLES[name], SHOWN.get(name, ()))
     return builds
 
 

@@ -1,6 +1,6 @@
 """Program → Findings: races, sends that nobody expects, waits for ever, bytes that are not there."""
 
 from drawloom.check.findings import RULES, Finding
-from drawloom.check.run import check
+from drawloom.check.run import check, check_span
 
-__all__ = ["RULES", "Finding", "check"]
+__all__ = ["RULES", "Finding", "check", "check_span"]

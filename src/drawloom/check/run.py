@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -43,6 +43,7 @@ from drawloom.program.commands import (
 )
 from drawloom.program.extents import moved_bytes, segments, touched
 from drawloom.program.program import Program
+from drawloom.program.span import Span
 
 MOST = 2_000_000  # commands that are run: beyond, a check takes minutes
 SHOWN = 20  # findings after which a check ends
@@ -58,11 +59,24 @@ def check(program: Program, chip: Chip, most: int = MOST) -> tuple[Finding, ...]
     Raises:
         InputError: the program runs more than ``most`` commands (``check.size``).
     """
-    total = sum(_count(stream) for stream in program.streams)
+    return _checked([program], f"program '{program.name}'", chip, most)
+
+
+def check_span(span: Span, chip: Chip, most: int = MOST) -> tuple[Finding, ...]:
+    """Return what is wrong with the programs of a span, sends between its chips included.
+
+    Raises:
+        InputError: they run more than ``most`` commands (``check.size``).
+    """
+    return _checked(span.programs, f"span '{span.name}'", chip, most)
+
+
+def _checked(programs: Sequence[Program], name: str, chip: Chip, most: int) -> tuple[Finding, ...]:
+    total = sum(_count(stream) for program in programs for stream in program.streams)
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
-        raise InputError("check.size", f"program '{program.name}' is too long to check", [fault])
-    return _Run(program, chip).findings()
+        raise InputError("check.size", f"{name} is too long to check", [fault])
+    return _Run(programs, chip).findings()
 
 
 def _count(stream: Stream) -> int:
@@ -89,16 +103,20 @@ class _Flag:
 
 
 class _Tile:
-    """Where a tile stands."""
+    """Where a tile stands; tiles are numbered on from chip to chip."""
 
-    def __init__(self, number: int, stream: Stream, n_queues: int) -> None:
-        self.number = number
+    def __init__(self, number: int, stream: Stream, n_queues: int, first: int, home: int) -> None:
+        self.number, self.first, self.home = number, first, home
         self.path = _walk(stream)
         self.stands: Command | None = next(self.path, None)
         self.clock: Clock = np.zeros(n_queues, np.int64)
         self.flags: dict[int, _Flag] = {}
         self.done = [deque[Clock](maxlen=_KEPT) for _ in _ENGINES]
         self.counts = [0] * len(_ENGINES)
+
+    def place(self, command: Command) -> Place:
+        """Return a command of the tile, as it is told."""
+        return Place(self.number - self.first, command, self.home)
 
     def flag(self, number: int) -> _Flag:
         return self.flags.setdefault(number, _Flag())
@@ -114,21 +132,28 @@ class _Tile:
 
 
 class _Run:
-    def __init__(self, program: Program, chip: Chip) -> None:
-        self.program, self.chip = program, chip
-        n = len(program.streams) * len(_ENGINES)
-        self.tiles = [_Tile(i, stream, n) for i, stream in enumerate(program.streams)]
+    def __init__(self, programs: Sequence[Program], chip: Chip) -> None:
+        self.programs, self.chip = programs, chip
+        self.blocking = programs[0].blocking
+        n = sum(len(program.streams) for program in programs) * len(_ENGINES)
+        self.tiles: list[_Tile] = []
+        for home, program in enumerate(programs):
+            first = len(self.tiles)
+            self.tiles += [
+                _Tile(first + i, stream, n, first, home) for i, stream in enumerate(program.streams)
+            ]
         self.depths = _depths(chip)
-        self.spm = [Memory(program.scratchpad_bytes) for _ in self.tiles]
-        self.dram = Memory(program.dram_bytes)
+        self.spm = [Memory(programs[tile.home].scratchpad_bytes) for tile in self.tiles]
+        self.drams = [Memory(program.dram_bytes) for program in programs]
         self.found: dict[tuple[object, ...], Finding] = {}
         nothing: Clock = np.zeros(n, np.int64)
         brought = Access(Place(0, Join((), 0)), -1, 0, nothing, False)
-        for region in program.regions:
-            if region.kind in ("input", "constant"):
-                self.dram.write(region.address, region.address + region.bytes, brought)
-        for address, raw in program.data:
-            self.dram.write(address, address + raw.size, brought)
+        for program, dram in zip(programs, self.drams, strict=True):
+            for region in program.regions:
+                if region.kind in ("input", "constant"):
+                    dram.write(region.address, region.address + region.bytes, brought)
+            for address, raw in program.data:
+                dram.write(address, address + raw.size, brought)
 
     def findings(self) -> tuple[Finding, ...]:
         moved = True
@@ -142,9 +167,7 @@ class _Run:
         stuck = [tile for tile in self.tiles if tile.stands is not None]
         if stuck and len(self.found) < SHOWN:
             lines = "; ".join(
-                Place(tile.number, tile.stands).text(self.program)
-                for tile in stuck[:4]
-                if tile.stands
+                tile.place(tile.stands).text(*self.programs) for tile in stuck[:4] if tile.stands
             )
             self._add("deadlock", None, None, f"{len(stuck)} tiles stand: {lines}", ())
         if not self.found:
@@ -152,12 +175,19 @@ class _Run:
         return tuple(self.found.values())
 
     def _outputs(self) -> None:
-        for region in self.program.regions:
-            if region.kind == "output":
-                at = self.dram.gap(region.address, region.address + region.bytes)
-                if at is not None:
-                    detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
-                    self._add("output", None, None, detail, (region.name,))
+        for program, dram in zip(self.programs, self.drams, strict=True):
+            for region in program.regions:
+                if region.kind == "output":
+                    at = dram.gap(region.address, region.address + region.bytes)
+                    if at is not None:
+                        detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
+                        self._add("output", None, None, detail, (region.name, program.name))
+
+    def _peer(self, tile: _Tile, number: int, chip: int = -1) -> _Tile:
+        """Return a tile of the same chip, or of another one of the span."""
+        if chip < 0:
+            return self.tiles[tile.first + number]
+        return self.tiles[chip * len(self.programs[chip].streams) + number]
 
     def _add(
         self,
@@ -168,8 +198,6 @@ class _Run:
         key: tuple[object, ...],
     ) -> None:
         self.found.setdefault((rule, *key), Finding(rule, where, other, detail))
-
-    # One command.
 
     def _step(self, tile: _Tile) -> bool:
         """Run the command at which a tile stands; return False where it cannot go on yet."""
@@ -190,7 +218,7 @@ class _Run:
                 tile.flag(command.flag).armed.append(tile.counts[_ENGINES.index(Engine.CPU)])
             case Signal():
                 tile.tick()
-                target = self.tiles[command.target].flag(command.flag)
+                target = self._peer(tile, command.target, command.chip).flag(command.flag)
                 target.came.append((tile.number, tile.clock.copy()))
             case Cpu():
                 tile.tick()
@@ -221,7 +249,7 @@ class _Run:
             command = tile.stands
             if not isinstance(command, Barrier):
                 continue
-            there = [self.tiles[other] for other in command.tiles]
+            there = [self._peer(tile, other) for other in command.tiles]
             ready = all(
                 isinstance(o.stands, Barrier) and o.stands.tiles == command.tiles for o in there
             )
@@ -256,11 +284,11 @@ class _Run:
         tile.done[which].append(clock)
 
     def _send(self, tile: _Tile, command: Send, queue: int, clock: Clock) -> None:
-        place = Place(tile.number, command)
+        place = tile.place(command)
         size = moved_bytes(command.inner, command.dims)
         assert isinstance(command.dst, int)
         for number in command.targets:
-            target = self.tiles[number]
+            target = self._peer(tile, number, command.chip)
             flag = target.flag(command.flag)
             ready = bisect_right(flag.armed, int(clock[target.queue(Engine.CPU)]))
             flag.sends += 1
@@ -268,23 +296,23 @@ class _Run:
                 detail = f"flag {command.flag} of tile {number} is armed {ready} times before send {flag.sends}"
                 self._add("unarmed", place, None, detail, (command.origin, command.flag))
             access = Access(place, queue, int(clock[queue]), clock, False)
-            self._touch(self.spm[number], number, (command.dst, command.dst + size), access, True)
+            self._touch(
+                self.spm[target.number], number, (command.dst, command.dst + size), access, True
+            )
             flag.came.append((tile.number, clock))
-
-    # Bytes.
 
     def _access(self, tile: _Tile, command: Command, queue: int, clock: Clock) -> None:
         covered = not isinstance(command, (Send, Cpu))
         exact = not isinstance(command, (Read, Write)) or segments(command.dims) <= _RUNS
-        place = Place(tile.number, command)
+        place = tile.place(command)
         access = Access(place, queue, int(clock[queue]), clock, covered, exact)
         reads, writes = (
             [r for span in spans for r in _ranges(command, span)]
-            for spans in touched(command, self.program.blocking)
+            for spans in touched(command, self.blocking)
         )
         for is_write, spans in ((False, reads), (True, writes)):
             for space, start, stop in spans:
-                memory = self.dram if space == "dram" else self.spm[tile.number]
+                memory = self.drams[tile.home] if space == "dram" else self.spm[tile.number]
                 if start < 0 or stop > memory.size:
                     detail = f"bytes {start:,} to {stop:,} of {memory.size:,} of {space}"
                     self._add("bounds", access.place, None, detail, (command.origin, space))
@@ -308,7 +336,7 @@ class _Run:
             if is_write:
                 earlier += segment.readers.values()
             for other in earlier:
-                self._order(other, access, begin, memory is self.dram)
+                self._order(other, access, begin, any(memory is dram for dram in self.drams))
             if not is_write:
                 segment.readers[access.queue] = access
         if is_write:
@@ -317,7 +345,7 @@ class _Run:
     def _order(self, other: Access, access: Access, begin: int, in_dram: bool) -> None:
         if other.queue < 0 or access.clock[other.queue] >= other.serial:
             return
-        if other.is_covered and access.is_covered and other.place.tile == access.place.tile:
+        if other.is_covered and access.is_covered and other.place.is_on_tile_of(access.place):
             np.maximum(access.clock, other.clock, out=access.clock)
             return
         if in_dram and not (other.is_exact and access.is_exact):
@@ -336,7 +364,7 @@ class _Run:
                 f"{runs:,} runs of at most {engine.max_inner_moves:,}, "
                 f"{size:,} bytes of at most {engine.max_bytes:,}"
             )
-            place = Place(tile.number, command)
+            place = tile.place(command)
             self._add("watchdog", place, None, detail, (command.origin,))
 
 

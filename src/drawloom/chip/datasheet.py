@@ -89,6 +89,10 @@ FIELDS: Mapping[str, tuple[q.Kind | None, str]] = {
     "arrays": (q.POSITIVE, "systolic arrays of the chip"),
     "array_rows": (q.POSITIVE, "of an array"),
     "array_columns": (q.POSITIVE, "of an array"),
+    "vector_lanes": (
+        q.POSITIVE,
+        "16-bit elements that all vector units take in a cycle of the arrays",
+    ),
     "noc": (TEXT, "network between the cores"),
     "core_sram": (SIZE, "of a core"),
     "cluster_sram": (SIZE, "of a cluster of cores"),

@@ -11,10 +11,12 @@ from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
 from drawloom.cli.chips import chips
+from drawloom.cli.claims import judge_claims
 from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
+from drawloom.cli.span import span
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ app = typer.Typer(
 )
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.add_typer(span, name="span")
 app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
+app.command("claims")(judge_claims)
 app.command("compare")(compare_machines)
 app.command("plan")(plan_model)
 

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.errors import Fault, InputError
-from drawloom.files import write_whole
+from drawloom.files import BROKEN, write_whole
 from drawloom.graph.dtypes import DType
-from drawloom.graph.files import BROKEN
 from drawloom.graph.ir import Graph
 from drawloom.program.program import Program, Region
 
@@ -88,7 +87,7 @@ def _said(path: Path, hint: str) -> Generator[None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError("run.inputs", f"cannot read '{path}': {reason}") from None
-    except (*BROKEN, MemoryError) as error:
+    except BROKEN as error:
         raise InputError("run.inputs", f"cannot read '{path}': {error}; {hint}") from None
 
 
@@ -126,11 +125,13 @@ def random_inputs(program: Program, graph: Graph | None, seed: int) -> Arrays:
     Where a graph looks rows up by an integer input, the input stays below the number of rows;
     other integers are 0 or 1.
     """
+    return random_of(program.named("input"), seed, graph)
+
+
+def random_of(regions: Mapping[str, Region], seed: int, graph: Graph | None = None) -> Arrays:
+    """Return made-up arrays for regions, as ``random_inputs`` does."""
     rng = np.random.default_rng(seed)
-    return {
-        name: _random(rng, region, _rows(graph, name))
-        for name, region in program.named("input").items()
-    }
+    return {name: _random(rng, region, _rows(graph, name)) for name, region in regions.items()}
 
 
 def _random(rng: np.random.Generator, region: Region, rows: int) -> NDArray[Any]:

@@ -16,13 +16,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def compare_machines(
     model: Annotated[
-        str, typer.Argument(help="A name of `drawloom models`, a config.json or a folder with one.")
+        str,
+        typer.Argument(
+            help="A name of `drawloom models`, a config.json or a folder with one; or an .onnx file."
+        ),
     ],
     on: Annotated[
         str, typer.Option(help="Systems of `drawloom chips` and how many: tx81x32,h200x8.")
     ],
     phase: Annotated[
-        str, typer.Option(help="serve (prompts and answers), prefill or decode.")
+        str,
+        typer.Option(help="serve (prompts and answers), prefill or decode; forward is an .onnx."),
     ] = "serve",
     prompt: Annotated[int, typer.Option("--in", help="Tokens of a prompt.")] = 2048,
     answer: Annotated[int, typer.Option("--out", help="Tokens of an answer.")] = 512,
@@ -30,6 +34,10 @@ def compare_machines(
         str, typer.Option(help="Sequences at a time; several with commas: 1,16,64.")
     ] = "16",
     weights: Annotated[str, typer.Option(help="float (16 bits) or int8 (8 bits).")] = "float",
+    dim: Annotated[
+        list[str] | None,
+        typer.Option("--dim", help="Number of a symbolic dimension: batch=1. Repeatable."),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(help="Dollars an hour of a chip: h200=2.5 or tx81=0.4..0.8. Repeatable."),
@@ -43,10 +51,12 @@ def compare_machines(
 ) -> None:
     """Compare systems on a model: latency, throughput, energy, cost, what binds each, error bars."""
     from drawloom.cli import screen
+    from drawloom.cli.work import parse_dims
     from drawloom.compare.run import Load, compare
 
     batches = parse_batches(batch)
-    load = Load(phase, prompt, answer, batches, weights, has_host=host)
+    dims = parse_dims(tuple(dim or ()))
+    load = Load(phase, prompt, answer, batches, weights, has_host=host, dims=dims)
     prices = price or ()
     with screen.Progress() as progress:
         answers = compare(model, on, load, prices=prices, tell=progress.step)
@@ -81,8 +91,10 @@ def parse_batches(text: str) -> tuple[int, ...]:
 def record(each: Answer, prices: Sequence[str]) -> dict[str, Any]:
     """Return an answer as JSON has it: times in seconds, ``null`` where nothing is known."""
     from drawloom.compare.price import parse_prices, price_of
+    from drawloom.compare.roof import roof_of
     from drawloom.compare.words import basis_lines
 
+    roof = roof_of(each)
     passes, ask = each.passes, each.ask
     price, source = price_of(each.machine.sheet, parse_prices(prices))
     made: dict[str, Any] = {
@@ -123,6 +135,7 @@ def record(each: Answer, prices: Sequence[str]) -> dict[str, Any]:
         "prompt_pass_s": passes.prompt.record(),
         "binds": each.binds,
         "needs_s": dict(each.parts),
+        "roofline": roof and roof.record(),
     }
 
 
@@ -136,13 +149,12 @@ def _show(answers: Sequence[Answer], prices: Sequence[str]) -> None:
     from drawloom.compare.price import parse_prices, price_of
 
     ask = answers[0].ask
-    tokens = f"{ask.prompt} tokens in, {ask.answer} out" if ask.phase != "prefill" else (
-        f"{ask.prompt} tokens in"
-    )  # fmt: skip
-    show(f"{ask.sizes.name}, {ask.phase}, {tokens}, {ask.weights} weights")
+    show(words.head(ask))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    heads = ("machine", "batch", "sharing", "first token ms", "a token ms", "tokens/s", "J/token",
-             "$/M tokens", "binds", "figures")  # fmt: skip
+    unit = "item" if ask.phase == "forward" else "token"
+    first = "ms" if ask.phase == "forward" else "first token ms"
+    heads = ("machine", "batch", "sharing", first, "a token ms", f"{unit}s/s", f"J/{unit}",
+             f"$/M {unit}s", "binds", "figures")  # fmt: skip
     for head in heads:
         table.add_column(head, no_wrap=head in ("machine", "batch"))
     for each in answers:

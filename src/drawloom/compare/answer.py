@@ -72,7 +72,7 @@ class Answer:
         token, prompt = self.passes.token_parts, self.passes.prompt_parts
         if self.ask.phase == "decode":
             return token
-        if self.ask.phase == "prefill":
+        if self.ask.phase in ("prefill", "forward"):
             return prompt
         share = self.ask.batch / self.passes.copies / self.ask.answer
         return {name: token[name] + share * prompt.get(name, 0.0) for name in token}
@@ -118,8 +118,9 @@ def _errors(machine: Machine, ask: Ask, *, has_host: bool) -> dict[str, ClassErr
 
 def _times(ask: Ask, passes: Passes, *, has_host: bool) -> tuple[Span | None, Span | None, Span]:
     """Return seconds to the first token and between tokens, and tokens a second."""
-    if ask.phase == "prefill":
-        return passes.prompt, None, passes.prompt.over(passes.copies * ask.prompt)
+    if ask.phase in ("prefill", "forward"):
+        tokens = ask.prompt if ask.phase == "prefill" else ask.batch
+        return passes.prompt, None, passes.prompt.over(passes.copies * tokens)
     share = ask.batch / passes.copies
     if ask.phase == "decode":
         token = passes.token.map(lambda each: each * max(1.0, share / passes.admitted))
@@ -176,8 +177,8 @@ def _energy(ask: Ask, machine: Machine, passes: Passes, rate: Span) -> Span | No
         each = ask.batch / passes.copies
         made = token.map(lambda joules: joules / each)
         read = prompt.map(lambda joules: joules / ask.prompt)
-        if ask.phase == "prefill":
-            made = read
+        if ask.phase in ("prefill", "forward"):
+            made = read if ask.phase == "prefill" else prompt.map(lambda j: j / ask.batch)
         elif ask.phase == "serve":
             made = made.plus(prompt.map(lambda joules: joules / ask.answer))
         high = made.high if most is None else max(made.best, min(made.high, most))

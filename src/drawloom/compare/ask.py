@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from drawloom.compare.sizes import Sizes
+from drawloom.compare.sizes import Need, Sizes, prompt_need, token_need
 from drawloom.errors import Fault, InputError, nearest
 from drawloom.frontends.hf import Config
+from drawloom.graph.ir import Graph
 
-Phase = Literal["serve", "prefill", "decode"]
-PHASES = ("serve", "prefill", "decode")
+Phase = Literal["serve", "prefill", "decode", "forward"]
+PHASES = ("serve", "prefill", "decode", "forward")
 WEIGHTS = {"float": 2.0, "int8": 1.0}  # bytes of a weight by form; scales are left out
 NUMBER_BYTES = 2.0  # of activations and the cache
 MEMORY_SHARE = (
@@ -26,11 +27,13 @@ class Ask:
         config: the model's figures.
         sizes: what its passes must do.
         phase: ``prefill`` reads the prompts, ``decode`` makes one token a sequence, ``serve`` both
-            as they come.
+            as they come; ``forward`` is a graph that makes no tokens.
         prompt: tokens of a prompt.
         answer: tokens of an answer.
         batch: sequences at a time.
         weights: a key of ``WEIGHTS``.
+        work: of ``forward``, what the graph must do.
+        graph: of ``forward``, in 16 bits.
     """
 
     config: Config
@@ -40,6 +43,8 @@ class Ask:
     answer: int
     batch: int
     weights: str
+    work: Need | None = None
+    graph: Graph | None = field(default=None, repr=False)
 
     @property
     def context(self) -> int:
@@ -50,6 +55,14 @@ class Ask:
     def weight_bytes(self) -> float:
         """Bytes of a weight."""
         return WEIGHTS[self.weights]
+
+    def token_need(self, batch: float) -> Need:
+        """Return what one token for each of so many sequences needs."""
+        return token_need(self.sizes, batch, self.context)
+
+    def prompt_need(self) -> Need:
+        """Return what reading a prompt, or running the graph, needs."""
+        return self.work or prompt_need(self.sizes, self.prompt)
 
     def held(self, batch: float) -> float:
         """Return the bytes of the weights and of so many sequences' caches, of one copy."""

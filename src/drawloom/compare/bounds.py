@@ -10,12 +10,13 @@ of the model need none. Where sources leave a rate open there are two bounds, at
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 
 from drawloom.chip.datasheet import Datasheet
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Passes
-from drawloom.compare.sizes import Need, prompt_need, token_need
+from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
 from drawloom.errors import Diagnosis, DoesNotFit
 
@@ -71,20 +72,20 @@ def bound_passes(ask: Ask, machine: Machine, lacks: tuple[str, ...] = ()) -> Pas
     needed = chips_needed(ask, sheet)
     if needed is not None and needed > machine.count:
         raise too_large(ask, machine, needed)
-    tokens = token_need(ask.sizes, ask.batch, ask.context)
-    prompt = prompt_need(ask.sizes, ask.prompt)
+    tokens = ask.token_need(ask.batch)
+    prompt = ask.prompt_need()
     peak = peak_of(sheet, ask.weights)
     used = ("memory", "memory_rate", peak[0] if peak else "")
     unknown += [] if peak else ["the peak of " + " and ".join(FORMATS[ask.weights])]
     unknown += [] if sheet.ends("memory_rate") else ["memory_rate"]
-    both = [_parts(ask, machine, need) for need in (tokens, prompt)]
+    both = [bound_parts(ask, machine, need) for need in (tokens, prompt)]
     admitted = float(ask.batch)
     if needed is not None:
         ends = sheet.ends("memory")
         assert ends is not None
         room = ends[1] * MEMORY_SHARE * machine.count - ask.held(0)
         admitted = min(admitted, max(1.0, room // (ask.held(1) - ask.held(0))))
-    spans = [_longest(parts) for parts in both]
+    spans = [longest(parts) for parts in both]
     return Passes(
         way="bound: peak and memory of the datasheet",
         tensor=machine.count, stages=1, copies=1, token=spans[0], prompt=spans[1],
@@ -104,7 +105,7 @@ def unsure(sheet: Datasheet, names: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def _parts(ask: Ask, machine: Machine, need: Need) -> dict[str, tuple[float, float]]:
+def bound_parts(ask: Ask, machine: Machine, need: Need) -> dict[str, tuple[float, float]]:
     """Return the least seconds of each resource, at the quick and the slow end of its rate."""
     sheet, count = machine.sheet, machine.count
     found: dict[str, tuple[float, float]] = {}
@@ -120,9 +121,11 @@ def _ends(amount: float, rate: tuple[float, float]) -> tuple[float, float]:
     return amount / rate[1], amount / rate[0]
 
 
-def _longest(parts: dict[str, tuple[float, float]]) -> Span:
-    quick = max((ends[0] for ends in parts.values()), default=0.0)
-    slow = max((ends[1] for ends in parts.values()), default=0.0)
+def longest(parts: dict[str, tuple[float, float]]) -> Span:
+    """Return the longest part at both ends; a span of nothing known where there is none."""
+    if not parts:
+        return Span(0.0, None, inf)
+    quick, slow = (max(ends[at] for ends in parts.values()) for at in (0, 1))
     return Span(quick, None, slow)
 
 
@@ -133,6 +136,8 @@ def _steady(
 
     A prompt's products are on top of the token's; its weights may be those read for the token.
     """
+    if not token:
+        return Span(0.0, None, inf)
     share = ask.batch / ask.answer
     products = [token.get("matrix", (0.0, 0.0)), prompt.get("matrix", (0.0, 0.0))]
     read = token.get("memory", (0.0, 0.0))

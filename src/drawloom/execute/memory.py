@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Blocking
 from drawloom.execute.faults import Index, Outside, Refused
+from drawloom.execute.host import require
 from drawloom.graph.lazy import values
 from drawloom.program.commands import Address, Affine
 from drawloom.program.program import Program
@@ -111,7 +112,9 @@ def dram_image(
     ends = [region.address + region.bytes for region in program.regions]
     ends += [address + raw.size for address, raw in program.data]
     whole = program.dram_bytes <= WHOLE_DRAM_BYTES
-    image = np.empty(program.dram_bytes if whole else max(ends, default=0), np.uint8)
+    size = program.dram_bytes if whole else max(ends, default=0)
+    require(program, size)
+    image = np.empty(size, np.uint8)
     start = 0
     for address, raw in sorted(program.data, key=lambda item: item[0]):
         image[start:address] = poison

@@ -34,6 +34,7 @@ class Group:
     made: set[str] = field(default_factory=set[str])
     segment: int = 0  # of the folded graph: only nodes of one segment share a piece
     by_batch: bool = False  # tiles share the work by batch alone
+    by_rows: int = 0  # so many tiles share the work, by rows alone
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
     entered: dict[str, str] = {}
     coded = find_coded(folded.graph, blocking)
     while True:
-        plan = _Grouping(folded, coded, fuse, entered).run()
+        plan = _Grouping(folded, blocking, coded, fuse, entered).run()
         made = {c.enter: plan.home[c.made] for fold in folded.folds for c in fold.carried}
         if entered or made == entered:
             return plan
@@ -64,8 +65,10 @@ def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
 
 class _Grouping:
     def __init__(
-        self, folded: Folded, coded: dict[str, Coded], fuse: bool, entered: Mapping[str, str]
-    ) -> None:
+        self, folded: Folded, blocking: Blocking, coded: dict[str, Coded], fuse: bool,
+        entered: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.blocking = blocking
         graph = self.graph = folded.graph
         self.fuse, self.entered = fuse, entered
         self.segments, self.first = folded.segments, 0
@@ -131,7 +134,15 @@ class _Grouping:
             return self.entered[node.name]
         if kind == "carry":
             return self.home.get(node.inputs[0], "dense")
-        return self._legal(self.want[node.outputs[0]], node.outputs[0])
+        layout = self._legal(self.want[node.outputs[0]], node.outputs[0])
+        return "dense" if layout == "rows" and self._lies_well(node) else layout
+
+    def _lies_well(self, node: Node) -> bool:
+        """Whether a reshape leaves rows of whole blocks, which are read as they lie."""
+        kind = self.types[node.outputs[0]]
+        block = self.blocking.of(kind.dtype.bytes)
+        dense = node.op == "Reshape" and self.home.get(node.inputs[0]) == "dense"
+        return dense and kind.shape[-1] % block == 0
 
     def _legal(self, layout: str, value: str) -> str:
         """Return the layout, or dense where a value cannot have it."""

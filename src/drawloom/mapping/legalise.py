@@ -19,6 +19,7 @@ from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
+from drawloom.mapping.interleave import interleaved
 from drawloom.mapping.rotary import half_turn
 from drawloom.mapping.spell import SPELLED, Rule
 
@@ -56,7 +57,8 @@ def _conv(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None
     groups, channels = node.int("group", 1), emit.shape(x)[1]
     depthwise = groups == channels == emit.shape(w)[0] and groups > 1
     bias = inputs[2] if len(inputs) > 2 else ""
-    if rank == 4 and not bias and (groups == 1 or depthwise):
+    x, w = interleaved(emit, node, x, w)
+    if rank == 4 and not bias and (groups == 1 or depthwise) and x == inputs[0]:
         return None
     if rank not in (3, 4) or (groups > 1 and not depthwise and w not in emit.builder.constants):
         return None

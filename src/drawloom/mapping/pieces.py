@@ -50,6 +50,12 @@ class Window:
         """Whether each result is of one pixel, and each pixel is seen: work on rows of channels."""
         return self.kernel == self.strides == (1, 1) and not any(self.pads)
 
+    @property
+    def right(self) -> int:
+        """Padding on the right that makes exactly the wanted width."""
+        span = (self.ow - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1] + 1
+        return max(0, span - self.w - self.pads[2])
+
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below.
 
@@ -70,6 +76,22 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """How few channels of an image become many: a row's neighbouring pixels, and rows, side by side.
+
+    Each result sees ``pixels`` of a row of ``width``, ``step`` on from the result before, the first
+    with ``left`` of them before the row; a pixel of ``channels``. So many ``rows`` stand together.
+    """
+
+    channels: int
+    pixels: int
+    step: int
+    left: int
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Coding:
     """How codes of the second operand become numbers, chunk by chunk behind their load.
 
@@ -83,6 +105,22 @@ class Coding:
     group: int
     scales: Storage
     behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """How a large product sums many channels side by side while its operands come in.
+
+    The first ``channels`` of a round of rows are summed together, ``depth`` inputs at a time (at
+    first fewer): work begins with the first of them. Those inputs of ``a`` stay, and the channels
+    behind follow a chunk at a time over their whole depth. With ``always``, the channels behind
+    are summed side by side as well, and nothing stays. With ``within``, results lie where sums were.
+    """
+
+    channels: int
+    depth: int
+    always: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +158,11 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    fold: Fold | None = None  # of a: then k and the window are those of the folded image
     numbers: Storage | None = (
         None  # which matrix of b each one is multiplied by; all in turn if None
     )
+    panel: Panel | None = None
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

@@ -46,7 +46,7 @@ def map_graph(
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     for share in SHARES if options.resident else SHARES[-1:]:
-        residency = settle(plan, folded.graph, chip, share)
+        residency = settle(plan, folded.graph, chip, share, multicast=options.multicast)
         try:
             return _planned(graph, legal, folded, plan, residency, chip, options, choose)
         except DoesNotFit:
@@ -100,6 +100,7 @@ class _Planning:
         """Plan every group, and make sure of the outputs."""
         for index, group in enumerate(self.plan.groups):
             group.by_batch = index in self.site.residency.groups
+            group.by_rows = self.site.residency.rows.get(index, 0)
             self.site.residency.turn_to(index)
             self._move_on(group.segment)
             self._carry_out(group)

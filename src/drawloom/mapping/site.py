@@ -85,8 +85,10 @@ class Site:
         Results for the host are written dense where that can be done on the way.
         """
         if value in self.residency.address:
-            held = self.residency.per_tile[value]
-            return self.store.value(value, layout, kind="resident", per_tile=held)
+            held = self.residency.held_of[value]
+            return self.store.value(
+                value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows
+            )
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.

@@ -74,13 +74,18 @@ class Cut:
     lies: Mapping[str, Lie]
 
 
-def cut(graph: Graph, chips: int) -> Cut:
+def cut(graph: Graph, chips: int, held: int = 0) -> Cut:
     """Return a graph cut for a number of chips.
+
+    Args:
+        graph: what to cut.
+        chips: among how many.
+        held: of how many chips, from the first on, the graphs are wanted; 0: of all.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips)
+    cutter = Cutter(graph, chips, held or chips)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -94,6 +99,7 @@ class Cutter:
 
     graph: Graph
     chips: int
+    held: int
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -112,7 +118,7 @@ class Cutter:
         self.lies |= dict.fromkeys(self.graph.inputs, FREE)
         for name, held in self.graph.constants.held.items():
             self.lies[name] = WHOLE
-            self.constants[name] = (held,) * self.chips
+            self.constants[name] = (held,) * self.held
 
     def shape(self, value: str) -> tuple[int, ...]:
         """Return the whole shape of a value of the graph."""
@@ -164,7 +170,7 @@ class Cutter:
 
     def _sliced(self, whole: str, name: str, want: Lie, size: int) -> str:
         """Add a slice of a whole value, another one on each chip."""
-        starts = [self.index(chip, want) * size for chip in range(self.chips)]
+        starts = [self.index(chip, want) * size for chip in range(self.held)]
         self.add(
             tuple(
                 Node(name, "Slice", (whole,), (name,),
@@ -213,7 +219,7 @@ class Cutter:
     def keep(self, node: Node, inputs: tuple[str, ...], *lies: Lie, **attrs: object) -> None:
         """Add a node of the graph with other inputs, and some other attributes."""
         changed = replace(node, inputs=inputs, attrs={**node.attrs, **attrs})
-        self.add((changed,) * self.chips, *lies)
+        self.add((changed,) * self.held, *lies)
 
     def finish(self) -> Cut:
         """Return the cut: outputs that are sums are added up."""
@@ -262,7 +268,7 @@ class Cutter:
                 {v: self.types[v] for v in known},
                 Constants({v: self.constants[v][chip] for v in constants}),
             )
-            for chip in range(self.chips)
+            for chip in range(self.held)
         )  # fmt: skip
         return Stage(graphs, exchanges)
 

@@ -12,9 +12,11 @@ A buffer too large for the scratchpad goes in rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+
+import numpy as np
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.errors import Diagnosis, DoesNotFit
@@ -31,6 +33,7 @@ from drawloom.program.commands import (
     Wait,
     Write,
 )
+from drawloom.program.flags import Flags
 from drawloom.units import ceil_div
 
 _GRAIN = 64  # bytes that slots are multiples of
@@ -53,34 +56,6 @@ class Buffers:
     fmt: str
     count: int
     run: int = 0
-
-
-class Flags:
-    """Which flags of a chip's tiles other chips raise: one for what each sends, one for its readiness."""
-
-    def __init__(self, free: Sequence[int]) -> None:
-        """Begin with the flags that no program of a chip uses."""
-        self.free = tuple(free)
-        self._used: dict[int, dict[tuple[str, int], int]] = {}
-
-    def of(self, chip: int, role: str, other: int) -> int:
-        """Return the flag of a chip for what another one does: ``data`` or ``ready``.
-
-        Raises:
-            DoesNotFit: there are too few flags (``span.flags``).
-        """
-        used = self._used.setdefault(chip, {})
-        if (role, other) not in used:
-            if len(used) == len(self.free):
-                raise DoesNotFit(
-                    "span.flags", "a chip hears of too many others",
-                    Diagnosis(
-                        needs=f"{len(used) + 1} flags", has=f"{len(self.free)} flags that are free",
-                        short="1 flag", ways_out=("fewer chips", "a schedule with fewer partners"),
-                    ),
-                )  # fmt: skip
-            used[role, other] = self.free[len(used)]
-        return used[role, other]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +94,20 @@ class Lowered:
     body: list[Command] = field(default_factory=list[Command])
 
 
-def _chain(schedule: Schedule, at: int, index: dict[int, int]) -> Iterator[list[Transfer]]:
-    """Yield the transfers of a chain step by step."""
+def _chain(
+    schedule: Schedule, at: int, index: Mapping[int, int], only: int | None
+) -> Iterator[list[Transfer]]:
+    """Yield the transfers of a chain step by step: all, or those of one chip of the fabric."""
     for stage in schedule.chains[at].stages:
+        mine = np.arange(len(stage.source))
+        if only is not None:
+            mine = np.flatnonzero((stage.source == only) | (stage.target == only))
+        source, target = stage.source[mine], stage.target[mine]
         for step in range(stage.steps):
-            first, into = stage.first(step), stage.landing(step)
+            first, into = stage.first(step)[mine], stage.landing(step)[mine]
             yield [
                 Transfer(at, index[int(s)], index[int(t)], int(f), int(i), stage.count, stage.adds)
-                for s, t, f, i in zip(stage.source, stage.target, first, into, strict=True)
+                for s, t, f, i in zip(source, target, first, into, strict=True)
             ]
 
 
@@ -151,15 +132,27 @@ class Exchanger:
     """
 
     def __init__(
-        self, kind: str, schedule: Schedule, index: dict[int, int], area: Area, flags: Flags
-    ) -> None:
-        """Prepare for a schedule whose chips have these indices in the span."""
+        self, kind: str, schedule: Schedule, index: Mapping[int, int], area: Area, flags: Flags,
+        only: int | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare for a schedule whose chips have these indices in the span.
+
+        Args:
+            kind: sum, gather or hand.
+            schedule: who sends what to whom, by chips of the fabric.
+            index: of each chip of the fabric, in the span.
+            area: what each tile gives it.
+            flags: of all chips.
+            only: the one chip of the fabric whose commands are wanted; by default all.
+        """
         self.kind, self.schedule, self.area, self.flags = kind, schedule, area, flags
-        chains = [list(_chain(schedule, at, index)) for at in range(len(schedule.chains))]
+        self.place = {chip: place for place, chip in index.items()}
+        chains = [list(_chain(schedule, at, index, only)) for at in range(len(schedule.chains))]
         together = zip_longest(*chains, fillvalue=list[Transfer]())
         self.steps = _placed([[m for step in steps for m in step] for steps in together])
         moves = [move for step in self.steps for move in step]
-        self.comes = {chip: [m for m in moves if m.target == chip] for chip in index.values()}
+        chips = index.values() if only is None else (index[only],)
+        self.comes = {chip: [m for m in moves if m.target == chip] for chip in chips}
         self.senders = {c: sorted({m.source for m in moves if m.target == c}) for c in self.comes}
         self.targets = {c: sorted({m.target for m in moves if m.source == c}) for c in self.comes}
         self.own = {
@@ -172,7 +165,7 @@ class Exchanger:
             ]
             for chip in self.comes
         }
-        self._slots: dict[tuple[int, int], dict[int, int]] = {}
+        self._slots: dict[tuple[int, int, int], dict[int, int]] = {}
 
     @property
     def held(self) -> int:
@@ -187,6 +180,28 @@ class Exchanger:
         """Return the flag of a chip that another one raises when it is ready to be sent to."""
         return self.flags.of(chip, "ready", target)
 
+    def arrival(self, move: Transfer, size: int, width: int) -> tuple[int, int, int]:
+        """Return to which chip, with which flag and to which address a transfer goes."""
+        return (
+            move.target,
+            self.data_flag(move.target, move.source),
+            self.landing(move, size, width),
+        )
+
+    def landing(self, move: Transfer, size: int, width: int) -> int:
+        """Return where a transfer arrives: in its place, or in a slot if it is to be added."""
+        if move.adds:
+            return self.slots(move.target, move.chain, size, width)[move.place]
+        return self.area.base + self.units(move, move.into, size)[0] * width
+
+    def word(self, chip: int, source: int) -> tuple[int, int]:
+        """Return the flag by which a chip tells a sender that it is ready, and whom it tells."""
+        return self.ready_flag(source, chip), source
+
+    def taken(self, move: Transfer, size: int) -> int:
+        """Return how many elements a chip gets by a transfer."""
+        return self.units(move, move.first, size)[1]
+
     def units(self, move: Transfer, first: int, size: int) -> tuple[int, int]:
         """Return where units of a transfer lie in a buffer, and how many elements they are.
 
@@ -195,18 +210,17 @@ class Exchanger:
         if self.kind == "gather":
             return first * size, move.count * size
         units = self.schedule.chains[move.chain].units
-        parts = len(self.schedule.chains) * units
-        start = (move.chain * units + first) * size // parts
-        return start, (move.chain * units + first + move.count) * size // parts - start
+        start = first * size // units
+        return start, (first + move.count) * size // units - start
 
-    def slots(self, chip: int, size: int, width: int) -> dict[int, int]:
-        """Return where each transfer that a chip adds arrives, by its place among ``comes``."""
-        key = chip, size * width
+    def slots(self, chip: int, chain: int, size: int, width: int) -> dict[int, int]:
+        """Return where each transfer of a chain that a chip adds arrives, by its place."""
+        key = chip, chain, size * width
         if key not in self._slots:
             at, found = _up(self.area.base + self.held * size * width), dict[int, int]()
-            for place, move in enumerate(self.comes[chip]):
-                if move.adds:
-                    found[place] = at
+            for move in self.comes[chip]:
+                if move.adds and move.chain == chain:
+                    found[move.place] = at
                     at = _up(at + self.units(move, move.first, size)[1] * width)
             self._slots[key] = found
         return self._slots[key]
@@ -218,9 +232,9 @@ class Exchanger:
             DoesNotFit: not even one (``span.exchange``).
         """
         least: int | None = None
+        parts = self.schedule.chains[0].units
         for moves in self.comes.values():
-            adds = [m for m in moves if m.adds]
-            parts = len(self.schedule.chains) * self.schedule.chains[0].units
+            adds = [m for m in moves if m.adds and m.chain == 0]
             share = self.held + sum(m.count for m in adds) / parts
             room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
             fits = int(room / (share * width)) if room > 0 else 0
@@ -246,14 +260,20 @@ class Exchanger:
         """
         b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt])
         rows = b.count // b.run if self.kind == "gather" and b.count > b.run else 0
+        grain, n, chains = b.run if rows else 1, rows or b.count, len(self.schedule.chains)
+        each = max(1, most // grain) * grain
+        # Each tile has one chain: what it sends over one link does not wait for another.
+        of_chain = [
+            (tile % chains, tile // chains, -(-(tiles - tile % chains) // chains))
+            for tile in range(tiles)
+        ]
         made: list[Lowered] = []
-        for tile in range(tiles):
-            grain = b.run if rows else 1
-            start, stop = (at * (rows or b.count) // tiles * grain for at in (tile, tile + 1))
-            each = max(1, most // grain) * grain
-            writer = _Tile(self, chip, tile, buffers, origin)
-            for low in range(start, stop, each):
-                writer.round(low, min(stop, low + each), is_first=low == start)
+        for tile, (chain, at, beside) in enumerate(of_chain):
+            low, high = chain * n // chains, (chain + 1) * n // chains
+            start, stop = ((low + i * (high - low) // beside) * grain for i in (at, at + 1))
+            writer = _Tile(self, chip, tile, chain, buffers, origin)
+            for first in range(start, stop, each):
+                writer.round(first, min(stop, first + each), is_first=first == start)
             made.append(writer.made)
         return made
 
@@ -261,8 +281,11 @@ class Exchanger:
 class _Tile:
     """The commands of one tile of a chip as they are written."""
 
-    def __init__(self, of: Exchanger, chip: int, tile: int, buffers: Buffers, origin: int) -> None:
+    def __init__(
+        self, of: Exchanger, chip: int, tile: int, chain: int, buffers: Buffers, origin: int
+    ) -> None:
         self.of, self.chip, self.tile, self.buffers, self.origin = of, chip, tile, buffers, origin
+        self.chain = chain
         self.width = FORMAT_BYTES[buffers.fmt]
         self.made = Lowered()
         self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
@@ -281,7 +304,7 @@ class _Tile:
         """Exchange the elements from ``low`` to ``high`` of each chip's own value."""
         of, origin, width = self.of, self.origin, self.width
         self.size = high - low
-        own = self.chip * self.size * width if of.kind == "gather" else 0
+        own = of.place[self.chip] * self.size * width if of.kind == "gather" else 0
         if not is_first:
             self.put(Join((Engine.SEND, Engine.WRITE), 0, origin))
         self.pending, self.is_joined = [], False
@@ -290,24 +313,26 @@ class _Tile:
         if of.kind != "hand" or of.targets[self.chip]:
             self.put(Read(source, of.area.base + own, self.size * width, (), origin))
         ready: set[int] = set()
-        place = 0
         for sends, takes in of.own[self.chip]:
             for move in sends:
-                self._send(move, ready)
+                if move.chain == self.chain:
+                    self._send(move, ready)
             for move in takes:
-                self._take(move, place)
-                place += 1
+                if move.chain == self.chain:
+                    self._take(move)
         if of.kind != "hand" or of.senders[self.chip]:
             self._store(low)
 
     def _expect(self, *, is_first: bool) -> None:
         """Arm for all that comes in this round, and tell its senders."""
         of, origin = self.of, self.origin
-        comes = [m for m in of.comes[self.chip] if self.bytes_of(m, m.first)[1]]
+        mine = (m for m in of.comes[self.chip] if m.chain == self.chain)
+        comes = [m for m in mine if of.taken(m, self.size)]
         put = self.made.ahead if is_first else self.made.body
         put += [Arm(of.data_flag(self.chip, m.source), origin) for m in comes]
         for source in dict.fromkeys(m.source for m in comes):
-            put.append(Signal(self.tile, of.ready_flag(source, self.chip), origin, source))
+            flag, to = of.word(self.chip, source)
+            put.append(Signal(self.tile, flag, origin, to))
 
     def _send(self, move: Transfer, ready: set[int]) -> None:
         of, origin = self.of, self.origin
@@ -320,17 +345,15 @@ class _Tile:
         if move.target not in ready:
             ready.add(move.target)
             self.put(Wait(of.ready_flag(self.chip, move.target), 1, origin))
-        dst = self.bytes_of(move, move.into)[0]
-        if move.adds:
-            dst = of.slots(move.target, self.size, self.width)[move.place]
-        flag = of.data_flag(move.target, self.chip)
-        self.put(Send(src, dst, nbytes, (self.tile,), flag, (), origin, move.target))
+        to, flag, dst = of.arrival(move, self.size, self.width)
+        self.put(Send(src, dst, nbytes, (self.tile,), flag, (), origin, to))
         self.pending.append((src, src + nbytes))
 
-    def _take(self, move: Transfer, place: int) -> None:
+    def _take(self, move: Transfer) -> None:
         """Wait for what comes, and add it."""
         of, origin, fmt = self.of, self.origin, self.buffers.fmt
-        into, nbytes = self.bytes_of(move, move.into)
+        into = self.bytes_of(move, move.into)[0]
+        nbytes = of.taken(move, self.size) * self.width
         if not nbytes:
             return
         self.put(Wait(of.data_flag(self.chip, move.source), 1, origin))
@@ -339,7 +362,7 @@ class _Tile:
         if any(low < into + nbytes and into < high for low, high in self.pending):
             self.put(Join((Engine.SEND,), 0, origin))
             self.pending = []
-        slot = of.slots(self.chip, self.size, self.width)[place]
+        slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
         self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
         self.is_joined = False
 

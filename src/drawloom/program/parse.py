@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.chip.model import Blocking, Chip
-from drawloom.errors import Fault, InputError
+from drawloom.errors import InputError
+from drawloom.files import refuse_head
 from drawloom.program.check_fields import (
     Scope,
     blocking_complaints,
@@ -55,8 +56,7 @@ def parse(
     """
     head, *lines = text.split("\n")
     if head.rstrip() != HEAD:
-        fault = Fault("line 1", head[:60], f"'{HEAD}'")
-        raise InputError("program.text", f"{file} is not the text of a program", [fault])
+        raise refuse_head("program.text", "a program", file, head, HEAD)
     reader = Reader(Names(chip, chip and chip.blocking))
     program = None
     with contextlib.suppress(TooMany):

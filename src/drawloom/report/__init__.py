@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 
 from drawloom.errors import Fault, InputError
@@ -59,13 +60,15 @@ def write_trace(trace: Trace, path: str | Path) -> None:
         raise InputError("report.trace", f"'{path}' does not say in which form", [fault])
 
 
-def write_picture(trace: Trace, path: str | Path, title: str = "") -> None:
-    """Write what every engine does when as one picture (SVG).
+def write_picture(
+    trace: Trace, path: str | Path, title: str = "", pieces: Container[str] = ()
+) -> None:
+    """Write what every engine does when as one picture (SVG), all of it or while some pieces run.
 
     Raises:
         InputError: the file cannot be written (``files.write``).
     """
-    write_whole(path, f"{picture(trace, title)}\n".encode())
+    write_whole(path, f"{picture(trace, title, pieces)}\n".encode())
 
 
 def write_report(figures: Figures, folder: str | Path) -> tuple[Path, Path, Path]:

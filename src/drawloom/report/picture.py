@@ -6,6 +6,8 @@ four shades; the curve below shows what flowed between DRAM and the tiles, evenl
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -35,26 +37,53 @@ _STYLE = (
 )
 
 
-def picture(trace: Trace, title: str = "") -> str:
-    """Return the picture of a trace; ``title`` stands above it, by default the program's name."""
-    tiles = sorted({int(tile) for tile in np.unique(trace.tile)})
-    engines = [e for e in COLOURS if (trace.engine == ENGINES.index(e)).any()]
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """The spans of a trace within a stretch of time, counted from its beginning."""
+
+    trace: Trace
+    begin: int
+    length: int
+    row: NDArray[np.int32]  # in the trace's table
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    @staticmethod
+    def of(trace: Trace, begin: int, end: int) -> _View:
+        seen = (trace.end_ps > begin) & (trace.start_ps < end)
+        start, stop = (np.clip(t[seen], begin, end) - begin for t in (trace.start_ps, trace.end_ps))
+        return _View(trace, begin, end - begin, trace.command[seen], start, stop)
+
+
+def picture(trace: Trace, title: str = "", pieces: Container[str] = ()) -> str:
+    """Return the picture of a trace.
+
+    Args:
+        trace: what ran when.
+        title: stands above; by default the program's name.
+        pieces: show the time from the first command of these to the last; by default all of it.
+    """
+    view = _View.of(trace, *_stretch(trace, pieces))
+    table = trace.table
+    tiles = sorted({int(tile) for tile in np.unique(table.tile[view.row])})
+    used = {int(engine) for engine in np.unique(table.engine[view.row])}
+    engines = [e for e in COLOURS if ENGINES.index(e) in used]
     per_tile = len(engines) * (LANE + 1) + 3
-    pieces, below = _pieces(trace, top=44)
+    bars, below = _pieces(view, top=44)
     top = below + 6
     parts = [tag("style", _STYLE), text(title or trace.program.name, 0, 14, font_weight="600")]
-    parts += [_legend(engines), pieces]
+    parts += [_legend(engines), bars]
     for number, tile in enumerate(tiles):
         at = top + number * per_tile
         parts.append(text(f"tile {tile}", 0, at + per_tile / 2 + 2, class_="s"))
         parts += [
-            _lane(trace, tile, engine, at + row * (LANE + 1)) for row, engine in enumerate(engines)
+            _lane(view, tile, engine, at + row * (LANE + 1)) for row, engine in enumerate(engines)
         ]
     top += len(tiles) * per_tile + 8
-    parts.append(_dram(trace, top))
-    parts.append(_axis(trace, top + DRAM))
+    parts.append(_dram(view, top))
+    parts.append(_axis(view, top + DRAM))
     high = top + DRAM + 22
-    said = f"{trace.program.name}: what every engine does, over {time_text(trace.total_ps)}"
+    said = f"{trace.program.name}: what every engine does, over {time_text(view.length)}"
     return tag(
         "svg", "".join(parts), xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {WIDE} {high}", role="img", aria_label=said,
@@ -74,12 +103,23 @@ def busy_share(start_ps: Floats, end_ps: Floats, total_ps: float, columns: int) 
     return np.clip(np.diff(until) * columns / total_ps, 0.0, 1.0)
 
 
-def _lane(trace: Trace, tile: int, engine: Engine, y: float) -> str:
-    mine = (trace.tile == tile) & (trace.engine == ENGINES.index(engine))
-    columns = WIDE - LEFT
+def _stretch(trace: Trace, pieces: Container[str]) -> tuple[int, int]:
+    """Return from when to when some pieces run; the whole trace where there are none."""
+    origins = trace.program.origins
+    wanted = np.array([origin.piece in pieces for origin in origins] or [False])
+    origin = trace.table.origin[trace.command]
+    inside = wanted[np.maximum(origin, 0)] & (origin >= 0)
+    if not inside.any():
+        return 0, trace.total_ps
+    return int(trace.start_ps[inside].min()), int(trace.end_ps[inside].max())
+
+
+def _lane(view: _View, tile: int, engine: Engine, y: float) -> str:
+    table = view.trace.table
+    mine = (table.tile[view.row] == tile) & (table.engine[view.row] == ENGINES.index(engine))
     share = busy_share(
-        trace.start_ps[mine].astype(float), trace.end_ps[mine].astype(float),
-        float(trace.total_ps), columns,
+        view.start[mine].astype(float), view.end[mine].astype(float), float(view.length),
+        WIDE - LEFT,
     )  # fmt: skip
     shade = np.ceil(share * SHADES - 0.05).astype(int)
     drawn: list[str] = []
@@ -109,18 +149,18 @@ def _legend(engines: list[Engine]) -> str:
     return "".join(parts)
 
 
-def _pieces(trace: Trace, top: int) -> tuple[str, int]:
+def _pieces(view: _View, top: int) -> tuple[str, int]:
     """Return a bar for each piece from its first command to its last, and where they end below."""
-    origin = trace.table.origin[trace.command]
+    origin = view.trace.table.origin[view.row]
     known = np.flatnonzero(origin >= 0)
-    names = [trace.program.origins[int(at)].piece for at in origin[known]]
+    names = [view.trace.program.origins[int(at)].piece for at in origin[known]]
     spans: dict[str, tuple[int, int]] = {}
-    for name, start, end in zip(names, trace.start_ps[known], trace.end_ps[known], strict=True):
+    for name, start, end in zip(names, view.start[known], view.end[known], strict=True):
         first, last = spans.get(name, (int(start), int(end)))
         spans[name] = min(first, int(start)), max(last, int(end))
     rows: list[int] = []
     parts: list[str] = []
-    scale = (WIDE - LEFT) / trace.total_ps
+    scale = (WIDE - LEFT) / view.length
     for name, (start, end) in sorted(spans.items(), key=lambda item: item[1]):
         x, width = LEFT + start * scale, max((end - start) * scale, 1.0)
         room = [at for at, until in enumerate(rows) if until <= x]
@@ -138,17 +178,21 @@ def _pieces(trace: Trace, top: int) -> tuple[str, int]:
 
 def dram_rate(trace: Trace, columns: int) -> tuple[Floats, Floats]:
     """Return bytes read and bytes written per second, in each of ``columns`` equal parts of time."""
-    table = trace.table
+    return _rates(_View.of(trace, 0, trace.total_ps), columns)
+
+
+def _rates(view: _View, columns: int) -> tuple[Floats, Floats]:
+    table = view.trace.table
     read, written = (
-        _flow(trace, size[trace.command], columns) for size in (table.dram_read, table.dram_written)
+        _flow(view, size[view.row], columns) for size in (table.dram_read, table.dram_written)
     )
     return read, written
 
 
-def _dram(trace: Trace, top: int) -> str:
+def _dram(view: _View, top: int) -> str:
     """Return the curves of bytes read and written per time."""
-    rates = dram_rate(trace, WIDE - LEFT)
-    most = max(trace.chip.dram.peak, float(np.max(rates)))
+    rates = _rates(view, WIDE - LEFT)
+    most = max(view.trace.chip.dram.peak, float(np.max(rates)))
     parts = [
         text("DRAM", 0, top + 14, class_="s"),
         text(rate_text(most, "B/s"), 0, top + 28, class_="s"),
@@ -163,12 +207,12 @@ def _dram(trace: Trace, top: int) -> str:
     return "".join(parts)
 
 
-def _flow(trace: Trace, size: NDArray[np.int64], columns: int) -> Floats:
-    """Return bytes per second in each column, a command's spread evenly over its span."""
+def _flow(view: _View, size: NDArray[np.int64], columns: int) -> Floats:
+    """Return bytes per second in each column, a command's spread evenly over what is seen of it."""
     moving = size > 0
-    start, end = trace.start_ps[moving].astype(float), trace.end_ps[moving].astype(float)
+    start, end = view.start[moving].astype(float), view.end[moving].astype(float)
     rate = size[moving] / np.maximum(end - start, 1.0)
-    edges = np.arange(columns + 1) * (trace.total_ps / columns)
+    edges = np.arange(columns + 1) * (view.length / columns)
     moments = np.concatenate([start, end])
     order = np.argsort(moments, kind="stable")
     at = moments[order]
@@ -176,15 +220,21 @@ def _flow(trace: Trace, size: NDArray[np.int64], columns: int) -> Floats:
     # Bytes so far at each moment, then at each edge.
     so_far = np.concatenate([[0.0], np.cumsum(np.diff(at) * slope[:-1])]) if len(at) else at
     total = np.interp(edges, at, so_far) if len(at) else np.zeros(columns + 1)
-    return np.diff(total) / (trace.total_ps / columns) * PS_PER_S
+    return np.diff(total) / (view.length / columns) * PS_PER_S
 
 
-def _axis(trace: Trace, y: float) -> str:
+def _axis(view: _View, y: float) -> str:
     parts = [tag("path", d=f"M{LEFT} {y:g}H{WIDE}", stroke="#8a8f99", stroke_opacity=0.5)]
     for part in range(5):
         x = LEFT + (WIDE - LEFT) * part / 4
         anchor = "start" if not part else "end" if part == 4 else "middle"
         parts.append(
-            text(time_text(trace.total_ps * part // 4), x, y + 15, text_anchor=anchor, class_="s")
+            text(
+                time_text(view.begin + view.length * part // 4),
+                x,
+                y + 15,
+                text_anchor=anchor,
+                class_="s",
+            )
         )
     return "".join(parts)

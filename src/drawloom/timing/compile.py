@@ -131,7 +131,10 @@ class _Rows:
 
     def tiles(self, numbers: Sequence[int], chip: int = -1) -> tuple[int, ...]:
         """Return tiles of this chip, or another one, as numbers among all."""
-        first = (self.index if chip < 0 else chip) * len(self.program.streams)
+        home = self.index
+        if chip >= 0 and self.fabric is not None:
+            home = self.fabric.home(self.index, chip)
+        first = home * len(self.program.streams)
         return tuple(first + number for number in numbers)
 
     def operands(self, command: Command, row: int) -> tuple[int, int, int]:

@@ -23,22 +23,34 @@ from drawloom.units import PS_PER_S, ceil_div
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The links from a chip to another, the delay of the hops, and bytes a second."""
+    """The links from a chip to another, the delay of the hops, and bytes a second.
+
+    ``home`` is the program that stands for the chip at its end.
+    """
 
     links: tuple[int, ...]
     latency_ps: int
     rate: int
+    home: int
 
 
 @dataclass(slots=True, eq=False)
 class Ways:
-    """The ways between the chips of a span, by their indices; ``first`` is the resource of link 0."""
+    """The ways between the chips of a span, by their indices.
+
+    Attributes:
+        system: the chips and the fabric.
+        places: the chip of the system that each program runs on.
+        first: the resource that link 0 is.
+        fabric: the system's links.
+        given: ways that are known.
+    """
 
     system: System
     places: tuple[int, ...]
     first: int = 0
     fabric: Topology = field(init=False)
-    _known: dict[tuple[int, int], Way] = field(default_factory=dict[tuple[int, int], Way])
+    given: dict[tuple[int, int], Way] = field(default_factory=dict[tuple[int, int], Way])
 
     def __post_init__(self) -> None:
         """Lay the links."""
@@ -52,15 +64,19 @@ class Ways:
     def way(self, source: int, target: int) -> Way:
         """Return the way between two chips of the span."""
         key = source, target
-        if key not in self._known:
+        if key not in self.given:
             ends = (np.array([self.places[end]], np.int64) for end in key)
             routes = self.fabric.routes(*ends)
             rates = self.fabric.links.rate[routes.link]
             rate = int(rates.min()) if rates.size else 0
-            self._known[key] = Way(
-                tuple(int(link) for link in routes.link), int(routes.latency.sum()), rate
+            self.given[key] = Way(
+                tuple(int(link) for link in routes.link), int(routes.latency.sum()), rate, target
             )
-        return self._known[key]
+        return self.given[key]
+
+    def home(self, source: int, target: int) -> int:
+        """Return the program to whose tiles a send goes."""
+        return self.way(source, target).home
 
     def route(self, source: int, target: int) -> Route:
         """Return what a message holds."""

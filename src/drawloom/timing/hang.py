@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from drawloom.errors import DrawloomError
 from drawloom.program.commands import Barrier, Command, Join, Send, Wait
 from drawloom.program.program import Program
-from drawloom.program.span import Span
 from drawloom.timing import state
 from drawloom.timing.compile import flag_numbers
 from drawloom.timing.state import Ints
@@ -61,12 +60,14 @@ def deadlock(program: Program, table: CommandTable, s: Ints) -> Hang:
     )
 
 
-def of_span(span: Span, tables: Sequence[CommandTable], s: Ints) -> Hang:
+def of_span(
+    programs: Sequence[Program], places: Sequence[int], tables: Sequence[CommandTable], s: Ints
+) -> Hang:
     """Return the error for programs of several chips in which nothing can proceed."""
-    records, n = state.tiles_of(s), len(span.programs[0].streams)
+    records, n = state.tiles_of(s), len(programs[0].streams)
     lines: list[str] = []
     first = 0
-    for index, (program, table) in enumerate(zip(span.programs, tables, strict=True)):
+    for index, (program, table) in enumerate(zip(programs, tables, strict=True)):
         for tile in range(n):
             record = records[index * n + tile]
             if record[state.PHASE] != state.HALTED and len(lines) < _SHOWN:
@@ -75,12 +76,12 @@ def of_span(span: Span, tables: Sequence[CommandTable], s: Ints) -> Hang:
                 waits = _waits(table.commands[row], int(record[state.PHASE]), tables, flags, tile)
                 name = _name(program, table.commands[row])
                 place = f"command {row - table.starts[tile]}, {name}"
-                lines.append(f"chip {span.places[index]} tile {tile:<3} at {place}: {waits}")
+                lines.append(f"chip {places[index]} tile {tile:<3} at {place}: {waits}")
         first += len(table.commands)
     what = "nothing can proceed"
     if s[state.HUNG_TILE] >= 0:
         chip, tile = divmod(int(s[state.HUNG_TILE]), n)
-        what = f"tile {tile} of chip {span.places[chip]} sends to a flag that is not armed"
+        what = f"tile {tile} of chip {places[chip]} sends to a flag that is not armed"
     return Hang(
         f"at {_time(s)} {what}",
         tuple(lines),

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Chip
 from drawloom.program.commands import Engine, Send
+from drawloom.program.program import Program
 from drawloom.program.span import Span
 from drawloom.timing import compile as compiling
 from drawloom.timing import hang, state
 from drawloom.timing.costs import payload
 from drawloom.timing.far import Ways
+from drawloom.timing.routes import N_RESOURCES
 from drawloom.timing.run import run_machine
 from drawloom.timing.table import ENGINES, command_table, profile_of
 from drawloom.timing.trace import Trace
@@ -42,12 +44,14 @@ class SpanTrace:
     """The traces of a span's chips, on one clock.
 
     Attributes:
-        span: what ran.
+        name: what ran.
+        places: the chip of the system that each program ran on.
         chips: one a program; each ends when the last of all does.
         ways: the ways between the chips.
     """
 
-    span: Span
+    name: str
+    places: tuple[int, ...]
     chips: tuple[Trace, ...]
     ways: Ways
 
@@ -104,8 +108,8 @@ class SpanTrace:
 
     def text(self) -> str:
         """Return a summary: the time, where it goes, what the links carried."""
-        lines = [f"{self.span.name}: {self.total_ps / 1e6:,.3f} us on {len(self.chips)} chips"]
-        for index, place in enumerate(self.span.places):
+        lines = [f"{self.name}: {self.total_ps / 1e6:,.3f} us on {len(self.chips)} chips"]
+        for index, place in enumerate(self.places):
             parts = self.split(index)
             shares = ", ".join(f"{word} {ps / self.total_ps:.1%}" for word, ps in parts.items())
             lines.append(f"  chip {place}: {shares}")
@@ -132,21 +136,34 @@ def time_span(
         InputError: as ``time``; or there is no way between two chips (``chip.route``).
         Hang: the programs do not end; tiles are numbered on from chip to chip.
     """
+    ways = Ways(span.system, span.places)
+    return time_beside(span.name, span.programs, ways, chip, profile, progress=progress)
+
+
+def time_beside(
+    name: str,
+    programs: tuple[Program, ...],
+    ways: Ways,
+    chip: Chip,
+    profile: str = "lean",
+    *,
+    progress: Progress | None = None,
+) -> SpanTrace:
+    """Time programs beside each other, by the ways that their sends take; else as ``time_span``."""
     costs = profile_of(chip, profile)
-    ways = Ways(span.system, span.places, len(span.programs) * chip.n_tiles * 6)
+    ways.first = len(programs) * chip.n_tiles * N_RESOURCES
     tables = [
-        command_table(program, chip, costs, ways, index)
-        for index, program in enumerate(span.programs)
+        command_table(program, chip, costs, ways, index) for index, program in enumerate(programs)
     ]
-    machine = compiling.machine(span.programs, chip, costs, tables, ways)
+    machine = compiling.machine(programs, chip, costs, tables, ways)
     s, spans = run_machine(machine, progress)
     starts = np.cumsum([0, *(len(table.commands) for table in tables)])
     tiles = state.tiles_of(s)
     if s[state.HUNG_TILE] >= 0 or not hang.halted(s):
-        raise hang.of_span(span, tables, s)
-    n = len(span.programs[0].streams)
+        raise hang.of_span(programs, ways.places, tables, s)
+    n = len(programs[0].streams)
     chips: list[Trace] = []
-    for index, (program, table) in enumerate(zip(span.programs, tables, strict=True)):
+    for index, (program, table) in enumerate(zip(programs, tables, strict=True)):
         mine = (spans[:, 0] >= starts[index]) & (spans[:, 0] < starts[index + 1])
         chips.append(
             Trace(
@@ -157,7 +174,7 @@ def time_span(
                 int(s[state.NOW]), int(s[state.EVENTS]),
             )
         )  # fmt: skip
-    return SpanTrace(span, tuple(chips), ways)
+    return SpanTrace(name, ways.places, tuple(chips), ways)
 
 
 def _covered(starts: Ints, ends: Ints) -> int:

@@ -70,7 +70,7 @@ def trial_of(
     So it is where tiles hold values from piece to piece, or weights are picked by number: what such
     a piece costs depends on others.
     """
-    if work.by_batch or work.reserved or work.a_local or work.picked:
+    if work.by_batch or work.by_rows or work.reserved or work.a_local or work.picked:
         return None
     alone = _alone([*_decoders(nodes[0], graph), *nodes], stored, graph)
     options = replace(bench.options, fold=False, resident=False, effort=1, tune_seed=0)

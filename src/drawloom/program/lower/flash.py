@@ -22,12 +22,13 @@ from drawloom.program.commands import MatMul, Reduce, Select, Vector
 from drawloom.program.lower.context import Context, read, write
 from drawloom.program.lower.fixed import Fixed
 from drawloom.program.lower.keys import Keys
-from drawloom.program.lower.parts import Part, acts, parts
+from drawloom.program.lower.parts import Acts, Part, acts, parts
 from drawloom.program.lower.turns import Unit, Visit, shares, teams, turns
 from drawloom.units import align_down, align_up
 
 TWO, FOUR = 2, 4  # bytes of an element: of operands, of sums
 AHEAD = 4  # visits between asking for queries and making their scores
+OPENING = 4  # visits in which keys are waited for: no more queries than the next are asked for
 
 
 def lower(piece: FlashPiece, context: Context) -> None:
@@ -55,38 +56,49 @@ class _Tile:
         self.blocking = piece.k.blocking
         self.block = self.blocking.of(TWO)
         self.buffers = piece.buffers
+        self.due: Acts = {}
+        # Visits between scaling queries and weighing: the vector engine is busy with others until then.
+        self.scaling = 1 if "scale" in piece.buffers else 2
         self.turn: dict[int, int] = {}  # unit -> which of its two peaks is the latest
 
     def run(self) -> None:
         if self.piece.team > 1:
             self.stream.join_all(self.origin)  # others send to this tile
         self.fixed.make({v.unit.end - v.unit.first for v in self.visits if not v.pauses})
-        due = acts(self.loads, self.visits, self.block)
+        self.due = acts(self.loads, self.visits, len(self.keys.team), self.block)
         opening = [index for index, visit in enumerate(self.visits) if visit.opens]
         asked = 0
-        for step in range(-2, len(self.visits) + 1):
-            while asked < len(opening) and opening[asked] <= step + AHEAD:
+        for step in range(-2, len(self.visits) + 2):
+            # At the start keys are waited for as well: no more queries than the first.
+            ahead = AHEAD if step >= OPENING else max(self.scaling, -step)
+            while asked < len(opening) and opening[asked] <= step + ahead:
                 self._ask(self.visits[opening[asked]])
                 asked += 1
-            for act, part in due.get(step, ()):
-                self.keys.act(act, part)
             self._step(step)
         self.keys.end()
 
     def _step(self, step: int) -> None:
-        """Make scores for the next visit, weigh this one's, finish the one before."""
-        before, now, later, last = (self._visit(step + i) for i in (-1, 0, 1, 2))
-        if later:
-            self._scores(step + 1, later)
+        """Weigh a visit, make scores for the next one; finish a visit whose sums are long there."""
+        before, now, later, last = (self._visit(step + i) for i in (-2, 0, 1, 2))
         if now:
             self._weigh(step, now)
+        self._act(2 * step)
+        if later:
+            if later.opens and self.scaling == 1:
+                self._scale(later)
+            self._scores(step + 1, later)
+        self._act(2 * step + 1)
         if before and before.closes:
             self._finish(before)
         if now:
             self._mix(step, now)
             self.keys.use(now.stay)
-        if last and last.opens:
+        if last and last.opens and self.scaling > 1:
             self._scale(last)
+
+    def _act(self, at: int) -> None:
+        for act, part in self.due.get(at, ()):
+            self.keys.act(act, part)
 
     def _visit(self, index: int) -> Visit | None:
         if 0 <= index < len(self.visits) and not self.visits[index].pauses:

@@ -120,11 +120,16 @@ class Keys:
 
     def _read(self, part: Part) -> None:
         piece, stay = self.piece, self.stays[part.stay]
-        for transfers, first in self._key_parts(stay, part):
-            read(self.stream, transfers, self.key_address(part.stay, first), self.origin)
+        reads = [
+            (transfers, self.key_address(part.stay, first))
+            for transfers, first in self._key_parts(stay, part)
+        ]
         for channels, at, _ in self._value_places(part):
-            box = piece.v.box(stay.held, (part.first, part.end), channels)
-            read(self.stream, box, at, self.origin)
+            reads.append((piece.v.box(stay.held, (part.first, part.end), channels), at))
+        # Tiles that read alike would all stand in the latency of a read at once: each begins elsewhere.
+        turn = self.tile % len(reads)
+        for transfers, at in reads[turn:] + reads[:turn]:
+            read(self.stream, transfers, at, self.origin)
         self.asked[part] = self.stream.issued[Engine.READ]
 
     def _key_parts(self, stay: Stay, part: Part) -> list[tuple[tuple[Transfer, ...], int]]:

@@ -19,6 +19,8 @@ from drawloom.units import align_down, align_up
 PART = 128  # keys of a part
 FIRST_PART = 64  # of the first ones, for which the engines wait
 LEAD = 3  # visits between asking for keys and using them, at least
+START = -4  # the first half step
+BEGUN = 1  # parts of the first stay that a tile has on their way
 READING = 1500  # keys that are weighed while a part is read
 
 
@@ -33,10 +35,10 @@ class Part:
 
 
 class Act(IntEnum):
-    """What a tile does for a part, in this order."""
+    """What a tile does for a part; of two parts at a time the first is delivered before the other is begun."""
 
-    BEGIN = 0
-    DELIVER = 1
+    DELIVER = 0
+    BEGIN = 1
     EXPECT = 2
 
 
@@ -46,7 +48,7 @@ def parts(stays: list[Stay], team: int) -> list[Part]:
     for index, stay in enumerate(stays):
         at = stay.first
         while at < stay.end:
-            size = FIRST_PART if len(out) < 2 * team else PART
+            size = FIRST_PART if len(out) < 4 * team else PART
             out.append(Part(index, at, min(at + size, stay.end), len(out) % team))
             at += size
     return out
@@ -55,38 +57,49 @@ def parts(stays: list[Stay], team: int) -> list[Part]:
 Acts = dict[int, list[tuple[Act, Part]]]
 
 
-def acts(found: list[Part], visits: list[Visit], block: int) -> Acts:
-    """Return what a tile does before each step, in order.
+def acts(found: list[Part], visits: list[Visit], team: int, block: int) -> Acts:
+    """Return what a tile does, in order, at each half step: 2 n before it makes scores in step n, 2 n + 1 behind.
 
-    Parts of a stay are begun one by one while the stay before is gone over; the first stay's
-    when they are wanted. Two stays have room: a part waits for the visits to what lay in its place.
+    Two stays have room: a part waits for the visits to what lay in its place. Parts of a stay are
+    begun one by one while the stay before is gone over. Of the first stay a tile has but a few on
+    their way, so that none waits for those that are needed later.
     """
     need = _needs(found, visits, block)
     work = [0]
     for visit in visits:
         work.append(work[-1] + visit.high - visit.low + UNIT_COST)
     last = {visit.stay: index for index, visit in enumerate(visits)}
-    out: dict[int, list[tuple[Act, int]]] = {}
-    begun = delivered = -2
+    begun, delivered = [START], [START]
+    out: dict[int, list[tuple[int, Act, int]]] = {}
     for number, part in enumerate(found):
-        expected = max(-2, need[number] - 1)
-        free = last[part.stay - 2] + 1 if part.stay > 1 else -2
-        wish = max(free + 1, _evenly(found, number, last)) if part.stay else expected - LEAD
-        begun = max(begun, min(wish, expected - LEAD), free)
-        late = _after(work, begun)
-        delivered = max(delivered, begun, min(late, expected - 1))
-        assert free <= begun <= expected, part
-        delivered = min(delivered, expected)
-        for act, at in ((Act.BEGIN, begun), (Act.DELIVER, delivered), (Act.EXPECT, expected)):
-            out.setdefault(at, []).append((act, number))
-    return {at: [(act, found[number]) for act, number in sorted(some)] for at, some in out.items()}
+        expected = max(START, 2 * (need[number] - 1))
+        free = 2 * (last[part.stay - 2] + 1) if part.stay > 1 else START
+        before = number - BEGUN * team
+        if part.stay == 0:
+            begin = delivered[before + 1] if before >= 0 else START
+            late = expected
+        else:
+            wish = max(free + 5, 2 * _evenly(found, number, last) + 1)
+            begin = min(wish, expected - 2 * LEAD)
+            late = 2 * _after(work, begin // 2) + 1
+        begun.append(max(begun[-1], min(begin, expected), free))
+        delivered.append(max(delivered[-1], begun[-1], min(late, expected)))
+        assert free <= begun[-1] <= delivered[-1] <= expected, part
+        out.setdefault(begun[-1], []).append((before, Act.BEGIN, number))
+        out.setdefault(delivered[-1], []).append((number, Act.DELIVER, number))
+        out.setdefault(expected, []).append((number + team - 1, Act.EXPECT, number))
+    return {
+        at: [(act, found[number]) for _, act, number in sorted(some)] for at, some in out.items()
+    }
 
 
 def _evenly(found: list[Part], number: int, last: dict[int, int]) -> int:
     """Return the step at which a part is begun where those of its stay are spread over the one before."""
     stay = found[number].stay
     mine = [index for index, part in enumerate(found) if part.stay == stay]
-    start, end = last.get(stay - 2, -1) + 1, last[stay - 1] + 1
+    end = last[stay - 1] + 1
+    # While the first stay is gone over, its own parts come first.
+    start = last[stay - 2] + 1 if stay > 1 else end // 2
     return start + (end - start) * (number - mine[0]) // len(mine)
 
 
