@@ -9,6 +9,7 @@ import random
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -25,7 +26,16 @@ from drawloom.program.vector_ops import VECTOR_OPS
 Donors = Sequence[bytes]
 _NUMBER = re.compile(rb"-?\b(?:0x[0-9a-f]+|\d+)\b")
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z_0-9.]*")
-UNREADABLE = (zipfile.BadZipFile, KeyError, RuntimeError, ValueError, EOFError, OSError, IndexError)
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+    IndexError,
+)
 NUMBERS = (*WIDE, -1, -(1 << 63), 3, 63, 64, 65, 100, 4096, 1 << 20, 1 << 28, 1 << 52)
 FORMATS = ("f16", "f32", "bf16", "i8", "i32", "i64", "bool", "u8", "f64", "tf32", "f8e4m3fn", "i4")
 TEXTS = (
@@ -100,7 +110,8 @@ def _command(raw: bytes, rng: random.Random, _: Donors) -> bytes:
             name = rng.choice(("scratchpad_bytes", "dram_bytes"))
             made = replace(program, **{name: rng.choice(NUMBERS)})
         elif rng.random() < 0.1:
-            made = replace(program, streams=program.streams * rng.choice((2, 17, 300, 5000)))
+            times = min(rng.choice((2, 17, 300)), 6000 // max(1, len(program.streams)))
+            made = replace(program, streams=program.streams * times)
         else:
             at = rng.randrange(len(program.streams))
             streams = list(program.streams)

@@ -65,7 +65,7 @@ def mapped(
 ) -> Mapping:
     """Map a product in a way that its price would not choose."""
 
-    def forced(work: Work, chip: Chip, name: str, *, multicast: bool) -> Cut:
+    def forced(work: Work, chip: Chip, name: str, *, multicast: bool, alike: float) -> Cut:
         found = Way(work, chip, **way).cut()  # pyright: ignore[reportArgumentType]
         assert found is not None, name
         return replace(found, estimate=1.0)

@@ -150,4 +150,4 @@ def test_the_text_names_layers_and_what_binds() -> None:
     text = run_systolic(chain(64), V4).text().splitlines()
     assert text[0].startswith("chain on tpu_v4: ")
     assert len(text) == 7
-    assert "product   arrays      matmul (1 nodes)" in text[1]
+    assert "product   arrays        matmul (1 nodes)" in text[1]

@@ -57,7 +57,7 @@ def check(program: Program, chip: Chip, most: int = MOST) -> tuple[Finding, ...]
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
     Raises:
-        InputError: the program runs more than ``most`` commands (``check.size``).
+        InputError: it runs more than ``most`` commands (``check.size``) or sends to another chip (``check.span``).
     """
     return _checked([program], f"program '{program.name}'", chip, most)
 
@@ -187,6 +187,9 @@ class _Run:
         """Return a tile of the same chip, or of another one of the span."""
         if chip < 0:
             return self.tiles[tile.first + number]
+        if chip >= len(self.programs):
+            fault = Fault("chip of a send", str(chip), f"below {len(self.programs)}")
+            raise InputError("check.span", "there is no such chip", [fault])
         return self.tiles[chip * len(self.programs[chip].streams) + number]
 
     def _add(

@@ -10,6 +10,7 @@ of the model need none. Where sources leave a rate open there are two bounds, at
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 
 from drawloom.chip.datasheet import Datasheet
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
@@ -84,7 +85,7 @@ def bound_passes(ask: Ask, machine: Machine, lacks: tuple[str, ...] = ()) -> Pas
         assert ends is not None
         room = ends[1] * MEMORY_SHARE * machine.count - ask.held(0)
         admitted = min(admitted, max(1.0, room // (ask.held(1) - ask.held(0))))
-    spans = [_longest(parts) for parts in both]
+    spans = [longest(parts) for parts in both]
     return Passes(
         way="bound: peak and memory of the datasheet",
         tensor=machine.count, stages=1, copies=1, token=spans[0], prompt=spans[1],
@@ -120,9 +121,11 @@ def _ends(amount: float, rate: tuple[float, float]) -> tuple[float, float]:
     return amount / rate[1], amount / rate[0]
 
 
-def _longest(parts: dict[str, tuple[float, float]]) -> Span:
-    quick = max((ends[0] for ends in parts.values()), default=0.0)
-    slow = max((ends[1] for ends in parts.values()), default=0.0)
+def longest(parts: dict[str, tuple[float, float]]) -> Span:
+    """Return the longest part at both ends; a span of nothing known where there is none."""
+    if not parts:
+        return Span(0.0, None, inf)
+    quick, slow = (max(ends[at] for ends in parts.values()) for at in (0, 1))
     return Span(quick, None, slow)
 
 
@@ -133,6 +136,8 @@ def _steady(
 
     A prompt's products are on top of the token's; its weights may be those read for the token.
     """
+    if not token:
+        return Span(0.0, None, inf)
     share = ask.batch / ask.answer
     products = [token.get("matrix", (0.0, 0.0)), prompt.get("matrix", (0.0, 0.0))]
     read = token.get("memory", (0.0, 0.0))

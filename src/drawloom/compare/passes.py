@@ -59,5 +59,5 @@ class Lacking(Exception):
 
 
 def binding(parts: Mapping[str, float]) -> str:
-    """Return the part that takes longest."""
-    return max(parts, key=lambda name: parts[name])
+    """Return the part that takes longest; empty where there is none."""
+    return max(parts, key=lambda name: parts[name], default="")

@@ -51,7 +51,12 @@ class Span:
         """Return ``amount`` over the figure: a rate where the figure is a time."""
         value = None if self.value is None else amount / self.value
         low = 0.0 if not isfinite(self.high) else amount / self.high
-        return Span(low, value, amount / self.low)
+        return Span(low, value, amount / self.low if self.low else inf)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything at all is known."""
+        return self.value is not None or self.low > 0 or isfinite(self.high)
 
     def times(self, other: Span) -> Span:
         """Return the product of two figures that are not negative."""

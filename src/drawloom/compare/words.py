@@ -7,15 +7,18 @@ from math import isfinite
 
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
+from drawloom.compare.passes import PARTS
 from drawloom.compare.span import Span
 
 BINDS = {
+    "": "not known",
     "matrix": "matrix",
     "memory": "memory",
     "links": "links",
     "rest": "waits",
 }
 NOT_VALIDATED = "not validated"
+UNKNOWN = " is unknown"
 
 
 def number(value: float) -> str:
@@ -29,7 +32,7 @@ def number(value: float) -> str:
 
 def span_text(span: Span | None, scale: float = 1.0, *, bound: str = "") -> str:
     """Return a figure with its bar: ``6.6``, ``6.6 (6.1..7.1)``, ``>= 5.1..6.0``, ``?``."""
-    if span is None:
+    if span is None or not span.is_known:
         return "?"
     low, high = span.low * scale, span.high * scale
     ends = number(low) if number(low) == number(high) else f"{number(low)}..{number(high)}"
@@ -98,9 +101,19 @@ def basis_lines(each: Answer) -> list[str]:
     lines += [f"validated, {error.text()}; the bars are its median" for error in each.errors]
     if not each.errors:
         lines.append(f"{NOT_VALIDATED}: no measurement of this machine ships with drawloom")
-    lines += [f"bound only: {lack}" for lack in passes.lacks]
+    if passes.lacks:
+        lines.append(f"bound only: {lacks_text(passes.lacks)}")
     lines += [f"range: {what}" for what in passes.rests_on]
     return lines
+
+
+def lacks_text(lacks: Sequence[str]) -> str:
+    """Return what is lacking, all unknown numbers in one phrase."""
+    names = [each.removesuffix(UNKNOWN) for each in lacks if each.endswith(UNKNOWN)]
+    others = [each for each in lacks if not each.endswith(UNKNOWN)]
+    verb = " are unknown" if len(names) > 1 else UNKNOWN
+    said = [", ".join(names) + verb] if names else []
+    return "; ".join([*said, *others])
 
 
 def head(ask: Ask) -> str:
@@ -169,7 +182,7 @@ def _measure(each: Answer, name: str) -> Span | None:
 def _because(winner: Answer, other: Answer) -> str:
     """Say in which resource the time differs most."""
     mine, theirs = winner.parts, other.parts
-    gains = {name: theirs.get(name, 0.0) - mine.get(name, 0.0) for name in BINDS}
+    gains = {name: theirs.get(name, 0.0) - mine.get(name, 0.0) for name in PARTS}
     most = max(gains, key=lambda name: gains[name])
     assert winner.passes is not None
     assert other.passes is not None
@@ -199,7 +212,7 @@ def _could(each: Answer, firm: Sequence[Answer]) -> str:
     best = min((m.best for f in firm if (m := f.token or f.first)), default=None)
     assert span is not None
     assert each.passes is not None
-    lacks = "; ".join(each.passes.lacks) or "its route is not modelled"
+    lacks = lacks_text(each.passes.lacks)
     if best is None:
         return f"no more is known: {lacks}"
     if span.low > best:

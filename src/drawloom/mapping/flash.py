@@ -134,7 +134,7 @@ class _Sizes:
         self.chip, self.queries, self.is_fine = chip, queries, is_fine
         self.strip = min(chip.blocking.of(2), queries)
         self.features, self.values, self.mask_rows = features, values, mask_rows
-        self.asked = ASKED
+        self.is_roomy = True  # more than the least may be on its way
 
     def _matrix(self, rows: int, channels: int, element: int = 2) -> int:
         return Blocked(self.chip.blocking, 1, rows, channels, element).matrix_bytes
@@ -151,12 +151,12 @@ class _Sizes:
             "k": (self._matrix(span, features), 2),
             "v": (self._matrix(span, values), 2),
             "s": (span * lines * 2, 2),
-            "q": (self._matrix(strip, features), self.asked),
+            "q": (self._matrix(strip, features), ASKED if self.is_roomy else LEAST_ASKED),
             "scaled": (self._matrix(strip, features), scaled),
             "peak": (lines * 2, 2 * open_),
             "found": (lines * 2, 2),
             "shrink": (lines * 4, 2),
-            "sums": ((values + 1) * lines * 4, open_),
+            "sums": ((values + 1) * lines * 4, open_ + self.is_roomy),
             "share": (lines * 4, 2),
             "turned": (values * lines * 2, 2),
             "out": (self._matrix(strip, values), 2),
@@ -183,7 +183,7 @@ def _span(size: _Sizes, keys: int, room: int, name: str) -> tuple[int, int]:
     """Return keys at a time and units a pass: all keys where they fit, else as many as do."""
     block, most = size.chip.blocking.of(2), size.chip.limits.rows
     if size.total(block, 1) > room:
-        size.asked = LEAST_ASKED
+        size.is_roomy = False
     whole = align_up(keys, block)
     if whole <= most and size.total(whole, 1) <= room:
         return whole, 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.mapping.panels import Way, ways
-from drawloom.mapping.sizes import Cut, Work
+from drawloom.mapping.sizes import Cut, Work, grain
 from drawloom.units import align_up, ceil_div
 
 BUSY = 0.25  # work of the matrix engines, in that of the DRAM: with less another way is as good
@@ -142,7 +142,7 @@ class _Price:
         more = chunks * way.grid[1] * way.nt * work.k * FORMAT_BYTES[work.fmt]
         extra, done = self._results(n) * work.loads, self._results(n) * work.stores
         lag = ending + self._sent(way.wide, way.depth)
-        begun = max(first + sums, self._read(work.k) + first / 2 + lag)
+        begun = max(first + self._grow() + sums, self._read(work.k) + first / 2 + lag)
         moves = [
             begun - ending + (more + extra + done) / dram.combined / REACHED * 1e9,
             begun - ending + done / dram.write * 1e9,
@@ -155,7 +155,11 @@ class _Price:
             (loaded + more + extra) / dram.read / REACHED * 1e9,
             (loaded + more + extra + done) / dram.combined / REACHED * 1e9,
         )
-        return total + (way.rounds - 1) * again + self._tail(way.nt if chunks else way.wide)
+        return (
+            total
+            + (way.rounds - 1) * again
+            + self._tail(grain(work, way.chip) if chunks else way.wide)
+        )
 
     def _streamed(self) -> float:
         """Where all channels are summed side by side, group by group."""
@@ -171,4 +175,15 @@ class _Price:
             moved += wait * ceil_div(work.k, way.depth)
         groups = way.rounds * ceil_div(n, way.wide)
         end = max(0.0, self._tail(wide) - 0.75 * ending)
-        return self._first() + groups * max(sums, moved) + end
+        held = way.depth * self.cut.a_copies
+        if way.even and wide > way.nt and held * way.nt <= way.depth * wide and held < work.k:
+            # The last depth comes chunk by chunk, once that of a is there.
+            each, write = self._product(way.nt, held, sums=True), self._tail(way.nt)
+            late = max(write, each + ceil_div(wide, way.nt) * (write - each))
+            end = late + way.grid[0] * way.mt * held * FORMAT_BYTES[work.fmt] / dram.read * 1e9
+        return self._first() + self._grow() + groups * max(sums, moved) + end
+
+    def _grow(self) -> float:
+        """What is waited for longer chunks to come in than the first."""
+        begin, end = self.way.spans()[0]
+        return self._read(self.way.depth) - self._read(end - begin)

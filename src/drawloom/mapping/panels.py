@@ -29,7 +29,7 @@ def depths(
 
     Work begins with the first and ends behind the last: both are there soon, and soon done.
     """
-    ramp = sorted({max(block, align_down(depth >> by, block)) for by in (2, 1)})
+    ramp = sorted({align_up(depth >> by, block) for by in (2, 1)})
     front, back = ramp if first else [], ramp[::-1] if last else []
     rest = total - sum(front) - sum(back)
     if rest < depth:
@@ -48,6 +48,14 @@ def depths(
 def _spans(sizes: list[int], total: int) -> tuple[Span, ...]:
     ends = [min(end, total) for end in accumulate(sizes)]
     return tuple(pairwise([0, *ends]))
+
+
+def chunks(start: int, end: int, width: int, least: int) -> list[Span]:
+    """Return spans of channels, ``width`` each; the last is cut into ``least``, to be written soon."""
+    firsts = list(range(start, end, width))
+    if firsts:
+        firsts += range(firsts[-1] + least, end, least)
+    return list(pairwise([*firsts, end]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +90,15 @@ class Way:
         return ceil_div(ceil_div(self.work.m, self.grid[0]), self.mt)
 
     @property
+    def even(self) -> bool:
+        """Whether all chunks have as many rows."""
+        return self.work.m % (self.grid[0] * self.mt) == 0
+
+    @property
     def within(self) -> bool:
         """Whether results lie where sums were: where each is a plain product of as many rows."""
         plain = self.work.passes == 0 and len(self.work.slots) == 1
-        even = self.work.m % (self.grid[0] * self.mt) == 0
-        return plain and even and not self.always and ceil_div(self.wide, self.nt) >= RING
+        return plain and self.even and not self.always and ceil_div(self.wide, self.nt) >= RING
 
     @property
     def results(self) -> int:

@@ -178,10 +178,11 @@ class Builder:
         """Return what writes a group's exchange by its quickest schedule, and how long that takes."""
         clock = FabricClock(fabric)
         found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
-        cost, schedule = min(((clock.price(s, size, 1), s) for s in found), key=lambda c: c[0].ps)
+        priced = [(clock.price(s, size, 1).ps, s) for s in found]
+        ps, schedule = min(priced, key=lambda each: each[0])
         if not self.is_folded:
             index = {i: first + i for i in range(self.tensor)}
-            return Exchanger(kind, schedule, index, self.area, self.flags), cost.ps
+            return Exchanger(kind, schedule, index, self.area, self.flags), ps
         _, members = self.groups
         others = len(members)
         index = {i: first if i == 0 else others + i for i in range(self.tensor)}
@@ -189,7 +190,7 @@ class Builder:
         flow = Flow(fabric, schedule, 0, self.ways, first, others)
         return (
             FoldedExchanger(kind, schedule, index, self.area, self.flags, 0, flow.way_of),
-            cost.ps,
+            ps,
         )
 
     def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:

@@ -106,7 +106,7 @@ def _chart(answers: Sequence[Answer], get: Callable[[Answer], Span | None], by: 
 def _row(each: Answer, span: Span | None, at: int, scale: float, by: float) -> str:
     y = TOP + at * ROW
     name = text(each.machine.label, LEFT - 8, y + 17, text_anchor="end")
-    if span is None:
+    if span is None or not span.is_known:
         return name + text("not known", LEFT + 2, y + 17, class_="soft")
     is_bound = each.passes is not None and each.passes.is_bound
     hue = f"var(--{HUES[at % len(HUES)]})"

@@ -34,6 +34,7 @@ class Flash:
             return None
         is_alone = all(self._is_within(value, (first, middle)) for value in results(first))
         fits = (one.batch, one.m, one.n) == (two.batch, two.m, two.k)
+        fits = fits and max(one.k, two.n) <= walk.fusion.most_head
         if not (is_alone and fits) or one.has_weights or two.has_weights:
             return None
         size = self.walk.graph.types[softmax.inputs[0]].dtype.bytes

@@ -81,7 +81,7 @@ class RouteTrace:
         for each in self.spans:
             kernel = each.kernel
             lines.append(
-                f"  {1e6 * each.seconds:10.2f} us  {kernel.kind:<10}{each.binds:<12}"
+                f"  {1e6 * each.seconds:10.2f} us  {kernel.kind:<10}{each.binds:<14}"
                 f"{kernel.layer} ({len(kernel.nodes)} nodes)"
             )
         return "\n".join(lines)

@@ -17,11 +17,13 @@ class Fusion:
         epilogues: whether products do the pointwise nodes behind them.
         merges_products: whether products of one operand are one.
         has_flash: whether attention written as products and a softmax is one kernel.
+        most_head: largest size of a head that such a kernel takes.
     """
 
     epilogues: bool = True
     merges_products: bool = True
     has_flash: bool = True
+    most_head: int = 512
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ def word(cut: Cut) -> str:
     return (
         f"grid={'x'.join(map(str, cut.grid))} chunk={'x'.join(map(str, cut.chunk))} {cut.order} "
         f"copies={cut.a_copies},{cut.b_copies} share={int(cut.share_a)},{int(cut.share_b)}"
+        + (f" {cut.panel}" if cut.panel else "")
     )
 
 

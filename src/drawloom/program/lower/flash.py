@@ -68,7 +68,7 @@ class _Tile:
         self.due = acts(self.loads, self.visits, len(self.keys.team), self.block)
         opening = [index for index, visit in enumerate(self.visits) if visit.opens]
         asked = 0
-        for step in range(-2, len(self.visits) + 1):
+        for step in range(-2, len(self.visits) + 2):
             # At the start keys are waited for as well: no more queries than the first.
             ahead = AHEAD if step >= OPENING else max(self.scaling, -step)
             while asked < len(opening) and opening[asked] <= step + ahead:
@@ -78,8 +78,8 @@ class _Tile:
         self.keys.end()
 
     def _step(self, step: int) -> None:
-        """Make scores for the next visit, weigh this one's, finish the one before."""
-        before, now, later, last = (self._visit(step + i) for i in (-1, 0, 1, 2))
+        """Weigh a visit, make scores for the next one; finish a visit whose sums are long there."""
+        before, now, later, last = (self._visit(step + i) for i in (-2, 0, 1, 2))
         if now:
             self._weigh(step, now)
         self._act(2 * step)

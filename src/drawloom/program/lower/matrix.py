@@ -28,7 +28,10 @@ Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
-    Lowering(piece, context).run()
+    from drawloom.program.lower.panel import Panels  # it builds on what stands here
+
+    kind = Panels if piece.panel else Lowering
+    kind(piece, context).run()
 
 
 class Lowering:

@@ -1,9 +1,8 @@
 """Large products that sum many channels side by side while their operands come in.
 
-A *turn* is what all tiles do between two loads: a span of a tile's channels over a span of depth. The
-first turns of a round of rows go over many channels, a little depth at a time, so that there is work
-from the first bytes on; the last of them makes the results chunk by chunk, so that some are written
-while others are made. What follows, see ``Panel``.
+``panel_turns`` says what is loaded and computed in which turn; here it becomes commands. What all
+tiles have to do in a turn stands in each stream before the next: loads some turns ahead, products,
+what is to be handed on, and some of the results made before.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ from dataclasses import dataclass
 from math import inf
 
 from drawloom.chip.formats import FORMAT_BYTES
-from drawloom.mapping.panels import depths
-from drawloom.mapping.pieces import MatrixPiece, Panel, Span
+from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Engine, Join, MatMul
 from drawloom.program.extents import psum_format
-from drawloom.program.lower import matrix
 from drawloom.program.lower.context import Context
 from drawloom.program.lower.matrix import Lowering
 from drawloom.program.lower.operand import Group, Key, Operand
+from drawloom.program.lower.panel_turns import Turn, turns_of
 from drawloom.program.lower.shares import Part
 from drawloom.units import ceil_div
 
@@ -28,24 +26,6 @@ PHASES = 4  # ways in which tiles are kept out of step in their own reads and wr
 QUEUED = 4  # results whose writes are handed over as soon as they are there
 WRITES = 2  # results written out a turn, where there are so many
 AHEAD = 2  # turns between asking for what all tiles read and using it
-
-
-def lower(piece: MatrixPiece, context: Context) -> None:
-    """Write a matrix piece's commands into every tile's stream."""
-    if piece.panel is None:
-        matrix.lower(piece, context)
-    else:
-        _Panels(piece, piece.panel, context).run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One turn: a round of rows, a span of a tile's channels, a span of depth."""
-
-    mi: int
-    n: Span
-    k: Span
-    ends: bool  # whether its results are whole then
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +39,27 @@ class _Load:
     delivers: int
 
 
-class _Panels(Lowering):
-    def __init__(self, piece: MatrixPiece, panel: Panel, context: Context) -> None:
+class Panels(Lowering):
+    """Writes the commands of a piece whose channels are summed side by side."""
+
+    def __init__(self, piece: MatrixPiece, context: Context) -> None:
+        """Settle what is loaded when."""
+        assert piece.panel is not None, piece.name
         super().__init__(piece, context)
-        self.panel = panel
+        self.panel = panel = piece.panel
         self.per_m, self.per_n = self.shares.per_m, self.shares.per_n
-        self.depths = depths(piece.k, panel.depth, piece.a.blocked.block)
-        self.since: list[
-            tuple[int, int]
-        ] = []  # by turn: how many since results were made, of how many
-        self.turns = self._turns()
-        self.b_spans = {self._b_load(turn): (turn.n, turn.k) for turn in self.turns}
+        self.turns = turns_of(piece, self.shares.chunks[0], self.per_n)
+        self.b_spans = {turn.b_key: turn for turn in self.turns}
+        self.parts = {part.key: part for turn in self.turns for part in turn.loads}
         self.few = self._few()
-        self.a_spans = {
-            (0, turn.mi, turn.k[0]): turn.k for turn in self.turns if self._brings(turn)
-        }
         self.a.transfers, self.b.transfers = self._a_panel, self._b_panel
+        self.a.place = self._a_place
         if not panel.always:
-            self.a.place = self._a_place
             self.b.readers = self._readers
         self.a.phases = self.b.phases = PHASES
         self.a.skipped = self.b.skipped = 1  # the first chunk is waited for
-        self.held: list[list[int]] = []  # by turn: the slots of a that it uses
         self.loads = self._load_all()
-        self.made: list[tuple[Span, _Turn]] = []  # results so far: their channels, their turn
+        self.made: list[tuple[Span, Turn]] = []  # results so far: their channels, their turn
         self.written = [0 for _ in self.tiles]  # how many of them each tile has written out
 
     def _a_group(self, tile: int) -> Group:
@@ -92,38 +69,6 @@ class _Panels(Lowering):
         gm = self.piece.grid[1]
         return tuple(range(tile // gm * gm, tile // gm * gm + gm))
 
-    def _turns(self) -> list[_Turn]:
-        out: list[_Turn] = []
-        wide, end = self.panel.channels, min(self.per_n, self.piece.n)
-        nt, rounds = self.piece.chunk[1], self.shares.chunks[0]
-        starts = range(0, end if self.panel.always else wide, wide)
-        for mi in range(rounds):
-            for n in starts:
-                span = n, min(n + wide, end)
-                first, last = not (mi or n), mi == rounds - 1 and n == starts[-1]
-                found = self._depths(first, last) if self.panel.always else self.depths
-                out += [_Turn(mi, span, k, k[1] == self.piece.k) for k in found]
-                self.since += [
-                    (0 if first or i + 1 == len(found) else i + 1, len(found))
-                    for i in range(len(found))
-                ]
-            if not self.panel.always:
-                spans = [(n, min(n + nt, end)) for n in range(wide, end, nt)]
-                out += [_Turn(mi, span, (0, self.piece.k), True) for span in spans]
-        return out
-
-    def _depths(self, first: bool, last: bool) -> tuple[Span, ...]:
-        block = self.piece.a.blocked.block
-        return depths(self.piece.k, self.panel.depth, block, first=first, last=last)
-
-    def _brings(self, turn: _Turn) -> bool:
-        """Whether a turn loads its part of a."""
-        return self.panel.always or turn.n[0] == 0
-
-    @staticmethod
-    def _b_load(turn: _Turn) -> Key:
-        return turn.mi, turn.n[0], turn.k[0]
-
     # Where and what.
 
     def _rows_of(self, tile: int, mi: int) -> Span:
@@ -131,30 +76,30 @@ class _Panels(Lowering):
         first, mt = im * self.per_m + mi * self.piece.chunk[0], self.piece.chunk[0]
         return first, max(first, min(first + mt, (im + 1) * self.per_m, self.piece.m))
 
-    def _part(self, tile: int, turn: _Turn) -> Part:
+    def _part(self, tile: int, turn: Turn, n: Span | None = None) -> Part:
+        """What a tile does in a turn, or in some channels of it."""
+        first, end = n or turn.n
         _, _, jn = self.shares.place(tile)
-        first = jn * self.per_n + turn.n[0]
-        end = min(jn * self.per_n + min(turn.n[1], self.per_n), self.piece.n)
-        return Part(0, self._rows_of(tile, turn.mi), (first, max(first, end)), turn.k)
+        low = jn * self.per_n + first
+        high = min(jn * self.per_n + min(end, self.per_n), self.piece.n)
+        return Part(0, self._rows_of(tile, turn.mi), (low, max(low, high)), turn.k)
 
     def _a_panel(self, tile: int, key: Key) -> tuple[Transfer, ...]:
         rows = self._rows_of(tile, key[1])
         if rows[0] == rows[1] or (not self.piece.share_a and not self.shares.has_work(tile)):
             return ()
-        return self.piece.a.box(0, rows, self.a_spans[key])
+        return self.piece.a.box(0, rows, self.parts[key].k)
 
     def _b_panel(self, tile: int, key: Key) -> tuple[Transfer, ...]:
-        n, k = self.b_spans[key]
-        part = self._part(tile, _Turn(key[0], n, k, False))
+        part = self._part(tile, self.b_spans[key])
         idle = part.m[0] == part.m[1] and not self.piece.share_b
         return () if idle or part.n[0] == part.n[1] else self.piece.b.box(0, part.k, part.n)
 
     def _a_place(self, tile: int, key: Key, slot: int) -> int:
-        """Where a part of rows that stay lies: the parts of a round make one matrix."""
-        rows = self._rows_of(tile, key[1])
-        size = FORMAT_BYTES[self.piece.fmt]
-        base = self.a.buffer.at(slot // len(self.depths))
-        return base + key[2] * (rows[1] - rows[0]) * size
+        """Where a part of a lies."""
+        rows, part = self._rows_of(tile, key[1]), self.parts[key]
+        line = (rows[1] - rows[0]) * FORMAT_BYTES[self.piece.fmt]
+        return self.a.buffer.at(part.copy) + (part.k[0] - part.start) * line
 
     def _readers(self, key: Key) -> tuple[int, int]:
         """Which tiles of a group read a chunk of b for all.
@@ -185,35 +130,21 @@ class _Panels(Lowering):
     def _load_all(self) -> list[_Load]:
         """Return every load, ahead of its use and after its slot's last use."""
         out: list[_Load] = []
-        last: dict[tuple[int, int], float] = {}
-        parts, seen = len(self.depths), 0
+        last: dict[tuple[str, int], float] = {}
         for index, turn in enumerate(self.turns):
-            fresh: list[tuple[Operand, Key, int]] = []
-            if self.panel.always:
-                held = [index % self.a.buffer.copies]
-            else:
-                base = turn.mi % self.a.buffer.copies * parts
-                held = (
-                    [base + seen % parts]
-                    if self._brings(turn)
-                    else [base + i for i in range(parts)]
-                )
-            self.held.append(held)
-            # What must be sent on comes first.
-            fresh.append((self.b, self._b_load(turn), index % self.b.buffer.copies))
-            if self._brings(turn):
-                seen += 1
-                fresh.append((self.a, (0, turn.mi, turn.k[0]), held[0]))
-            for operand, key, slot in fresh:
+            b_slot = index % self.b.buffer.copies
+            # All tiles read what is summed side by side: more would fill their queues.
+            ahead = AHEAD if self._all_read(turn.b_key) else self.b.buffer.copies
+            # What must be sent on to more comes first.
+            fresh = [(self.b, turn.b_key, b_slot, ahead)]
+            fresh += [(self.a, part.key, part.slot, AHEAD) for part in turn.loads]
+            for operand, key, slot, most in fresh:
                 # One turn after the last use: by then the engine has the next turn to work on.
-                free = last.get((id(operand), slot), -inf) + 1
-                # All tiles read what is summed side by side: more would fill their queues.
-                ahead = AHEAD if operand is self.a or self._all_read(key) else self.b.buffer.copies
-                begin = int(min(index - 1, max(index - ahead, free, -1)))
+                free = last.get((operand.buffer.name, slot), -inf) + 1
+                begin = int(min(index - 1, max(index - most, free, -1)))
                 out.append(_Load(operand, key, slot, begin, index - 1))
-            for slot in held:
-                last[id(self.a), slot] = index
-            last[id(self.b), index % self.b.buffer.copies] = index
+            last |= dict.fromkeys((("a", part.slot) for part in turn.held), index)
+            last["b", b_slot] = index
         return out
 
     def run(self) -> None:
@@ -225,7 +156,7 @@ class _Panels(Lowering):
         self._between(-1)
         for index, turn in enumerate(self.turns):
             self._wait(index)
-            if self.panel.within and not turn.n[0] and not turn.k[0]:
+            if self.panel.within and not turn.side and not turn.k[0]:
                 self._write(len(self.made))  # new sums come over them
             if turn.ends:
                 self._ending(index, turn)
@@ -240,8 +171,8 @@ class _Panels(Lowering):
     def _use(self, index: int) -> None:
         """Note which slots the products of a turn have used."""
         for tile in self.tiles:
-            for slot in self.held[index]:
-                self.a.use(tile, slot)
+            for part in self.turns[index].held:
+                self.a.use(tile, part.slot)
             self.b.use(tile, index % self.b.buffer.copies)
 
     def _between(self, index: int) -> None:
@@ -263,39 +194,36 @@ class _Panels(Lowering):
 
     # What is computed.
 
-    def _summing(self, index: int, turn: _Turn) -> None:
+    def _summing(self, index: int, turn: Turn) -> None:
         """A part of a sum: one product of all channels."""
         for tile in self.tiles:
             part = self._part(tile, turn)
             if not part.empty:
-                sums = self.piece.buffers["psum"].address
-                self._product(tile, index, part, part.n, sums)
+                self._product(tile, index, part, part.n[0], self._sums(part, turn, tile))
         self._use(index)
         self._between(index)
 
-    def _ending(self, index: int, turn: _Turn) -> None:
+    def _ending(self, index: int, turn: Turn) -> None:
         """The last part of a sum, chunk by chunk, each with the work behind it."""
         nt, (start, end) = self.piece.chunk[1], turn.n
-        count = ceil_div(end - start, nt)
-        for each in range(count):
-            span = start + each * nt, min(start + (each + 1) * nt, end)
+        for n in range(start, end, nt):
+            span = n, min(n + nt, end)
             for tile in self.tiles:
-                whole = self._part(tile, turn)
-                part = self._part(tile, _Turn(turn.mi, span, turn.k, True))
+                part = self._part(tile, turn, span)
                 if part.empty:
                     continue
                 self._body_loads(tile, part, self.outs)
-                self._product(tile, index, part, whole.n, self._slot(self.piece.result, self.outs))
+                target = self._slot(self.piece.result, self.outs)
+                self._product(tile, index, part, self._part(tile, turn).n[0], target)
                 self._finish(tile, part)
             self.made.append((span, turn))
             self.outs += 1
             self._use(index)
-            if each == min(1, count - 1):
+            if n == min(start + nt, (end - 1 - start) // nt * nt + start):
                 self._between(index)
             # A place that comes round must have been written out before.
-            self._write(
-                len(self.made) if self._hurries(index, each) else self.outs - self._copies() + 1
-            )
+            hurry = self._hurries(turn, n)
+            self._write(len(self.made) if hurry else self.outs - self._copies() + 1)
 
     def _copies(self) -> int:
         """After how many results a place is used again."""
@@ -319,10 +247,12 @@ class _Panels(Lowering):
             return base + copy % self._copies() * size
         return base + (copy - 1) % self._copies() * size if copy else super()._slot(slot, 0)
 
-    def _hurries(self, index: int, each: int) -> bool:
+    def _hurries(self, turn: Turn, n: int) -> bool:
         """Whether a result is written as soon as it is there: of many together the first few."""
-        last = index == len(self.turns) - 1
-        return last or (each < QUEUED and not self.panel.always)
+        if self.panel.always:
+            final = self.turns[-1]
+            return (turn.mi, turn.side) == (final.mi, final.side)
+        return turn is self.turns[-1] or n < turn.n[0] + QUEUED * self.piece.chunk[1]
 
     def _write_some(self, index: int) -> None:
         """Write some results out, no more than the queue has room for.
@@ -333,9 +263,8 @@ class _Panels(Lowering):
             self._write(min(self.written) + WRITES)
             return
         copies = self._copies()
-        since, count = self.since[index]
         for tile in self.tiles:
-            due = since / count * copies * 1.25 - tile % PHASES / PHASES
+            due = self.turns[index].since * copies * 1.25 - tile % PHASES / PHASES
             self._write_tile(tile, len(self.made) - copies + int(max(0, min(due, copies))))
 
     def _write(self, upto: int) -> None:
@@ -346,24 +275,27 @@ class _Panels(Lowering):
     def _write_tile(self, tile: int, upto: int) -> None:
         for copy in range(self.written[tile], min(upto, len(self.made))):
             span, turn = self.made[copy]
-            part = self._part(tile, _Turn(turn.mi, span, turn.k, True))
-            self._store(tile, part, copy, 1 + tile % PHASES if not copy else 1)
+            pieces = 1 if copy else 1 + tile % PHASES
+            self._store(tile, self._part(tile, turn, span), copy, pieces)
             self.written[tile] = copy + 1
 
-    def _product(self, tile: int, index: int, part: Part, whole: Span, target: int) -> None:
-        """One product of a turn: all channels, or a chunk of them."""
-        piece = self.piece
+    def _sums(self, part: Part, turn: Turn, tile: int) -> int:
+        """Where the sums of some channels lie, behind those beside them."""
+        _, _, jn = self.shares.place(tile)
+        before = part.n[0] - jn * self.per_n - turn.side
+        line = (part.m[1] - part.m[0]) * FORMAT_BYTES[psum_format(self.piece.fmt)]
+        return self.piece.buffers["psum"].address + before * line
+
+    def _product(self, tile: int, index: int, part: Part, first: int, target: int) -> None:
+        """One product of a turn: all channels, or a chunk of them; ``first`` begins the chunk of b."""
+        piece, turn = self.piece, self.turns[index]
         rows, depth = part.m[1] - part.m[0], part.k[1] - part.k[0]
-        size, before = FORMAT_BYTES[piece.fmt], part.n[0] - whole[0]
-        slot = self.held[index][0]
-        key = 0, self.turns[index].mi, part.k[0]
-        a = self._a_place(tile, key, slot) if not self.panel.always else self.a.buffer.at(slot)
-        b = self.b.buffer.at(index % self.b.buffer.copies) + before * depth * size
-        sums = psum_format(piece.fmt)
-        source = None
-        if part.k[0]:
-            source = piece.buffers["psum"].address + before * rows * FORMAT_BYTES[sums]
-        out = piece.out_fmt if part.k[1] == piece.k else sums
+        held = next(p for p in turn.held if p.k[0] == part.k[0])
+        a = self._a_place(tile, held.key, held.slot)
+        b = self.b.buffer.at(index % self.b.buffer.copies)
+        b += (part.n[0] - first) * depth * FORMAT_BYTES[piece.fmt]
+        source = self._sums(part, turn, tile) if part.k[0] else None
+        out = piece.out_fmt if part.k[1] == piece.k else psum_format(piece.fmt)
         self.context.streams.tiles[tile].add(
             MatMul(
                 a, b, target, rows, depth, part.n[1] - part.n[0], piece.fmt, out, source,

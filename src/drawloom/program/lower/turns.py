@@ -17,6 +17,7 @@ from drawloom.mapping.pieces import FlashPiece
 from drawloom.units import align_down, align_up, ceil_div
 
 UNIT_COST = 128  # keys: what a unit costs beside its keys
+STEADY = 3  # units of the piece's first that need the fewest keys, and so begin
 VISIT_COST = 64  # keys: what going over one more span of keys costs
 
 
@@ -141,14 +142,22 @@ def turns(
         whole = _reach(piece, [unit for run in here for unit in run])
         most = max(map(len, here))
         if fits := whole.end - whole.first <= piece.span:
-            # Up and down again: what follows upon each other differs little, and both ends are small.
-            here = [run[::2] + run[1::2][::-1] for run in here]
+            here = [_hill(run, 0 if stays else STEADY) for run in here]
         size = most if fits else piece.units
         for start in range(0, most, size):
             together = [run[start : start + size] for run in here]
             _over(piece, together, done, stays, visits)
             done = [n + len(some) for n, some in zip(done, together, strict=True)]
     return stays, visits
+
+
+def _hill(run: list[Unit], steady: int) -> list[Unit]:
+    """Put units whose keys become more so that they rise and fall: both ends are small, and all steps.
+
+    The first ones keep their order: keys come in as they need them.
+    """
+    rest = run[steady:]
+    return run[:steady] + rest[::2] + rest[1::2][::-1]
 
 
 def _reach(piece: FlashPiece, run: list[Unit]) -> Stay:
@@ -166,10 +175,12 @@ def _over(
     stays: list[Stay],
     visits: list[list[Visit]],
 ) -> None:
-    """Let units go over all their keys, a span at a time."""
+    """Let units go over all their keys, in as few spans of one size as can be held."""
     whole = _reach(piece, [unit for some in together for unit in some])
-    for first in range(whole.first, whole.end, piece.span):
-        end = min(first + piece.span, whole.end)
+    keys = whole.end - whole.first
+    span = align_up(ceil_div(keys, ceil_div(keys, piece.span)), piece.k.blocking.of(2))
+    for first in range(whole.first, whole.end, span):
+        end = min(first + span, whole.end)
         stay = Stay(whole.held, first, end)
         for some, number, mine in zip(together, done, visits, strict=True):
             found = [
