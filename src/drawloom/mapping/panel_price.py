@@ -17,10 +17,10 @@ from drawloom.units import align_up, ceil_div
 BUSY = 0.25  # work of the matrix engines, in that of the DRAM: with less another way is as good
 REACHED = 0.95  # of the rate of the DRAM at reads and writes together
 # Of that at reads: where groups of sums stream by, and where chunks follow one by one.
-STREAMED, FOLLOWED = 0.98, 0.92
+STREAMED, FOLLOWED = 1.0, 0.92
 LOST = 0.06  # of the least time of a turn, where reads never rest
 CROWDED = 0.3  # of writing a result, where there are but two places for results
-GROWN = 1.5  # of the time in which a longer chunk comes in than the first
+GROWN = 1.0  # of the time in which a longer chunk comes in than the first
 # Cycles: of a turn at the least, and for each tile that takes part; of getting the first operands.
 MEETING, EACH, STARTING = 1200, 120, 600
 
