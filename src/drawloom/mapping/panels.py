@@ -145,7 +145,8 @@ def ways(work: Work, chip: Chip) -> Iterator[Way]:
     for gm in (g for g in range(1, tiles + 1) if tiles % g == 0):
         gn = tiles // gm
         per_m, per_n = ceil_div(work.m, gm), _per_n(work, chip, gn)
-        if gm > work.m or gn * step > align_up(work.n, step):
+        # What is read along rows is sent further: more tiles share channels than rows.
+        if gm < gn or gm > work.m or gn * step > align_up(work.n, step):
             continue
         rows = sorted({ceil_div(per_m, parts) for parts in (1, 2, 3, 4, 6, 8)})
         widths = sorted({min(step * each, per_n) for each in (1, 2, 4)})

@@ -329,13 +329,11 @@ class Lowering:
         rows, above, below = window.rows_for(part.m)
         channels = part.n if piece.depthwise else part.k
         pads = (above, below, window.pads[2], window.right)
-        stream.add(
-            Conv(
-                *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
-                *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
-                piece.depthwise, source, self.origin,
-            )
-        )  # fmt: skip
+        stream.add(Conv(
+            *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
+            *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
+            piece.depthwise, source, self.origin,
+        ))  # fmt: skip
 
     # The body on each result.
 
