@@ -323,6 +323,19 @@ def assemble(mapping: ChipMapping) -> Program:
     return room.assemble(mapping)
 
 
+def assemble_read(mapping: ChipMapping, file: str) -> Program:
+    """Mapping that stood in a file to program.
+
+    Raises:
+        InputError: what the file says of its pieces contradicts itself (``mapping.file``).
+    """
+    try:
+        return assemble(mapping)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        fault = Fault(file, f"{type(error).__name__}: {error}", "a mapping that drawloom wrote")
+        raise InputError("mapping.file", "its pieces contradict themselves", [fault]) from error
+
+
 @contextmanager
 def _uncollected() -> Generator[None]:
     """Hold the search for cycles: among so many small objects, which form none, it costs a fifth."""

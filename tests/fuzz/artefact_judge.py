@@ -18,7 +18,7 @@ from drawloom.chip.text import chip_text
 from drawloom.cli.arrays import random_inputs
 from drawloom.errors import DoesNotFit, DrawloomError, InputError
 from drawloom.execute.machine import execute
-from drawloom.flow import Build, assemble
+from drawloom.flow import Build, assemble_read
 from drawloom.graph.files import read_graph
 from drawloom.mapping.files import read_mapping
 from drawloom.program.check_fields import turns
@@ -106,7 +106,7 @@ def _graph(path: Path) -> str:
 def _mapping(path: Path) -> str:
     mapping = read_mapping(path)
     assert mapping.text()
-    return _used(assemble(mapping), mapping.chip)
+    return _used(assemble_read(mapping, path.name), mapping.chip)
 
 
 def _build(path: Path) -> str:

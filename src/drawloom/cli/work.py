@@ -155,7 +155,7 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
     mapping = read_mapping(path)
     progress.step("assemble")
     profile = _profile(mapping.chip, choices.profile)
-    return Work(flow.assemble(mapping), mapping.chip, profile, mapping=mapping)
+    return Work(flow.assemble_read(mapping, path.name), mapping.chip, profile, mapping=mapping)
 
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:

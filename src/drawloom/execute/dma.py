@@ -29,6 +29,13 @@ def run_of(n: int) -> np.dtype[Any]:
     return np.dtype((np.void, n))
 
 
+def _in_runs(memory: Memory, address: int, like: NDArray[np.void]) -> NDArray[np.void]:
+    """Return compact runs at an address, in the shape of others; runs of no bytes have one too."""
+    if not like.dtype.itemsize:
+        return like
+    return memory.array(address, like.size, like.dtype).reshape(like.shape)
+
+
 def read(tile: Tile, command: Read, index: Index) -> None:
     """DRAM to scratchpad, compacting."""
     target, source = at(command.spm, index), at(command.dram, index)
@@ -37,7 +44,7 @@ def read(tile: Tile, command: Read, index: Index) -> None:
         tile.spm.array(target, command.inner, _BYTE)[:] = run
         return
     runs = _runs(tile.dram, source, command.inner, command.dims)
-    tile.spm.array(target, runs.size, runs.dtype).reshape(runs.shape)[...] = runs
+    _in_runs(tile.spm, target, runs)[...] = runs
 
 
 def pick(tile: Tile, command: Pick, index: Index) -> None:
@@ -57,7 +64,7 @@ def write(tile: Tile, command: Write, index: Index) -> None:
         tile.dram.array(target, command.inner, _BYTE)[:] = run
         return
     runs = _runs(tile.dram, target, command.inner, command.dims)
-    runs[...] = tile.spm.array(source, runs.size, runs.dtype).reshape(runs.shape)
+    runs[...] = _in_runs(tile.spm, source, runs)
 
 
 def move(tile: Tile, command: Move, index: Index) -> None:

@@ -1,8 +1,7 @@
 """Matrix pieces: products and convolutions over the tile grid, in software pipelined chunks.
 
-All tiles go through the same list of steps (batch, row chunk, channel chunk, depth chunk);
-a tile whose share ends earlier has empty steps, but still takes part in shared loads. Operands
-are asked for some steps ahead of their use, as far as their slots are free.
+All tiles go through one list of steps (batch, row chunk, channel chunk, depth chunk); those of a tile
+whose share ends earlier are empty. Operands are asked for some steps ahead, where slots are free.
 """
 
 from __future__ import annotations
