@@ -43,6 +43,14 @@ def test_a_chip_without_a_file_and_a_mixture_get_a_bound() -> None:
         assert any(said in lack for lack in found.passes.lacks)
 
 
+def test_a_bound_carries_no_error_of_a_class() -> None:
+    (found,) = compare("deepseek-v3", "h200x16", Load(batches=(1,)))
+    assert found.passes is not None
+    assert found.passes.lacks == ("latent attention is not modelled on this route",)
+    assert found.errors == ()
+    assert found.token == found.passes.steady
+
+
 def test_other_decoders_run_as_graphs_on_gpus() -> None:
     one, four = compare("gpt2", "h200,h200x4", Load(batches=(8,), prompt=512, answer=128))
     assert one.passes is not None

@@ -23,8 +23,6 @@ from drawloom.program.lower.shares import Part, Shares, Step
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
 SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
-
-
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 

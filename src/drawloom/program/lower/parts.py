@@ -10,6 +10,7 @@ delivered or expected, and delivered before a later one is expected.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -69,17 +70,21 @@ def acts(found: list[Part], visits: list[Visit], team: int, block: int) -> Acts:
     for visit in visits:
         work.append(work[-1] + visit.high - visit.low + UNIT_COST)
     last = {visit.stay: index for index, visit in enumerate(visits)}
+    counts = Counter(part.stay for part in found)
     begun, delivered = [START], [START]
     out: dict[int, list[tuple[int, Act, int]]] = {}
+    place = 0  # of a part among those of its stay
     for number, part in enumerate(found):
         expected = max(START, 2 * (need[number] - 1))
         free = 2 * (last[part.stay - 2] + 1) if part.stay > 1 else START
         before = number - BEGUN * team
+        place = place + 1 if number and found[number - 1].stay == part.stay else 0
         if part.stay == 0:
             begin = delivered[before + 1] if before >= 0 else START
             late = expected
         else:
-            wish = max(free + 5, 2 * _evenly(found, number, last) + 1)
+            # A step or two late: the engines have work while it is seen that room is there.
+            wish = max(free + 5, 2 * _evenly(part.stay, place, counts[part.stay], last) + 1)
             begin = min(wish, expected - 2 * LEAD)
             late = 2 * _after(work, begin // 2) + 1
         begun.append(max(begun[-1], min(begin, expected), free))
@@ -93,14 +98,12 @@ def acts(found: list[Part], visits: list[Visit], team: int, block: int) -> Acts:
     }
 
 
-def _evenly(found: list[Part], number: int, last: dict[int, int]) -> int:
+def _evenly(stay: int, place: int, count: int, last: dict[int, int]) -> int:
     """Return the step at which a part is begun where those of its stay are spread over the one before."""
-    stay = found[number].stay
-    mine = [index for index, part in enumerate(found) if part.stay == stay]
     end = last[stay - 1] + 1
     # While the first stay is gone over, its own parts come first.
     start = last[stay - 2] + 1 if stay > 1 else end // 2
-    return start + (end - start) * (number - mine[0]) // len(mine)
+    return start + (end - start) * place // count
 
 
 def _after(work: list[int], step: int) -> int:
