@@ -23,6 +23,7 @@ GROUPS = {
     "speed": fabrics.speed_figures,
     "spans": spans.span_figures,
     "many": spans.many_figures,
+    "plans": spans.plan_figures,
 }
 
 if __name__ == "__main__":

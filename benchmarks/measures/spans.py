@@ -9,11 +9,13 @@ from benchmarks.measures.table import Figure, at_most
 
 from drawloom.chip.files import load_chip
 from drawloom.chip.system import Level, System
+from drawloom.frontends.hf import Request
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph
 from drawloom.graph.lazy import LazyTensor
 from drawloom.graph.tensor import TensorType
+from drawloom.plans import plan
 from drawloom.plans.span import Spread, compile_folded, compile_span
 from drawloom.timing.span import time_span
 from drawloom.units import Picoseconds
@@ -66,3 +68,11 @@ def many_figures() -> Iterator[Figure]:
         took = time.perf_counter() - start
         note = f"{trace.total_ps / 1e6:,.1f} us of the chips"
         yield at_most(f"many.{fabric.n_places}_chips", took, "s", 30, note)
+
+
+def plan_figures() -> Iterator[Figure]:
+    """Decode steps of Llama-3-70B on 32 TX81: the quickest plan's time over its bound."""
+    for batch, goal in ((1, 1.25), (64, 1.4)):
+        made = plan("llama-3-70b", "rex1032", Request("decode", batch=batch, context=2047))
+        note = f"{made.round_ps / 1e9:,.1f} ms, {made.shares}, {made.copies} copies"
+        yield at_most(f"plans.llama-3-70b.batch{batch}", made.over_bound, "x", goal, note)
