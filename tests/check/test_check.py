@@ -177,7 +177,7 @@ FAULTS = {
 
 
 def test_a_sound_program_by_hand_is_left_alone() -> None:
-    assert check(parse(BY_HAND), TX81) == ()
+    assert check(parse(BY_HAND), TX81, strict=True) == ()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -185,7 +185,7 @@ def test_each_fault_is_found_by_its_name(name: str) -> None:
     before, after, rule = FAULTS[name]
     assert before in BY_HAND
     program = parse(BY_HAND.replace(before, after))
-    assert rule in {one.rule for one in check(program, TX81)}
+    assert rule in {one.rule for one in check(program, TX81, strict=True)}
 
 
 def test_a_race_shows_both_commands_with_what_they_are_for() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.check.state import Cells
-from drawloom.check.templates import BARRIER, END, LOOP, N_SPAN, Template, template
+from drawloom.check.templates import BARRIER, END, LOOP, N_SPAN, STRICT, Template, template
 from drawloom.chip.model import Blocking, Chip
 from drawloom.program.addresses import address_fields, addresses
 from drawloom.program.commands import Affine, Command, Cpu, Loop, Stream
@@ -144,8 +144,8 @@ class Flat:
     sets: dict[tuple[int, ...], int]
 
 
-def flatten(program: Program, chip: Chip) -> Flat:
-    """Return a program as code."""
+def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:
+    """Return a program as code, its commands held to the strict rules or not."""
     writer = Writer(chip, program.blocking)
     starts = [0]
     for stream in program.streams:
@@ -155,7 +155,7 @@ def flatten(program: Program, chip: Chip) -> Flat:
     for place, values in enumerate(writer.strides):
         strides[place, : len(values)] = values
     sets: dict[tuple[int, ...], int] = {}
-    table, spans, lists = _tables(writer.templates, sets)
+    table, spans, lists = _tables(writer.templates, sets, -1 if strict else ~STRICT)
     code = Code(
         np.array(starts, np.int64),
         np.array(writer.rows, np.int64).reshape(-1, 5),
@@ -169,7 +169,10 @@ def flatten(program: Program, chip: Chip) -> Flat:
     return Flat(code, writer.commands, writer.templates, sets)
 
 
-def _tables(templates: list[Template], sets: dict[tuple[int, ...], int]) -> tuple[Ints, Ints, Ints]:
+def _tables(
+    templates: list[Template], sets: dict[tuple[int, ...], int], held: int
+) -> tuple[Ints, Ints, Ints]:
+    """Return templates, spans and lists of tiles; ``held`` masks what commands are held to."""
     table: list[tuple[int, ...]] = []
     spans: list[tuple[int, ...]] = []
     lists: list[int] = []
@@ -178,7 +181,7 @@ def _tables(templates: list[Template], sets: dict[tuple[int, ...], int]) -> tupl
         if one.op == BARRIER:
             flag = sets.setdefault(one.tiles, len(sets))
         table.append(
-            (one.op, one.engine, flag, one.count, len(lists), len(one.tiles), one.held_to,
+            (one.op, one.engine, flag, one.count, len(lists), len(one.tiles), one.held_to & held,
              len(spans), len(one.spans))
         )  # fmt: skip
         spans += one.spans

@@ -34,13 +34,18 @@ SHOWN = 20  # findings that are returned
 PAD = 256  # bytes that may go unread: what pads a block
 
 
-def check(program: Program, chip: Chip, most: int = MOST) -> tuple[Finding, ...]:
+def check(
+    program: Program, chip: Chip, most: int = MOST, *, strict: bool = False
+) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
+
+    ``strict`` holds it to the rules ``straddle``, ``remains`` and ``lost`` as well, which a sound program
+    may break on purpose.
 
     Raises:
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
     """
-    flat = flatten(program, chip)
+    flat = flatten(program, chip, strict=strict)
     often = shorten(program, flat)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:

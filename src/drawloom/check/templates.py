@@ -57,6 +57,8 @@ NO_REMAINS = 32  # reads no remains of a write beside what went over the rest
 FILL_REMAINS = 64  # but remains of a fill
 COPIES = 128  # what it writes has the format of what it reads
 IS_FILL = 256
+# Rules that a sound program may break on purpose.
+STRICT = WHOLE_USED | PART_USED | WHOLE_PIECES | ONE_PART | NO_REMAINS
 RUNS = {DRAM: 16_384, SPM: 64, REMOTE: 64}
 _MARK = 1 << 44  # sets addresses apart while spans are worked out
 FORMATS = tuple(sorted({*FORMAT_BYTES, "bool"} - {"tf32"}))

@@ -24,6 +24,9 @@ def check_program(
         list[str] | None,
         typer.Option(help="Number of a symbolic dimension: batch=1. Repeatable."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Name what is odd as well: straddle, remains, lost.")
+    ] = False,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -38,7 +41,7 @@ def check_program(
         choices = Choices(chip, tuple(dim or ()), asked=asked, mapping=mapping)
         work = open_work(model, choices, progress)
         progress.step("check")
-        found = check(work.program, work.chip)
+        found = check(work.program, work.chip, strict=strict)
     program = work.program
     if as_json:
         screen.show_json(
