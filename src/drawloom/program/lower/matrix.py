@@ -148,9 +148,8 @@ class Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        if self.piece.fold:
-            for tile in self.tiles:
-                clear(self.context.streams.tiles[tile], self.piece, self.origin)
+        for tile in self.tiles if self.piece.fold else ():
+            clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -172,11 +171,9 @@ class Lowering:
         if not piece.share_b:
             begins[-1] = [load for load in first if load[0] is not self.b]
         ahead = [load for load in first if load[0] is self.b]
-        if piece.share_b:
-            ahead = ahead[:SHARED_AHEAD]
-        for operand, key, slot in ahead:
+        for _, key, slot in ahead[: SHARED_AHEAD if piece.share_b else None]:
             for tile in self.tiles:
-                operand.begin_ahead(tile, key, slot)
+                self.b.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
@@ -232,7 +229,7 @@ class Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
-            if self.piece.fold and operand is self.a and not part.empty and self.piece.window:
+            if self.piece.fold and operand is self.a and self.piece.window and not part.empty:
                 rows, _, _ = self.piece.window.rows_for(part.m)
                 places = operand.address(slot), self.piece.buffers["a.wide"].at(slot)
                 fold(
