@@ -132,7 +132,11 @@ FAULTS = {
     "unwritten: another place is read": ("a=0x0 dst", "a=0x400 dst", "unwritten"),
     "output: half of it is written": ("dram=0x100 inner=16", "dram=0x100 inner=8", "output"),
     "bounds: behind the end of DRAM": ("dram=0x100 inner=16", "dram=0xff8 inner=16", "bounds"),
-    "deadlock: one tile does not come to the barrier": ("  arm flag=3\n  barrier tiles=0..1\n", "  arm flag=3\n", "deadlock"),
+    "deadlock: one tile does not come to the barrier": (
+        "  arm flag=3\n  barrier tiles=0..1\n",
+        "  arm flag=3\n",
+        "deadlock",
+    ),
     "align: a product off its line": (
         "  join engines=vector\n",
         "  matmul a=0x100 b=0x100 dst=0x1008 m=1 k=4 n=1 fmt=f16 out_fmt=f16\n  join engines=vector\n",
