@@ -13,7 +13,7 @@ from pathlib import Path
 # A script's own folder is on the path, the repository with tests/ and examples/ is not.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measures import fabrics
+from benchmarks.measures import fabrics, spans
 from benchmarks.measures.table import main
 
 GROUPS = {
@@ -21,6 +21,8 @@ GROUPS = {
     "holes": fabrics.hole_figures,
     "astra-sim": fabrics.astra_figures,
     "speed": fabrics.speed_figures,
+    "spans": spans.span_figures,
+    "many": spans.many_figures,
 }
 
 if __name__ == "__main__":

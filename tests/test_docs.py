@@ -19,7 +19,7 @@ from drawloom import cli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 READMES = ("README.md", "README.zh-CN.md")
-PAGES = (*READMES, "docs/README.md", "docs/cli.md", "docs/report.md")
+PAGES = (*READMES, "docs/README.md", "docs/cli.md", "docs/kernels.md", "docs/report.md")
 
 
 def blocks(page: str, language: str = "") -> list[str]:

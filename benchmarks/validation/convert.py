@@ -2,14 +2,16 @@
 
     python benchmarks/validation/convert.py FOLDER
 
-FOLDER has gpu_kernels/ and llm_serving/ as data/README.md of the package describes them.
+FOLDER has gpu_kernels/, llm_serving/ and noc_wormhole/ as data/README.md of the package describes them.
 Parquet needs pyarrow, which drawloom itself does not.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import sys
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,14 @@ from typing import Any
 import numpy as np
 
 DATA = Path(__file__).parents[2] / "src" / "drawloom" / "validate" / "data"
+MLPERF_COLUMNS = (
+    "submitter", "benchmark", "model", "gpu", "backend", "gpus_per_node", "gpus", "tokens_per_s",
+    "samples_per_s",
+)  # fmt: skip
+NOC_COLUMNS = (
+    "trace", "device", "processor", "kind", "network", "tile_x", "tile_y", "other_x", "other_y",
+    "size", "cycle",
+)  # fmt: skip
 VIDUR = "time_stats."
 SHAPE = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_tokens")
 VIDUR_MLP = (*SHAPE, "num_tensor_parallel_workers")
@@ -88,6 +98,70 @@ def vidur(columns: Mapping[str, list[Any]], kept: Sequence[str]) -> dict[str, li
     return medians | {name: columns[name] for name in kept}
 
 
+def noc_events(folder: Path) -> dict[str, list[Any]]:
+    """Return the events of all traces: commands and the begins and ends of kernels, in order.
+
+    ``tile_x`` and ``tile_y`` are of the tile whose processor tells it, ``other_x`` and ``other_y`` of
+    the other (-1 where there is none); ``cycle`` is since the first event of the device.
+    """
+    with tarfile.open(folder / "traces.tar.gz") as archive:
+        names = {name: file for name in archive.getnames() if (file := archive.extractfile(name))}
+        single = sorted(name for name in names if "/traces/" in name and name.endswith(".json"))
+        gathers = sorted(name for name in names if name.endswith("all_gather_combined.json"))
+        traces = [(Path(name).stem, json.load(names[name])) for name in single]
+        traces += [(f"all_gather_{Path(n).parent.name}", json.load(names[n])) for n in gathers]
+    columns: dict[str, list[Any]] = {name: [] for name in NOC_COLUMNS}
+    for trace, events in traces:
+        starts: dict[int, int] = {}
+        for event in events:
+            device = event.get("run_host_id", 0)
+            starts[device] = min(starts.get(device, event["timestamp"]), event["timestamp"])
+        of_host = {e["run_host_id"]: e["src_device_id"] for e in events if "src_device_id" in e}
+        for event in events:
+            host = event.get("run_host_id", 0)
+            row = (trace, of_host.get(host, 0), *_event(event), event["timestamp"] - starts[host])
+            for name, value in zip(NOC_COLUMNS, row, strict=True):
+                columns[name].append(value)
+    return columns
+
+
+def _event(event: Mapping[str, Any]) -> tuple[Any, ...]:
+    kind = event.get("type") or f"{event['zone']}_{event['zone_phase']}"
+    to = (event.get("dx", -1), event.get("dy", -1))
+    if "fabric_send" in event:  # what is sent to another chip goes to an Ethernet tile of this one
+        way = event["fabric_send"]["path"][0]
+        to = (way["segment_end_x"], way["segment_end_y"])
+    network = int(event["noc"][-1]) if "noc" in event else -1
+    size = event.get("num_bytes", 0)
+    return (event["proc"], kind, network, event["sx"], event["sy"], *to, size)
+
+
+def mlperf(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the closed and valid offline results on H100 and H200 SXM, of models that are known."""
+    kept: dict[str, list[Any]] = {name: [] for name in MLPERF_COLUMNS}
+    for row in zip(*columns.values(), strict=True):
+        said = dict(zip(columns, row, strict=True))
+        model = said["model"].replace("llama3_1", "llama3.1").removesuffix("-99.9")
+        model = model.removesuffix("-99")
+        gpu = said["accelerator"].removeprefix("NVIDIA ").split("-")
+        is_asked = (said["division"], said["scenario"], said["valid"]) == (
+            "closed", "Offline", "VALID",
+        )  # fmt: skip
+        if not is_asked or gpu[0] not in ("H100", "H200") or gpu[1] != "SXM":
+            continue
+        if model not in ("llama2-70b", "llama3.1-8b", "llama3.1-405b"):
+            continue
+        backend = "vllm" if "vLLM" in said["framework"] else "trtllm"
+        per_node, nodes = int(said["accel_per_node"]), int(said["nodes"])
+        values = (
+            said["submitter"], said["model"], model, gpu[0], backend, per_node, per_node * nodes,
+            said["tokens_per_s"], said["samples_per_s"],
+        )  # fmt: skip
+        for name, value in zip(MLPERF_COLUMNS, values, strict=True):
+            kept[name].append(value)
+    return kept
+
+
 def convert(source: Path) -> None:
     kernels = source / "gpu_kernels"
     for name in ("h200_vllm_gemm", "h200_vllm_context_attention", "h200_vllm_generation_attention"):
@@ -104,6 +178,13 @@ def convert(source: Path) -> None:
         path = kernels / f"llmcompass_a100_{name}.csv"
         write(path.stem, of_csv(path, ("m", "n", "throughput")))
     write("measured_h100_h200", varying(of_csv(source / "llm_serving" / "measured_h100_h200.csv")))
+    results = of_csv(source / "llm_serving" / "mlperf_v5.1_llm_runs.csv")
+    write("mlperf_v5_1_offline", mlperf(results))
+    write("wormhole_noc", noc_events(source / "noc_wormhole"))
+    with tarfile.open(source / "noc_wormhole" / "traces.tar.gz") as archive:
+        licence = archive.extractfile("noc_wormhole/LICENSE.tt-npe")
+        assert licence is not None
+        (DATA / "LICENSE.tt-npe").write_bytes(licence.read())
     for path in sorted(source.glob("*/LICENSE.*")):
         (DATA / path.name).write_bytes(path.read_bytes())
 

@@ -5,15 +5,38 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
+import tokenize
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, BinaryIO, Literal
 
-from drawloom.errors import InputError
+from drawloom.errors import Fault, InputError
+from drawloom.host import available_bytes
 
 # The bytes, a few at a time, or what writes them into a file itself.
 Content = bytes | Iterable[bytes] | Callable[[BinaryIO], None]
+# What zipfile, zlib, NumPy's headers and JSON raise on files that are cut short, altered or
+# something else.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
+MOST_MEMBERS = 1 << 20
+_ENCRYPTED = 1
 
 
 def write_whole(path: str | Path, content: Content) -> None:
@@ -75,6 +98,70 @@ def read_whole(path: str | Path) -> bytes:
     """
     with _said("files.read", "read", path):
         return Path(path).read_bytes()
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Generator[None]:
+    """Within this, no other process is within it for the same folder.
+
+    The lock is the system's, so that it goes with the process, however that ends. Where the
+    system or the folder knows no locks, there is none.
+    """
+    handle = -1
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def open_archive(file: IO[bytes], *, packed: bool = False) -> zipfile.ZipFile:
+    """Return a zip whose members are no larger, all together, than the file or the host can hold.
+
+    Args:
+        file: the zip.
+        packed: whether members may be compressed; else they are as long as the file says.
+
+    Raises:
+        BadZipFile: it is none, or claims what cannot be; nothing was unpacked.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    archive = zipfile.ZipFile(file)
+    listed = archive.infolist()
+    claimed = sum(info.file_size for info in listed)
+    how = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if packed else (zipfile.ZIP_STORED,)
+    if any(info.compress_type not in how or info.flag_bits & _ENCRYPTED for info in listed):
+        raise zipfile.BadZipFile("a member is packed as drawloom packs none")
+    if len({info.filename for info in listed}) < len(listed) or len(listed) > MOST_MEMBERS:
+        raise zipfile.BadZipFile("its members are not each once")
+    if claimed > (available_bytes() // 2 if packed else size):
+        raise zipfile.BadZipFile(f"its members claim {claimed:,} bytes")
+    return archive
+
+
+def refuse_head(kind: str, what: str, file: str, found: str, wanted: str) -> InputError:
+    """Return what to say of a text whose first line is not the one that this drawloom reads.
+
+    Args:
+        kind: kind of the error.
+        what: what it should be, such as ``a graph``.
+        file: how messages call the text.
+        found: its first line.
+        wanted: the line that this drawloom writes, which ends in the format's version.
+    """
+    name, _, version = wanted.rpartition(" ")
+    if found.startswith(f"{name} ") and found[len(name) + 1 :].isdecimal():
+        allowed = f"'{wanted}': version {version} is what this drawloom reads; make it anew"
+        summary = f"{file} has another version of the format"
+        return InputError(kind, summary, [Fault("line 1", found[:60], allowed)])
+    fault = Fault("line 1", found[:60], f"'{wanted}'")
+    return InputError(kind, f"{file} is not the text of {what}", [fault])
 
 
 def _fill(path: Path, content: Content, mode: Literal["wb", "xb"]) -> None:

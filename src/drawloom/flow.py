@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
-from drawloom.files import read_whole, write_whole
+from drawloom.files import BROKEN, open_archive, read_whole, write_whole
 from drawloom.graph.dtypes import DType
 from drawloom.graph.files import graph_of, is_large, put_graph, read_graph
 from drawloom.graph.ir import Graph
@@ -50,9 +50,11 @@ Step = Callable[[str], None]
 Put = Callable[[IO[bytes]], None]
 
 STEPS = ("read", "simplify", "precision", "map", "assemble")
-# What a ``.build`` file holds.
+VERSION = 1  # of a ``.build`` file
+# What it holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
+FIRST_TRIED = 2  # the least effort at which ways to map are tried on the simulator
 WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
@@ -161,7 +163,7 @@ class Build:
         Raises:
             InputError: the file cannot be written (``files.write``).
         """
-        options = json.dumps(asdict(self.options)).encode()
+        options = json.dumps({"version": VERSION} | asdict(self.options)).encode()
         parts: dict[str, Put] = {
             "source.graph": partial(put_graph, self.source),
             "computed.graph": partial(put_graph, self.graph),
@@ -179,9 +181,7 @@ class Build:
         Raises:
             InputError: the file cannot be read (``files.read``) or is no build (``build.file``).
         """
-        parts = _unzip(read_whole(path), str(path))
-        given = json.loads(parts["options.json"])
-        request = given["request"] and _request(given["request"])
+        parts, options = _parts(read_whole(path), str(path))
         mapping = mapping_of(parts["mapping.map"], "mapping.map")
         return Build(
             source=graph_of(parts["source.graph"], "source.graph"),
@@ -189,9 +189,7 @@ class Build:
             chip=mapping.chip,
             mapping=mapping,
             program=decode(parts["program.prog"], "program.prog"),
-            options=Options(
-                **given | {"mapping": MapOptions(**given["mapping"]), "request": request}
-            ),
+            options=options,
         )
 
     def _figures(self, profile: str | None) -> Any:
@@ -229,7 +227,8 @@ def compile(
         weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
         group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
-        step: called with the name of each step of ``STEPS`` as it begins.
+        step: called with the name of each step of ``STEPS`` as it begins, and while ways to map are
+            tried, with how far that is.
 
     Raises:
         InputError: the model, the chip or an option is not what it should be.
@@ -253,7 +252,7 @@ def _compiled(model: Model, machine: Chip, options: Options, tell: Step) -> Buil
     tell("precision")
     graph = to_precision(simple, options)
     tell("map")
-    mapped = map_graph(graph, machine, options)
+    mapped = map_graph(graph, machine, options, tell)
     tell("assemble")
     program = assemble(mapped)
     return Build(source, graph, machine, mapped, program, options)
@@ -300,11 +299,16 @@ def to_precision(graph: Graph, options: Options) -> Graph:
     return quantize.to_precision(graph, options.precision)
 
 
-def map_graph(graph: Graph, chip: Chip, options: Options) -> ChipMapping:
+def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMapping:
     """Graph and chip to mapping, with the precision among its notes."""
     from drawloom.mapping import plan
 
-    mapping = plan.map_graph(graph, chip, options.mapping)
+    if options.mapping.effort < FIRST_TRIED:
+        mapping = plan.map_graph(graph, chip, options.mapping)
+    else:
+        from drawloom.tune import Bench, tuned
+
+        mapping = tuned(graph, Bench(chip, options.profile, options.mapping), tell)
     notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
     if options.weights != "float":
         scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"
@@ -354,11 +358,18 @@ def _zip(parts: Mapping[str, Put], file: IO[bytes], *, large: bool) -> None:
                 parts[name](member)
 
 
-def _unzip(raw: bytes, file: str) -> dict[str, bytes]:
+def _parts(raw: bytes, file: str) -> tuple[dict[str, bytes], Options]:
+    """Return what a build holds, and how it was compiled."""
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            return {name: archive.read(name) for name in PARTS}
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        with open_archive(io.BytesIO(raw)) as archive:
+            parts = {name: archive.read(name) for name in PARTS}
+        given = json.loads(parts["options.json"])
+        if (version := given.pop("version", None)) != VERSION:
+            raise ValueError(f"version {version}, this drawloom reads version {VERSION}")
+        given["mapping"] = MapOptions(**given["mapping"])
+        given["request"] = given["request"] and _request(given["request"])
+        return parts, Options(**given)
+    except (*BROKEN, AttributeError) as error:
         fault = Fault(file, str(error).strip("'\""), "a file that Build.save writes")
         raise InputError("build.file", "this is no build", [fault]) from None
 

@@ -52,5 +52,5 @@ def test_a_format_that_a_gpu_lacks_is_told() -> None:
     with pytest.raises(InputError) as error:
         load_gpu("a100_sxm").peak("f8")
     assert str(error.value) == (
-        "error[chip.gpu]: 'a100_sxm' does not multiply this format\n  f8 (one of bf16, f16, i8)"
+        "error[chip.gpu]: 'a100_sxm' does not multiply this format\n  f8 (one of bf16, f16, i8, tf32)"
     )

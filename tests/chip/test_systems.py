@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drawloom.chip.files import load_chip
 from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system, parse_system
 from drawloom.chip.systems import SYSTEMS
@@ -124,3 +125,37 @@ def test_the_system_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "fabric.md").read_text(encoding="utf-8")
     system = parse_system(page.split("```yaml\n")[1].split("```")[0])
     assert (system.n_places, len(topology(system).links.rate)) == (64, 4 * 48 + 2 * 64)
+
+
+@pytest.mark.parametrize(
+    ("level", "says"),
+    [
+        (
+            "{shape: torus, sizes: [8], pitch_mm: 26, layers: 1",
+            "links of 52 mm: on a wafer at most 50",
+        ),
+        (
+            "{shape: full, sizes: [4], pitch_mm: 20, layers: 1",
+            "links of 60 mm: on a wafer at most 50",
+        ),
+        ("{shape: mesh, sizes: [8], pitch_mm: 26, layers: 4", "4 layers of wiring: at most 3"),
+        (
+            "{shape: mesh, sizes: [8], pitch_mm: 26",
+            "pitch_mm and layers stand together, on a wafer",
+        ),
+    ],
+)
+def test_a_wafer_holds_short_links_in_few_layers(level: str, says: str) -> None:
+    text = (
+        "name: w\ntitle: w\nchip: wafer_die\noverhead: 1 us\nswitching: cut-through\n"
+        f"levels: [{level}, rate: 1 GB/s, latency: 1 ns}}]\n"
+    )
+    with pytest.raises(InputError) as error:
+        parse_system(text)
+    assert says in str(error.value)
+
+
+def test_what_does_not_exist_says_so() -> None:
+    assert load_system("wafer_64").title.startswith("HYPOTHETICAL")
+    assert load_chip("wafer_die").title.startswith("HYPOTHETICAL")
+    assert load_chip("stacked_die").title.startswith("HYPOTHETICAL")

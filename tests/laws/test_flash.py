@@ -14,6 +14,8 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.mapping.pieces import FlashPiece
 from drawloom.mapping.plan import map_graph
+from drawloom.program.lower.parts import Act, acts, parts
+from drawloom.program.lower.turns import shares, teams, turns
 
 CHIPS = [nodewise.TX81, small(512)]
 Sizes = tuple[int, int, int, int, int, int, int]
@@ -64,3 +66,41 @@ def test_it_computes_what_the_graph_computes(
     assert any(isinstance(p, FlashPiece) for p in map_graph(graph, chip).pieces)
     found = nodewise.judge(graph, given, chip=chip)
     assert [j.text() for j in found if j.broken] == []
+
+
+@settings(max_examples=12)
+@given(
+    st.sampled_from([1, 2, 4, 8, 16]),
+    st.integers(1, 4),
+    st.integers(2, 500),
+    st.integers(0, 300),
+    st.sampled_from([None, 0, 70]),
+    st.sampled_from([{}, {"is_causal": 1}]),
+    st.sampled_from(CHIPS),
+)
+def test_no_tiles_of_a_team_wait_for_each_other_in_a_circle(
+    groups: int, share: int, queries: int, more: int, left: int | None, causal: Any, chip: Any
+) -> None:
+    attrs = causal | {"offset": more} | ({} if left is None else {"left_window": left})
+    graph = attention(
+        (1, groups * share, groups, queries, queries + more, 16, 16), DType.F16, attrs
+    )
+    (piece,) = (p for p in map_graph(graph, chip).pieces if isinstance(p, FlashPiece))
+    mine = shares(piece, chip.n_tiles)
+    for team in teams(piece, chip.n_tiles):
+        stays, visits = turns(piece, [mine[tile] for tile in team])
+        found = parts(stays, len(team))
+        numbers = {part: number for number, part in enumerate(found)}
+        for own in visits:
+            due = acts(found, own, len(team), 64)
+            order = [(act, numbers[part]) for at in sorted(due) for act, part in due[at]]
+            at = {event: place for place, event in enumerate(order)}
+            assert len(order) == len(at) == 3 * len(found)
+            for number in range(len(found)):
+                begun, delivered, expected = (
+                    at[act, number] for act in (Act.BEGIN, Act.DELIVER, Act.EXPECT)
+                )
+                assert begun < delivered < expected
+                if number:
+                    assert at[Act.BEGIN, number - 1] < min(delivered, expected)
+                    assert at[Act.DELIVER, number - 1] < min(delivered, expected)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.reference import nodewise
 
+from drawloom.check import check
 from drawloom.chip.files import load_chip, parse_chip
 from drawloom.chip.model import Chip
 from drawloom.graph.build import GraphBuilder
@@ -17,7 +18,11 @@ from drawloom.mapping.parse import parse_mapping
 from drawloom.mapping.pieces import FlashPiece, Piece
 from drawloom.mapping.plan import map_graph
 from drawloom.mapping.text import mapping_text
-from drawloom.program.lower.turns import shares, turns
+from drawloom.program.assemble import assemble
+from drawloom.program.commands import Read
+from drawloom.program.extents import moved_bytes
+from drawloom.program.lower.turns import shares, teams, turns
+from drawloom.program.roll import unroll
 
 TX81 = load_chip("tx81")
 RNG = np.random.default_rng(5)
@@ -94,7 +99,7 @@ def test_one_piece_computes_attention_within_its_bound(name: str, dtype: DType) 
     ("sizes", "attrs", "kib", "units"),
     [
         ((1, 2, 2, 300, 300, 64, 64), {"is_causal": 1}, 384, 1),
-        ((1, 2, 2, 700, 700, 64, 64), {"is_causal": 1}, 704, 8),
+        ((1, 2, 2, 700, 700, 64, 64), {"is_causal": 1}, 720, 8),
         ((1, 4, 1, 2, 700, 64, 64), {}, 384, 16),
         ((1, 2, 1, 600, 900, 64, 32), {"left_window": 350, "offset": 200}, 704, 16),
     ],
@@ -153,9 +158,10 @@ def test_each_query_meets_each_of_its_keys_once(name: str, chip: Chip) -> None:
     piece = flash(attention(sizes, DType.F16, attrs), chip)
     batch, heads, _, queries, keys, _, _ = sizes
     met = np.zeros((batch * heads, queries, keys), dtype=np.int64)
-    for mine in shares(piece, chip.n_tiles):
-        stays, visits = turns(piece, mine)
-        for visit in visits:
+    mine = shares(piece, chip.n_tiles)
+    for team in teams(piece, chip.n_tiles):
+        stays, found = turns(piece, [mine[tile] for tile in team])
+        for visit in (v for own in found for v in own if not v.pauses):
             unit, stay = visit.unit, stays[visit.stay]
             assert stay.held == unit.matrix // (piece.heads // piece.groups)
             assert stay.first <= visit.low < visit.high <= stay.end <= stay.first + piece.span
@@ -168,6 +174,32 @@ def test_each_query_meets_each_of_its_keys_once(name: str, chip: Chip) -> None:
     if piece.behind is not None:
         sees &= key >= at - piece.behind
     assert np.all(met[:, sees] == 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "attrs", "kib", "team"),
+    [
+        ((1, 4, 4, 520, 520, 16, 16), {"is_causal": 1}, 3072, 4),
+        ((1, 16, 8, 130, 330, 32, 64), {"offset": 200, "is_causal": 1}, 3072, 2),
+        ((1, 2, 2, 1000, 1000, 8, 8), {"left_window": 300, "right_window": 70}, 384, 8),
+        ((1, 9, 1, 250, 700, 64, 64), {}, 768, 16),
+    ],
+)
+def test_a_team_loads_keys_together(
+    sizes: Sizes, attrs: dict[str, Any], kib: int, team: int
+) -> None:
+    graph, chip = attention(sizes, DType.BF16, attrs), small(kib)
+    piece = flash(graph, chip)
+    assert piece.team == team
+    program = assemble(map_graph(graph, chip))
+    read = [c for stream in program.streams for c in unroll(stream) if isinstance(c, Read)]
+    held = range(piece.k.address, piece.k.address + piece.k.bytes)
+    keys = [c for c in read if c.dram in held]
+    if piece.span >= sizes[4]:
+        assert sum(moved_bytes(c.inner, c.dims) for c in keys) == piece.k.bytes
+    assert check(program, chip) == ()
+    found = nodewise.judge(graph, drawn(graph), chip=chip)
+    assert [j.text() for j in found if j.broken] == []
 
 
 def test_tiles_have_about_the_same_to_do() -> None:

@@ -467,3 +467,26 @@ def test_rows_that_see_padding_alone(pads: tuple[int, ...], kernel: tuple[int, i
     given = {"x": rng.normal(size=(2, 9, 4, 96)).astype(np.float32)}
     found = execute(assemble(map_graph(graph, TX81)), given)["y"]
     np.testing.assert_allclose(found, evaluate(graph, given)["y"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [64, 70, 7, 130])
+def test_a_computed_value_a_channel_is_loaded_as_a_constant_is(channels: int) -> None:
+    one("Add", [t(F16, 2, channels, 5, 4), t(F16, 1, channels, 1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"),
+    [
+        ((1, 64, 8, 8), 32),
+        ((2, 96, 7, 7), 8),
+        ((1, 6, 3, 5), 3),
+        ((1, 160, 6, 6), 2),
+        ((17, 24, 5, 5), 4),
+        ((1, 64, 1, 2), 64),
+    ],
+)
+@pytest.mark.parametrize("dtype", [F16, F32])
+def test_group_normalization(dtype: DType, shape: tuple[int, ...], groups: int) -> None:
+    made = [t(dtype, *shape), t(dtype, shape[1]), t(dtype, shape[1])]
+    attrs = {"num_groups": groups, "epsilon": 1e-5}
+    one("GroupNormalization", made, attrs, constants=(1, 2))

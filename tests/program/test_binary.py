@@ -87,7 +87,7 @@ def test_bytes_that_are_no_whole_program_are_refused(raw: bytes, why: str) -> No
 def nested(depth: int) -> Stream:
     stream: Stream = (Arm(0),)
     for _ in range(depth):
-        stream = (Loop(2, stream),)
+        stream = (Loop(1, stream),)
     return stream
 
 

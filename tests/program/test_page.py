@@ -59,3 +59,11 @@ def test_the_example_does_what_the_page_says() -> None:
     x = np.arange(8, dtype=np.float16).reshape(2, 4)
     np.testing.assert_array_equal(execute(program, {"x": x})["y"], 2 * x)
     assert [line.partition("  ;")[0] for line in text(program).splitlines()] == source.splitlines()
+
+
+def test_the_example_by_hand_is_a_program_too() -> None:
+    (source,) = re.findall(r"```hand\n(.*?)```", PAGE, re.DOTALL)
+    program = parse(source)
+    x = np.arange(8, dtype=np.float16).reshape(2, 4)
+    np.testing.assert_array_equal(execute(program, {"x": x})["y"], 2 * x)
+    assert [origin.piece for origin in program.origins] == ["load", "double", "store"]

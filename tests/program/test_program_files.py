@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tests.program.sample import sample
 
 from drawloom.errors import InputError
 from drawloom.program.binary import program_hash
 from drawloom.program.files import read_program, write_program
+from drawloom.program.program import Program
 from drawloom.program.text import text
 
 
@@ -33,17 +39,61 @@ def test_equal_programs_give_equal_files(tmp_path: Path) -> None:
 
 def test_the_data_of_a_text_lie_beside_it(tmp_path: Path) -> None:
     write_program(sample(), tmp_path / "a.prog.txt")
-    assert names(tmp_path) == ["a.prog.data", "a.prog.txt"]
-    assert (tmp_path / "a.prog.txt").read_text() == text(sample())
-    (tmp_path / "a.prog.data").write_bytes(b"x")
+    data, written = (tmp_path / name for name in names(tmp_path))
+    assert written.name == "a.prog.txt"
+    assert re.fullmatch(r"a\.prog\.[0-9a-f]{12}\.data", data.name)
+    assert written.read_text() == text(sample())
+    data.write_bytes(b"x")
     with pytest.raises(InputError, match="its bytes have another hash"):
-        read_program(tmp_path / "a.prog.txt")
-    (tmp_path / "a.prog.data").unlink()
+        read_program(written)
+    data.unlink()
     with pytest.raises(InputError) as caught:
-        read_program(tmp_path / "a.prog.txt")
+        read_program(written)
     assert caught.value.text() == (
-        f"error[files.read]: cannot read '{tmp_path / 'a.prog.data'}': no such file or directory"
+        f"error[files.read]: cannot read '{data}': no such file or directory"
     )
+
+
+def other() -> Program:
+    return replace(sample(), data=((0x2000, np.ones(200, np.uint8)),))
+
+
+def test_the_data_of_an_old_text_go_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.prog.txt"
+    write_program(sample(), path)
+    (before,) = (name for name in names(tmp_path) if name.endswith(".data"))
+    write_program(other(), path)
+    (after,) = (name for name in names(tmp_path) if name.endswith(".data"))
+    assert before != after
+    assert text(read_program(path)) == text(other())
+    write_program(replace(sample(), data=()), path)
+    assert names(tmp_path) == ["a.prog.txt"]
+
+
+@pytest.mark.parametrize("stop", range(1, 4))
+def test_a_writer_that_is_stopped_leaves_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Stopped before the data, before the text, and before what is old is removed."""
+    path = tmp_path / "a.prog.txt"
+    write_program(sample(), path)
+    steps: list[str] = []
+
+    def step(call: Callable[..., Any]) -> Callable[..., Any]:
+        def stopped(*given: Any, **named: Any) -> Any:
+            steps.append(call.__name__)
+            if len(steps) == stop:
+                raise KeyboardInterrupt
+            return call(*given, **named)
+
+        return stopped
+
+    monkeypatch.setattr(Path, "replace", step(Path.replace))
+    monkeypatch.setattr(Path, "unlink", step(Path.unlink))
+    with pytest.raises(KeyboardInterrupt):
+        write_program(other(), path)
+    monkeypatch.undo()
+    assert text(read_program(path)) in (text(sample()), text(other()))
 
 
 def test_the_form_is_known_by_the_content(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def first_piece(streams: StreamSet) -> None:
     """Tile 0 reads, computes and writes what tile 1 will read."""
     for command in (Read(0x0, 0x0, 64), work(0x0), Write(0x0, 0x100, 64)):
         streams.tiles[0].add(command)
-    streams.close_piece(0, LOW)
+    streams.close_piece(0, (LOW,))
 
 
 def second_piece(streams: StreamSet, extent: tuple[int, int]) -> None:
@@ -26,7 +26,7 @@ def second_piece(streams: StreamSet, extent: tuple[int, int]) -> None:
     for tile in streams.tiles:
         tile.add_ahead(WEIGHTS)
         tile.add(Read(0x100, 0x900, 64))
-    streams.close_piece(1, extent)
+    streams.close_piece(1, extent and (extent,))
 
 
 def seam(ahead: int) -> list[Command]:
@@ -48,7 +48,7 @@ def test_it_stays_behind_a_piece_that_uses_the_same_scratchpad() -> None:
     streams = StreamSet(2)
     for tile in streams.tiles:
         tile.add(work(0x800))
-    streams.close_piece(0, HIGH)
+    streams.close_piece(0, (HIGH,))
     second_piece(streams, HIGH)
     assert streams.tiles[0].commands[:2] == [work(0x800), WEIGHTS]
 
@@ -67,7 +67,7 @@ def test_it_goes_ahead_of_several_pieces() -> None:
     first_piece(streams)
     for number in (1, 2):
         streams.tiles[1].add(work(0x40 * number))
-        streams.close_piece(number, LOW)
+        streams.close_piece(number, (LOW,))
     second_piece(streams, HIGH)
     assert streams.tiles[1].commands[:3] == [WEIGHTS, work(0x40), work(0x80)]
 
@@ -78,10 +78,10 @@ def test_two_pieces_that_read_ahead_keep_their_order() -> None:
     tile = streams.tiles[0]
     tile.add_ahead(WEIGHTS)
     tile.add(work(0x800))
-    streams.close_piece(0, HIGH)
+    streams.close_piece(0, (HIGH,))
     tile.add_ahead(later)
     tile.add(work(0x0))
-    streams.close_piece(1, LOW)
+    streams.close_piece(1, (LOW,))
     assert tile.commands == [WEIGHTS, later, work(0x800), work(0x0)]
 
 

@@ -2,5 +2,6 @@
 
 from drawloom.check.findings import RULES, Finding
 from drawloom.check.run import check
+from drawloom.check.spans import check_span
 
-__all__ = ["RULES", "Finding", "check"]
+__all__ = ["RULES", "Finding", "check", "check_span"]

@@ -97,10 +97,17 @@ class Place:
 
     tile: int
     command: Command
+    chip: int = -1  # index in a span; -1: the only one
 
-    def text(self, program: Program) -> str:
+    def is_on_tile_of(self, other: Place) -> bool:
+        """Whether two commands ran on one tile."""
+        return (self.chip, self.tile) == (other.chip, other.tile)
+
+    def text(self, *programs: Program) -> str:
         """Return the command's text, with the piece, node and layer that it serves."""
-        said = f"tile {self.tile}: {command_text(self.command)}"
+        program = programs[max(0, self.chip)]
+        where = f"chip {self.chip} tile" if len(programs) > 1 else "tile"
+        said = f"{where} {self.tile}: {command_text(self.command)}"
         if 0 <= self.command.origin < len(program.origins):
             origin = program.origins[self.command.origin]
             layer = f", layer '{origin.layer}'" if origin.layer else ""
@@ -131,9 +138,9 @@ class Finding:
         """Equal for findings of which one tells enough."""
         return self.rule, self.alike
 
-    def text(self, program: Program) -> str:
-        """Return the finding on some lines, with the way out."""
+    def text(self, *programs: Program) -> str:
+        """Return the finding on some lines, with the way out; of a span, given all its programs."""
         rule = RULES[self.rule]
         lines = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
-        lines += [f"  {place.text(program)}" for place in (self.other, self.where) if place]
+        lines += [f"  {place.text(*programs)}" for place in (self.other, self.where) if place]
         return "\n".join([*lines, f"  try  {rule.fix}"])

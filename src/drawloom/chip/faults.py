@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -131,12 +132,18 @@ def _annotation(root: Root, path: Path) -> Any:
             here = get_args(here)[0]
         elif _is_model(here):
             field = here.model_fields.get(str(step))
-            here = field.annotation if field else None
+            here = _wanted(field.annotation) if field else None
         elif get_origin(here) is dict:
             here = get_args(here)[1]
         else:
             return None
     return here
+
+
+def _wanted(annotation: Any) -> Any:
+    """Return what may stand in a field that may be left out."""
+    options = [each for each in get_args(annotation) if each is not NoneType]
+    return options[0] if len(options) == 1 and NoneType in get_args(annotation) else annotation
 
 
 def _is_model(here: Any) -> TypeGuard[type[BaseModel]]:

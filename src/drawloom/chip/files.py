@@ -45,7 +45,12 @@ def load_chip(name_or_path: str | Path) -> Chip:
 
 
 def parse_chip(
-    text: str, file: str = "text", folder: Path | None = None, opened: tuple[Path, ...] = ()
+    text: str,
+    file: str = "text",
+    folder: Path | None = None,
+    opened: tuple[Path, ...] = (),
+    *,
+    alone: bool = False,
 ) -> Chip:
     """Return the chip that a text describes.
 
@@ -54,10 +59,11 @@ def parse_chip(
         file: how messages and sources call the text.
         folder: where ``extends: other.chip.yaml`` looks; by default the working folder.
         opened: chip files that are being read already, so that a circle of extends is noticed.
+        alone: whether it may extend chips of the catalog only, as one that came in another file.
 
     Raises InputError (``chip.file``) with all faults at once.
     """
-    given = _resolve(text, file, folder or Path(), opened)
+    given = _resolve(text, file, None if alone else folder or Path(), opened)
     parsed, faults = _validate(given)
     if parsed is None or faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
@@ -101,7 +107,7 @@ def _text_of(path: Path) -> str:
         raise InputError("chip.file", f"cannot read '{path}': not UTF-8 text") from None
 
 
-def _resolve(text: str, file: str, folder: Path, opened: tuple[Path, ...]) -> _Given:
+def _resolve(text: str, file: str, folder: Path | None, opened: tuple[Path, ...]) -> _Given:
     """Return a file laid over what it extends."""
     tree, faults = read(text, file)
     own = dict(tree.section)
@@ -113,11 +119,15 @@ def _resolve(text: str, file: str, folder: Path, opened: tuple[Path, ...]) -> _G
     return _Given(over(base.tree, top), (*faults, *base.faults), base.is_whole)
 
 
-def _base(extends: Tree, folder: Path, opened: tuple[Path, ...]) -> _Given:
+def _base(extends: Tree, folder: Path | None, opened: tuple[Path, ...]) -> _Given:
     """Return what ``extends`` names; a fault when there is no such thing."""
-    name, path = extends.text(), folder / extends.text()
+    name = extends.text()
     if name in CATALOG:
         return _catalog_file(name)
+    if folder is None:
+        fault = Fault(f"{extends.place} extends", f"'{name}'", nearest(name, CATALOG))
+        return _Given(Tree(extends.place, {}), (fault,), is_whole=False)
+    path = folder / name
     if path.is_file() and path.resolve() not in opened:
         return _resolve(_text_of(path), path.name, path.parent, (*opened, path.resolve()))
     allowed = "a file that does not extend this one" if path.is_file() else _unknown(name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from drawloom.chip.entries import Entries
 from drawloom.chip.gpus import GPUS
 from drawloom.chip.model import Source
 from drawloom.chip.quantity import (
@@ -24,9 +25,7 @@ from drawloom.chip.quantity import (
     SHARE,
     SIZE,
     Kind,
-    QuantityError,
 )
-from drawloom.chip.tree import Tree, read
 from drawloom.errors import Fault, InputError, nearest
 
 _FOLDER = Path(__file__).parent / "gpus"
@@ -127,24 +126,11 @@ def load_gpu(name: str) -> Gpu:
 
 def parse_gpu(text: str, file: str) -> Gpu:
     """Return the GPU that a text describes; raises InputError (``chip.gpu``) with all faults."""
-    tree, faults = read(text, file)
-    sources: dict[str, Source] = {}
-    rates = tree.section.get("macs_per_cycle")
-    macs = {
-        word: _number(entry, MACS, f"macs_per_cycle.{word}", faults, sources)
-        for word, entry in (rates.section if rates else {}).items()
-    }
-    values = {
-        path: _number(tree.section.get(path), kind, path, faults, sources)
-        for path, kind in _FIELDS.items()
-    }
-    known = {"kind", "name", "title", "macs_per_cycle", *_FIELDS}
-    faults += [Fault(path, "", nearest(path, known)) for path in tree.section if path not in known]
-    if not macs:
-        faults.append(Fault("macs_per_cycle", "", "at least one format"))
-    if faults:
-        raise InputError("chip.gpu", f"{len(faults)} faults in {file}", faults)
-    words = {path: tree.section[path].text() for path in ("name", "title")}
+    entries = Entries.of(text, file)
+    macs = entries.table("macs_per_cycle", MACS)
+    values = entries.numbers(_FIELDS)
+    words = {path: entries.word(path) for path in ("name", "title")}
+    entries.finish("chip.gpu", file, ("macs_per_cycle", *_FIELDS))
     return Gpu(
         name=words["name"],
         title=words["title"],
@@ -164,21 +150,5 @@ def parse_gpu(text: str, file: str) -> Gpu:
         power=values["power"],
         l2_latency=int(values["l2_latency"]),
         dram_latency=int(values["dram_latency"]),
-        sources=sources,
+        sources=entries.sources,
     )
-
-
-def _number(
-    entry: Tree | None, kind: Kind, path: str, faults: list[Fault], sources: dict[str, Source]
-) -> float:
-    """Return an entry's number and note its source; a fault where it is not a whole entry."""
-    if entry is None or not {"value", "grade", "source"} <= set(entry.section):
-        text = "" if entry is None else entry.text()
-        faults.append(Fault(path, text, "an entry with value, grade and source"))
-        return 0
-    sources[path] = Source(entry.section["source"].text(), entry.section["grade"].text())
-    try:
-        return kind.parse(entry.section["value"].text())
-    except QuantityError as error:
-        faults.append(Fault(path, entry.section["value"].text(), str(error)))
-        return 0

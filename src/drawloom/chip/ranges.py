@@ -11,6 +11,37 @@ from drawloom.chip.model import Chip, Range
 from drawloom.errors import Fault, InputError, nearest
 
 ENDS = ("low", "high")
+# Which end of a number's range makes a program slower.
+SLOW: dict[str, str] = {
+    "clock": "low",
+    "matrix.macs_per_cycle.*": "low",
+    "matrix.start": "high",
+    "matrix.bubble_every": "low",
+    "matrix.fixed": "high",
+    "matrix.psum_fixed": "high",
+    "matrix.depthwise_rate": "low",
+    "vector.lanes_*": "low",
+    "vector.fixed": "high",
+    "vector.rates.*": "high",
+    "dram_read.latency": "high",
+    "dram_write.latency": "high",
+    "*.depth": "low",
+    "move.fixed": "high",
+    "move.bytes_per_cycle": "low",
+    "move.inner_cycles": "high",
+    "send.efficiency": "low",
+    "cpu.*": "high",
+    "noc.bytes_per_cycle": "low",
+    "noc.hop": "high",
+    "dram.peak": "low",
+    "dram.read": "low",
+    "dram.write": "low",
+    "dram.combined": "low",
+    "dram.port": "low",
+    "dram.segment": "high",
+}
+# What says nothing about the speed of the hardware.
+OTHER = ("energy.*", "profiles.*", "scratchpad.*", "limits.*", "blocking.*")
 
 
 def uncertain(chip: Chip) -> dict[str, Range]:
@@ -42,6 +73,16 @@ def at(chip: Chip, ends: Mapping[str, str]) -> Chip:
                 value = known[path].low if end == "low" else known[path].high
                 chip = _put(chip, path.split("."), value)
     return chip
+
+
+def ends(chip: Chip, *, slow: bool) -> Chip:
+    """Return the chip with every number of its hardware at its slow end, or quick end."""
+    chosen: dict[str, str] = {}
+    for path in uncertain(chip):
+        for pattern, end in SLOW.items():
+            if fnmatchcase(path, pattern):
+                chosen[path] = end if slow else {"low": "high", "high": "low"}[end]
+    return at(chip, chosen)
 
 
 def _faults(pattern: str, end: str, chip: Chip, known: list[str]) -> list[Fault]:

@@ -372,6 +372,10 @@ def chip_schema() -> dict[str, Any]:
         "type": "string",
         "description": "a chip of the catalog, or the path of a chip file, to start from",
     }
+    schema["properties"]["format"] = {
+        "enum": [1],
+        "description": "version of the format of chip files; 1 where it is left out",
+    }
     schema["patternProperties"] = {r"^[a-z_]+(\.\w+)+$": {"description": "a field by its path"}}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "drawloom chip"

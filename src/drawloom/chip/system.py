@@ -20,6 +20,13 @@ from drawloom.chip.model import Source
 from drawloom.units import Picoseconds
 
 _NONE = Picoseconds(0)
+MOST_REACH_MM = 50
+MOST_LAYERS = 3
+"""What wiring on a wafer allows: links of 50 mm and three layers of metal.
+
+Source: a study of networks on wafers under the limits of physical design, ISCA 2025, doi
+10.1145/3695053.3731045.
+"""
 SHAPES = ("mesh", "torus", "full", "switch")
 
 
@@ -41,6 +48,16 @@ class Level:
     seam: Picoseconds = _NONE  # delay of a hop over a seam
     leaf: int = 0
     trunk: int = 0
+    pitch_mm: int = 0  # between neighbours on a wafer; 0: not on one
+    layers: int = 0  # of wiring that the level takes there
+
+    @property
+    def reach_mm(self) -> int:
+        """Length of the longest link on a wafer: to the next chip, over one in a folded ring, or to all."""
+        if self.shape == "mesh":
+            return self.pitch_mm
+        far = 2 if self.shape == "torus" else max(self.sizes) - 1
+        return self.pitch_mm * (min(far, max(self.sizes) - 1) or 1)
 
     def __post_init__(self) -> None:
         """Check what no chip file could mean."""
@@ -69,6 +86,8 @@ class System:
     dead_chips: frozenset[int] = frozenset()
     dead_links: frozenset[tuple[int, int]] = frozenset()  # both ways are dead
     sources: Mapping[str, Source] = field(default_factory=dict[str, Source])
+    link_pj_per_byte: float = 0.0  # of a hop; 0: not known
+    link_usd: int = 0  # price of a link, both ways; 0: not known
 
     def __post_init__(self) -> None:
         """Check that the dead ones exist."""

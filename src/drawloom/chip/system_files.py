@@ -23,11 +23,12 @@ from pydantic_core import PydanticCustomError
 
 from drawloom.chip.faults import faults_of
 from drawloom.chip.model import Source
-from drawloom.chip.schema import Entry, ListEntry, Positive, Rate, Time, Word
-from drawloom.chip.system import Level, System
+from drawloom.chip.schema import Entry, HopEnergy, ListEntry, Positive, Rate, Time, Word
+from drawloom.chip.system import MOST_LAYERS, MOST_REACH_MM, Level, System
 from drawloom.chip.systems import SYSTEMS
 from drawloom.chip.tree import Tree, read
 from drawloom.errors import Fault, InputError, nearest
+from drawloom.units import Picoseconds
 
 _FOLDER = Path(__file__).parent / "systems"
 _MOST = 65_536  # chips of a system: beyond, the tables of links no longer fit a machine
@@ -45,6 +46,8 @@ class LevelFile(BaseModel):
     seam: Time | None = Field(None, description="delay of a hop over a seam")
     leaf: Positive | None = Field(None, description="chips under one switch of a fat tree")
     trunk: Rate | None = Field(None, description="bytes a second from such a switch to the top")
+    pitch_mm: Positive | None = Field(None, description="millimetres between neighbours on a wafer")
+    layers: Positive | None = Field(None, description="layers of wiring on the wafer")
 
     @model_validator(mode="after")
     def _fits_its_shape(self) -> LevelFile:
@@ -57,6 +60,15 @@ class LevelFile(BaseModel):
             raise _rule("blocks has a number for each size, of a mesh or torus")
         if (self.leaf is None) != (self.trunk is None) or (self.leaf and self.shape != "switch"):
             raise _rule("leaf and trunk stand together, in a switch")
+        if (self.pitch_mm is None) != (self.layers is None):
+            raise _rule("pitch_mm and layers stand together, on a wafer")
+        if self.pitch_mm and self.layers:
+            sizes = tuple(self.sizes.value)
+            level = Level(self.shape, sizes, 1, Picoseconds(0), pitch_mm=self.pitch_mm.value)
+            if level.reach_mm > MOST_REACH_MM:
+                raise _rule(f"links of {level.reach_mm} mm: on a wafer at most {MOST_REACH_MM}")
+            if self.layers.value > MOST_LAYERS:
+                raise _rule(f"{self.layers.value} layers of wiring: at most {MOST_LAYERS}")
         return self
 
 
@@ -70,6 +82,8 @@ class SystemFile(BaseModel):
     levels: list[LevelFile] = Field(description="ways of joining chips, the innermost first")
     overhead: Time = Field(description="time of a message at its sender")
     switching: Entry[Literal["cut-through", "store-and-forward"]]
+    link_energy: HopEnergy | None = Field(None, description="energy of a byte over one link")
+    link_usd: Positive | None = Field(None, description="price of a link in dollars, both ways")
 
     @model_validator(mode="after")
     def _is_not_too_large(self) -> SystemFile:
@@ -135,11 +149,17 @@ def parse_system(text: str, file: str = "text") -> System:
     levels = tuple(
         _level(level, f"levels.{i}", tree, sources) for i, level in enumerate(parsed.levels)
     )
+
+    def given(entry: Any, path: str, default: Any) -> Any:
+        return default if entry is None else _take(entry, path, tree, sources)
+
     return System(
         parsed.name, parsed.title, parsed.chip, levels,
         _take(parsed.overhead, "overhead", tree, sources),
         _take(parsed.switching, "switching", tree, sources) == "cut-through",
         sources=sources,
+        link_pj_per_byte=given(parsed.link_energy, "link_energy", 0.0),
+        link_usd=given(parsed.link_usd, "link_usd", 0),
     )  # fmt: skip
 
 
@@ -151,6 +171,7 @@ def _level(level: LevelFile, path: str, tree: Tree, sources: dict[str, Source]) 
     return Level(
         level.shape, tuple(take("sizes", ())), take("rate", 0), take("latency", 0),
         tuple(take("blocks", ())), take("seam", 0), take("leaf", 0), take("trunk", 0),
+        take("pitch_mm", 0), take("layers", 0),
     )  # fmt: skip
 
 

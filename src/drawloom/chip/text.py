@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from drawloom.chip.model import Chip, Range, Source
 from drawloom.chip.quantity import Kind
 from drawloom.chip.schema import ChipFile, Entry, ListEntry, Section, kind_of
+from drawloom.chip.tree import FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def chip_text(chip: Chip) -> str:
 
     Every number must have a source, and lie inside its range where it has one.
     """
-    lines = [f"name: {chip.name}", f"title: {_quoted(chip.title)}"]
+    lines = [f"name: {chip.name}", f"title: {_quoted(chip.title)}", f"format: {FORMAT}"]
     n_sources = 0
     for leaf in _walk(ChipFile, chip, ()):
         head = "  " * (len(leaf.path) - 1) + leaf.path[-1] + ":"

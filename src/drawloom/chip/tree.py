@@ -18,7 +18,10 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from drawloom.errors import Fault, InputError
 
+FORMAT = "1"
+"""The version of the format of chip and system files; a file that says none has this one."""
 _DEEPEST = 12  # far below any chip file; ends an alias that holds itself
+_MOST = 200_000  # values, each alias counted with all that it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class _Reader:
     file: str
     faults: list[Fault] = field(default_factory=list[Fault])
     seen: dict[int, Tree] = field(default_factory=dict[int, Tree])
+    sizes: dict[int, int] = field(default_factory=dict[int, int])
 
     def tree(self, node: Any, depth: int = 0) -> Tree:
         """Return the tree below a YAML node; a node that aliases share is read once."""
@@ -119,7 +123,23 @@ class _Reader:
         else:
             made = self.mapping(node, place, depth)
         self.seen[id(node)] = made
+        self.sizes[id(node)] = self.size(node)
         return made
+
+    def size(self, node: Any) -> int:
+        """Return how many values are below a node, all of which have been read.
+
+        Raises InputError (``chip.file``) when they are more than any chip has: aliases of aliases
+        stand for very many.
+        """
+        below = node.value if node.id == "sequence" else [v for _, v in _pairs(node)]
+        size = 1 + sum(self.sizes.get(id(each), 0) for each in below)
+        if size > _MOST:
+            fault = Fault(
+                f"{self.file}:{node.start_mark.line + 1}", "", f"at most {_MOST:,} values"
+            )
+            raise InputError("chip.file", f"{self.file} is not a chip file", [fault])
+        return size
 
     def mapping(self, node: Any, place: Place, depth: int) -> Tree:
         """Return a section with its dotted keys spread out."""
@@ -161,10 +181,14 @@ class _Reader:
         self.faults.append(Fault(f"{where} {name}", "given twice", f"first in {first}"))
 
 
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
+    return node.value if node.id == "mapping" else []
+
+
 def read(text: str, file: str) -> tuple[Tree, list[Fault]]:
     """Return the tree of a YAML text and the faults in its form.
 
-    Raises InputError (``chip.file``) when the text is no YAML at all.
+    Raises InputError (``chip.file``) when the text is no YAML at all, or of another version.
     """
     reader = _Reader(file)
     try:
@@ -188,4 +212,8 @@ def read(text: str, file: str) -> tuple[Tree, list[Fault]]:
     if not isinstance(tree.content, dict):
         found = Fault(str(tree.place), tree.text(), "a section with the fields of a chip")
         raise InputError("chip.file", f"{file} is not a chip file", [found])
+    version = tree.content.pop("format", None)
+    if version is not None and version.content != FORMAT:
+        fault = Fault(f"{version.place} format", version.text(), f"{FORMAT}, as drawloom reads it")
+        raise InputError("chip.file", f"{file} has another version of the format", [fault])
     return tree, reader.faults

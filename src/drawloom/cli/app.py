@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drawloom.cli.asm import assemble_program
 from drawloom.cli.bound import bound_model
 from drawloom.cli.check import check_program
+from drawloom.cli.chips import chips
+from drawloom.cli.claims import judge_claims
+from drawloom.cli.compare import compare_machines
 from drawloom.cli.fabric import fabric
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.cli.plan import plan_model
+from drawloom.cli.span import span
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -25,11 +30,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-chips = typer.Typer(help="The chips that drawloom knows, and where their numbers come from.")
 app.add_typer(chips, name="chips")
 app.add_typer(fabric, name="fabric")
+app.add_typer(span, name="span")
+app.command("asm")(assemble_program)
 app.command("bound")(bound_model)
 app.command("check")(check_program)
+app.command("claims")(judge_claims)
+app.command("compare")(compare_machines)
 app.command("plan")(plan_model)
 
 Model = Annotated[
@@ -88,13 +96,22 @@ def run(
     model: Model,
     chip: ChipName = None,
     inputs: Annotated[
-        Path | None, typer.Option(help="A .npz file with an array for each input.")
+        list[str] | None,
+        typer.Option(
+            help="A .npz file with an array for each input, or a .npy file: x=x.npy, or x.npy "
+            "where there is one input. Repeatable."
+        ),
     ] = None,
     random_inputs: Annotated[
         int | None, typer.Option(metavar="SEED", help="Make inputs up from a seed.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the outputs to a .npz file.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the outputs to a .npz file, or the one there is to a .npy file.",
+        ),
     ] = None,
     dim: Dims = None,
     precision: Precision = None,
@@ -123,13 +140,13 @@ def run(
         results.show_orders(found)
 
 
-def _inputs(work: Work, path: Path | None, seed: int | None) -> dict[str, Any]:
+def _inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
     from drawloom.cli import arrays
 
-    if path is not None and seed is not None:
+    if given and seed is not None:
         raise typer.BadParameter("give --inputs or --random-inputs, not both")
-    if path is not None:
-        return arrays.read_arrays(path)
+    if given:
+        return arrays.read_inputs(given, tuple(work.program.named("input")))
     if seed is not None:
         return arrays.random_inputs(work.program, work.graph, seed)
     if not work.program.named("input"):
@@ -180,6 +197,9 @@ def time(
         Path | None,
         typer.Option(help="Write the trace: .json or .json.gz for Perfetto, or .trace."),
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw what every engine does when (.svg).")
+    ] = None,
     error_bars: Annotated[
         bool,
         typer.Option(help="Time with the chip's numbers at both ends of their ranges too."),
@@ -205,6 +225,8 @@ def time(
             report.write_page(figures, page)
         if trace is not None:
             report.write_trace(timed, trace)
+        if picture is not None:
+            report.write_picture(timed, picture)
     if as_json:
         screen.show_json(report.record(figures))
     else:
@@ -275,35 +297,6 @@ def show(artefact: Artefact, dim: Dims = None, as_json: Json = False) -> None:
     from drawloom.cli.artefacts import show_artefact
 
     show_artefact(artefact, tuple(dim or ()), as_json=as_json)
-
-
-@chips.callback(invoke_without_command=True)
-def _chips(context: typer.Context, as_json: Json = False) -> None:
-    """List the chips that drawloom knows."""
-    if context.invoked_subcommand is None:
-        from drawloom.cli.artefacts import list_chips
-
-        list_chips(as_json=as_json)
-
-
-@chips.command("show")
-def chips_show(
-    name: Annotated[str, typer.Argument(help="A chip's name, or a chip file.")],
-    as_json: Json = False,
-) -> None:
-    """Show every number of a chip with its range, grade and source."""
-    from drawloom.cli.artefacts import show_chip
-
-    show_chip(name, as_json=as_json)
-
-
-@chips.command("schema")
-def chips_schema() -> None:
-    """Print the JSON schema of chip files, for editors."""
-    from drawloom.chip.schema import chip_schema
-    from drawloom.cli.screen import show_json
-
-    show_json(chip_schema())
 
 
 def _choices(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.errors import InputError
-from drawloom.files import write_whole
+from drawloom.errors import Fault, InputError
+from drawloom.files import BROKEN, write_whole
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph
 from drawloom.program.program import Program, Region
@@ -25,24 +26,69 @@ BF16 = np.dtype(ml_dtypes.bfloat16)
 _INDEXING = {"Gather": (1, 0), "GatherElements": (1, 0)}
 
 
+def read_inputs(words: Sequence[str], names: Sequence[str]) -> Arrays:
+    """Return the arrays that ``--inputs`` gives.
+
+    Args:
+        words: each a ``.npz`` file, or a ``.npy`` file with the input's name before it:
+            ``x=x.npy``; a program's one input needs no name.
+        names: the program's inputs.
+
+    Raises:
+        InputError: a file cannot be read, or is no such file; a ``.npy`` file does not say which
+            input it is; an input is given twice (``run.inputs``).
+    """
+    arrays: Arrays = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        if not equals or Path(word).exists():
+            name, file = "", word
+        path = Path(file)
+        found = read_arrays(path) if path.suffix != ".npy" else {name: _read_array(path)}
+        if path.suffix == ".npy" and not name:
+            if len(names) != 1:
+                fault = Fault("--inputs", word, f"NAME={word}, NAME out of {', '.join(names)}")
+                raise InputError("run.inputs", "which input a .npy file is, is not said", [fault])
+            found = {names[0]: found[""]}
+        if twice := sorted(found.keys() & arrays.keys()):
+            fault = Fault("--inputs", ", ".join(twice), "each once")
+            raise InputError("run.inputs", "an input is given twice", [fault])
+        arrays |= found
+    return arrays
+
+
 def read_arrays(path: Path) -> Arrays:
     """Return the arrays of a ``.npz`` file by name.
 
     Raises:
         InputError: the file cannot be read, or is no such file (``run.inputs``).
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array without a name")
+    with _said(path, "a .npz file, as numpy.savez writes it, is needed"):
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array without a name")
+        with archive:
             arrays: Arrays = dict(cast("Any", archive).items())
+    return {name: _with_format(array) for name, array in arrays.items()}
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    with _said(path, "a .npy file, as numpy.save writes it, is needed"):
+        array: Any = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("not a single array")
+    return _with_format(cast("NDArray[Any]", array))
+
+
+@contextlib.contextmanager
+def _said(path: Path, hint: str) -> Generator[None]:
+    try:
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError("run.inputs", f"cannot read '{path}': {reason}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        hint = "a .npz file, as numpy.savez writes it, is needed"
+    except BROKEN as error:
         raise InputError("run.inputs", f"cannot read '{path}': {error}; {hint}") from None
-    return {name: _with_format(array) for name, array in arrays.items()}
 
 
 def _with_format(array: NDArray[Any]) -> NDArray[Any]:
@@ -51,8 +97,20 @@ def _with_format(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays to a ``.npz`` file; equal arrays give equal bytes."""
+    """Write arrays to a ``.npz`` file, or one to a ``.npy`` file; equal arrays give equal bytes.
+
+    Raises:
+        InputError: ``.npy`` for several arrays (``run.output``), or the file cannot be written.
+    """
     out = io.BytesIO()
+    if path.suffix == ".npy":
+        if len(arrays) != 1:
+            fault = Fault("--output", str(path), f".npz, for {', '.join(arrays) or 'no outputs'}")
+            raise InputError("run.output", "a .npy file holds one array", [fault])
+        (array,) = arrays.values()
+        np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
+        write_whole(path, out.getvalue())
+        return
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             entry = io.BytesIO()
@@ -67,11 +125,13 @@ def random_inputs(program: Program, graph: Graph | None, seed: int) -> Arrays:
     Where a graph looks rows up by an integer input, the input stays below the number of rows;
     other integers are 0 or 1.
     """
+    return random_of(program.named("input"), seed, graph)
+
+
+def random_of(regions: Mapping[str, Region], seed: int, graph: Graph | None = None) -> Arrays:
+    """Return made-up arrays for regions, as ``random_inputs`` does."""
     rng = np.random.default_rng(seed)
-    return {
-        name: _random(rng, region, _rows(graph, name))
-        for name, region in program.named("input").items()
-    }
+    return {name: _random(rng, region, _rows(graph, name)) for name, region in regions.items()}
 
 
 def _random(rng: np.random.Generator, region: Region, rows: int) -> NDArray[Any]:

@@ -166,14 +166,15 @@ READERS: dict[str, Callable[[Path, Dims, bool], None]] = {
 }
 
 
-def list_chips(*, as_json: bool) -> None:
-    """Print the chips of the catalog."""
-    chips = [load_chip(name) for name in catalog()]
-    if as_json:
-        show_json([_chip_record(chip) for chip in chips])
-        return
-    for chip in chips:
-        show(facts(chip.name, chip_facts(chip)))
+def list_chips() -> None:
+    """Print the chips that have a chip file in the catalog."""
+    for name in catalog():
+        show(facts(name, chip_facts(load_chip(name))))
+
+
+def chip_records() -> list[dict[str, object]]:
+    """Return the sizes and rates of the chips that have a chip file in the catalog."""
+    return [_chip_record(load_chip(name)) for name in catalog()]
 
 
 def list_models(*, as_json: bool) -> None:

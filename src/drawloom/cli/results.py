@@ -109,7 +109,8 @@ def show_outputs(
     if path is not None:
         lines["wrote"] = str(path)
     notes = ", ".join(f"{name} {value}" for name, value in stated(program).items())
-    show(facts(f"{program.name} on {work.chip.name}, {notes}", lines))
+    heading = f"{program.name} on {work.chip.name}"
+    show(facts(f"{heading}, {notes}" if notes else heading, lines))
 
 
 def _heading(program: Program) -> dict[str, object]:

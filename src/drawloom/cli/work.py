@@ -22,6 +22,7 @@ from drawloom.mapping.files import read_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
 from drawloom.program.files import read_program
+from drawloom.program.fits import refuse_misfit
 from drawloom.program.program import Program
 from drawloom.timing import Trace
 
@@ -159,8 +160,10 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:
     _refuse(path, choices)
-    program = read_program(path)
-    chip = load_chip(choices.chip or program.chip)
+    asked = load_chip(choices.chip) if choices.chip else None
+    program = read_program(path, asked)
+    chip = asked or load_chip(program.chip)
+    refuse_misfit(program, chip)
     return Work(program, chip, _profile(chip, choices.profile))
 
 

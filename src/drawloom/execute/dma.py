@@ -90,8 +90,9 @@ def send(tile: Tile, command: Send, index: Index, targets: Sequence[int] | None 
     runs = _runs(tile.spm, at(command.src, index), command.inner, command.dims).copy()
     target = at(command.dst, index)
     n = moved_bytes(command.inner, command.dims)
+    landed = runs.reshape(-1).view(_BYTE)
     for number in command.targets if targets is None else targets:
-        tile.peer(number).spm.array(target, n, _BYTE)[:] = runs.reshape(-1).view(_BYTE)
+        tile.peer(number, command.chip).spm.array(target, n, _BYTE)[:] = landed
 
 
 def _runs(memory: Memory, address: int, inner: int, dims: Dims) -> NDArray[np.void]:

@@ -121,15 +121,11 @@ class Machine:
             Hang, OutOfBounds, IllegalCommand: as ``execute``.
         """
         tick = _ticker(progress, self.program) if progress else None
-        walkers = [Walker(self.program, tile, tick) for tile in self.tiles]
-        # Poison and overflow are values here, not faults of the tool.
-        with np.errstate(all="ignore"):
-            while not all(walker.ended for walker in walkers):
-                moved = False
-                for walker in walkers:
-                    moved |= self._turn(walker, walkers)
-                if not moved:
-                    raise self._hang(walkers)
+        run_beside([self], tick)
+
+    def turn(self, walkers: list[Walker]) -> bool:
+        """Let each tile run until it is held or ends; return whether any ran at all."""
+        return sum(self._turn(walker, walkers) for walker in walkers) > 0
 
     def _turn(self, walker: Walker, walkers: list[Walker]) -> bool:
         """Run a tile until it is held or ends; return whether it ran at all."""
@@ -159,7 +155,11 @@ class Machine:
                 short = count < command.count
                 return f"counter {command.flag} at {command.count}; is {count}" if short else ""
             case Send():
-                lazy = [n for n in command.targets if not tile.peer(n).armed.get(command.flag)]
+                lazy = [
+                    n
+                    for n in command.targets
+                    if not tile.peer(n, command.chip).armed.get(command.flag)
+                ]
                 return f"flag {command.flag} armed on {_tiles(lazy)}" if lazy else ""
             case Barrier():
                 if tile.number in self._passed:
@@ -175,7 +175,7 @@ class Machine:
                 tile.counters[command.flag] = tile.counters.get(command.flag, 0) - command.count
             case Send():
                 dma.send(tile, command, index)
-                for target in (tile.peer(n) for n in command.targets):
+                for target in (tile.peer(n, command.chip) for n in command.targets):
                     target.armed[command.flag] -= 1
                     target.counters[command.flag] = target.counters.get(command.flag, 0) + 1
             case Barrier():
@@ -191,7 +191,8 @@ class Machine:
             return False
         return set(stands[0].tiles) == set(barrier.tiles)
 
-    def _hang(self, walkers: list[Walker]) -> Hang:
+    def stuck(self, walkers: list[Walker]) -> list[Stuck]:
+        """Return which tiles are held, and by what."""
         stuck: list[Stuck] = []
         for walker in walkers:
             if walker.stands is None:
@@ -200,7 +201,25 @@ class Machine:
             text = told(command) + origin_text(self.program, command)
             need = self._obstacle(walker.tile, command, walkers)
             stuck.append(Stuck(walker.tile.number, text, need))
-        return Hang(stuck, len(walkers))
+        return stuck
+
+
+def run_beside(machines: list[Machine], tick: Callable[[], None] | None = None) -> None:
+    """Run machines whose tiles may send to each other, to their ends; ``tick`` follows each command.
+
+    Raises:
+        Hang, OutOfBounds, IllegalCommand: as ``execute``.
+    """
+    walkers = [[Walker(m.program, tile, tick) for tile in m.tiles] for m in machines]
+    # Poison and overflow are values here, not faults of the tool.
+    with np.errstate(all="ignore"):
+        while not all(walker.ended for each in walkers for walker in each):
+            moved = [m.turn(each) for m, each in zip(machines, walkers, strict=True)]
+            if not any(moved):
+                stuck = [
+                    s for m, each in zip(machines, walkers, strict=True) for s in m.stuck(each)
+                ]
+                raise Hang(stuck, sum(map(len, walkers)))
 
 
 def _ticker(progress: Progress, program: Program) -> Callable[[], None]:

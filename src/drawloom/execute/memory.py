@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.model import Blocking
 from drawloom.execute.faults import Index, Outside, Refused
+from drawloom.execute.host import require
 from drawloom.graph.lazy import values
 from drawloom.program.commands import Address, Affine
 from drawloom.program.program import Program
@@ -72,12 +73,18 @@ class Tile:
     peers: list[Tile] = field(repr=False)
     counters: dict[int, int] = field(default_factory=dict[int, int])
     armed: dict[int, int] = field(default_factory=dict[int, int])
+    chips: list[list[Tile]] = field(default_factory=list["list[Tile]"], repr=False)  # of a span
 
-    def peer(self, number: int) -> Tile:
-        """Return another tile; Refused when there is no such tile."""
-        if not 0 <= number < len(self.peers):
-            raise Refused(f"there is no tile {number}, only 0 to {len(self.peers) - 1}")
-        return self.peers[number]
+    def peer(self, number: int, chip: int = -1) -> Tile:
+        """Return another tile, of this chip or of one of a span; Refused when there is none."""
+        peers = self.peers
+        if chip >= 0:
+            if chip >= len(self.chips):
+                raise Refused(f"there is no chip {chip} beside this one, only {len(self.chips)}")
+            peers = self.chips[chip]
+        if not 0 <= number < len(peers):
+            raise Refused(f"there is no tile {number}, only 0 to {len(peers) - 1}")
+        return peers[number]
 
 
 def at(address: Address, index: Index) -> int:
@@ -105,7 +112,9 @@ def dram_image(
     ends = [region.address + region.bytes for region in program.regions]
     ends += [address + raw.size for address, raw in program.data]
     whole = program.dram_bytes <= WHOLE_DRAM_BYTES
-    image = np.empty(program.dram_bytes if whole else max(ends, default=0), np.uint8)
+    size = program.dram_bytes if whole else max(ends, default=0)
+    require(program, size)
+    image = np.empty(size, np.uint8)
     start = 0
     for address, raw in sorted(program.data, key=lambda item: item[0]):
         image[start:address] = poison

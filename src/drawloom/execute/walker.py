@@ -40,7 +40,7 @@ def arm(tile: Tile, command: Arm, _index: Index) -> None:
 
 def signal(tile: Tile, command: Signal, _index: Index) -> None:
     """Raise another tile's counter."""
-    counters = tile.peer(command.target).counters
+    counters = tile.peer(command.target, command.chip).counters
     counters[command.flag] = counters.get(command.flag, 0) + 1
 
 

@@ -8,9 +8,7 @@ NumPy's format has no bf16: such a constant is stored as the uint16 of its bits.
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -18,23 +16,13 @@ from typing import IO
 import numpy as np
 
 from drawloom.errors import Fault, InputError
-from drawloom.files import write_whole
+from drawloom.files import BROKEN, open_archive, write_whole
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.text import constant_types, parse, text
 
 _TEXT = "graph.txt"
 _DATE = (1980, 1, 1, 0, 0, 0)
-# What zipfile and NumPy raise on files that are cut short, altered or something else.
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-)
 
 
 def write_graph(graph: Graph, path: str | Path) -> None:
@@ -116,7 +104,7 @@ def graph_of(raw: bytes, name: str) -> Graph:
 
 def _graph(file: IO[bytes], source: Path) -> Graph:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_archive(file) as archive:
             body, constants = _read(archive)
     except BROKEN as error:
         raise _refusal(source, "is not a whole .graph file", _reason(error)) from None

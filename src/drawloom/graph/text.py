@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from drawloom.errors import Fault, InputError, nearest
+from drawloom.files import refuse_head
 from drawloom.graph.build import GraphBuilder, infer_node
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
@@ -354,8 +355,7 @@ def parse(text: str, constants: Mapping[str, Array], file: str = "text") -> Grap
     """
     head, *lines = text.split("\n")
     if head != _HEAD:
-        fault = Fault("line 1", head[:60], f"'{_HEAD}'")
-        raise InputError("graph.text", f"{file} is not the text of a graph", [fault])
+        raise refuse_head("graph.text", "a graph", file, head, _HEAD)
     reader = _Reader(constants)
     for number, line in enumerate(lines, start=2):
         if line.strip():

@@ -8,7 +8,7 @@ import numpy as np
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node
-from drawloom.mapping.body import Body, BodyBuilder
+from drawloom.mapping.body import Body, BodyBuilder, Slot
 from drawloom.mapping.legalise import broadcast_kind
 from drawloom.mapping.rules import ROW_OPS, RULES, Operand
 
@@ -26,6 +26,11 @@ def build_body(
     ``stored`` are the values that are needed outside the group.
     """
     return _Building(graph, shape, layout).run(nodes, stored, given)
+
+
+def plain_body(fmt: str, out: str) -> tuple[Body, str]:
+    """Return a body that stores what it is given, and the slot of it."""
+    return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
 
 
 class _Building:

@@ -22,9 +22,8 @@ import numpy as np
 from drawloom.chip.files import parse_chip
 from drawloom.chip.text import chip_text
 from drawloom.errors import Fault, InputError
-from drawloom.files import read_whole, write_whole
+from drawloom.files import BROKEN, open_archive, read_whole, write_whole
 from drawloom.graph.files import (
-    BROKEN,
     constant_name,
     entry,
     graph_of,
@@ -83,7 +82,7 @@ def mapping_of(raw: bytes, path: str | Path) -> Mapping:
     """
     name = Path(path).name
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        with open_archive(io.BytesIO(raw)) as archive:
             text = archive.read(_TEXT).decode()
             chip = archive.read(_CHIP).decode()
             graph = graph_of(archive.read(_GRAPH), _GRAPH)
@@ -92,7 +91,7 @@ def mapping_of(raw: bytes, path: str | Path) -> Mapping:
                 storage: stored_array(io.BytesIO(archive.read(constant_name(i))), kind)
                 for i, (storage, kind) in enumerate(kinds.items())
             }
-        return parse_mapping(text, graph, parse_chip(chip, _CHIP), constants, name)
+        return parse_mapping(text, graph, parse_chip(chip, _CHIP, alone=True), constants, name)
     except InputError as error:
         if error.kind == "mapping.text":
             raise

@@ -19,6 +19,7 @@ from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
 from drawloom.graph.ops.attention import attention_scale
+from drawloom.graph.rounding import UNIT_ROUNDOFF, narrow
 from drawloom.mapping.pieces import FlashPiece
 from drawloom.mapping.scratch import Scratch
 from drawloom.units import align_up, ceil_div
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 HALVES = (DType.F16, DType.BF16)
 MAX_FEATURES = 256  # of a query or a value: an identity of so many rows turns the result
+TEAMS = (4, 2, 8, 16)  # tiles that load together, the best first
+UNEVEN = 1.05  # what the busiest team may have to do over the mean
+ASKED, LEAST_ASKED = 5, 3  # strips of queries that are on their way
 PASS = 16  # units that go over the keys together where these do not fit at once
 
 
@@ -61,10 +65,12 @@ def plan(group: Group, site: Site) -> FlashPiece:
     """
     node, types = group.nodes[0], site.graph.types
     q, k, v = (types[name].shape for name in node.inputs[:3])
+    dtype = types[node.inputs[0]].dtype
     mask = node.inputs[3] if len(node.inputs) > 3 else ""
     behind, ahead = reach(node)
     mask_rows = (types[mask].shape[-2] if len(types[mask].shape) > 1 else 1) if mask else 0
-    size = _Sizes(site.chip, q[2], q[3], v[3], mask_rows)
+    scale = attention_scale(node, q[3])
+    size = _Sizes(site.chip, q[2], q[3], v[3], mask_rows, is_fine(scale, dtype))
     room = site.chip.scratchpad.usable - site.residency.reserved
     span, units = _span(size, k[2], room, node.name)
     scratch = Scratch(site.chip, site.residency.reserved)
@@ -85,10 +91,11 @@ def plan(group: Group, site: Site) -> FlashPiece:
         features=q[3],
         values=v[3],
         fmt=stored[0].dtype.value,
-        scale=attention_scale(node, q[3]),
+        scale=scale,
         strip=size.strip,
         span=span,
         units=units,
+        team=_team(site.chip, k[0] * k[1], ceil_div(q[2], size.strip) * (q[1] // k[1])),
         buffers=scratch.buffers,
         behind=behind,
         ahead=ahead,
@@ -96,15 +103,38 @@ def plan(group: Group, site: Site) -> FlashPiece:
     )
 
 
+def is_fine(scale: float, dtype: DType) -> bool:
+    """Whether a scale hardly changes when it is rounded to a format: by a quarter of its roundoff."""
+    rounded = float(narrow(np.array([scale]), dtype.numpy)[0])
+    return abs(rounded - scale) <= abs(scale) * UNIT_ROUNDOFF[dtype] / 4
+
+
+def _team(chip: Chip, held: int, units: int) -> int:
+    """Return how many tiles load keys together: so many that all have the same to do.
+
+    Args:
+        chip: the machine.
+        held: key heads, of all entries of the batch.
+        units: strips of queries of a key head, of all query heads that share it.
+    """
+    for team in TEAMS:
+        n_teams = chip.n_tiles // team
+        whole = chip.n_tiles % team == 0 and team <= units // 2
+        if whole and ceil_div(held, n_teams) * n_teams <= held * UNEVEN:
+            return team
+    return 1
+
+
 class _Sizes:
     """Bytes of the buffers of a piece."""
 
     def __init__(
-        self, chip: Chip, queries: int, features: int, values: int, mask_rows: int
+        self, chip: Chip, queries: int, features: int, values: int, mask_rows: int, is_fine: bool
     ) -> None:
-        self.chip, self.queries = chip, queries
+        self.chip, self.queries, self.is_fine = chip, queries, is_fine
         self.strip = min(chip.blocking.of(2), queries)
         self.features, self.values, self.mask_rows = features, values, mask_rows
+        self.is_roomy = True  # more than the least may be on its way
 
     def _matrix(self, rows: int, channels: int, element: int = 2) -> int:
         return Blocked(self.chip.blocking, 1, rows, channels, element).matrix_bytes
@@ -115,25 +145,29 @@ class _Sizes:
         lines = Blocked(self.chip.blocking, 1, 1, strip, 2).width
         masked = min(self.mask_rows, strip)
         # Of a unit that goes over all its keys at once, little has to stay.
-        asked, open_ = (3, 2) if units == 1 else (units + 4, units + 3)
+        scaled, open_ = (2, 2) if units == 1 else (units + 2, units + 3)
         edges = 1 if self.queries % strip == 0 else 2  # strips of different lengths
         held = {
             "k": (self._matrix(span, features), 2),
             "v": (self._matrix(span, values), 2),
             "s": (span * lines * 2, 2),
-            "q": (self._matrix(strip, features), asked),
+            "q": (self._matrix(strip, features), ASKED if self.is_roomy else LEAST_ASKED),
+            "scaled": (self._matrix(strip, features), scaled),
             "peak": (lines * 2, 2 * open_),
             "found": (lines * 2, 2),
             "shrink": (lines * 4, 2),
-            "sums": ((values + 1) * lines * 4, open_),
+            "sums": ((values + 1) * lines * 4, open_ + self.is_roomy),
             "share": (lines * 4, 2),
             "turned": (values * lines * 2, 2),
             "out": (self._matrix(strip, values), 2),
             "ones": (span * self.chip.blocking.min_tail * 2, 1),
             "eye": (self._matrix(values, values), 1),
-            "edge": (edges * strip * lines * 2, 2),
-            "line": (2 * strip * 2 + lines * 2, 2),
+            "edge": (edges * strip * lines, 2),
+            "line": (2 * strip + lines, 2),
+            "low": (strip * lines * 2, 1),
         }
+        if self.is_fine:
+            held["scale"] = (self._matrix(features, features), 1)
         if masked:
             held["mask"] = (self._matrix(masked, span), 2)
             held["bias"] = (span * lines * 4, 1)
@@ -148,6 +182,8 @@ class _Sizes:
 def _span(size: _Sizes, keys: int, room: int, name: str) -> tuple[int, int]:
     """Return keys at a time and units a pass: all keys where they fit, else as many as do."""
     block, most = size.chip.blocking.of(2), size.chip.limits.rows
+    if size.total(block, 1) > room:
+        size.is_roomy = False
     whole = align_up(keys, block)
     if whole <= most and size.total(whole, 1) <= room:
         return whole, 1

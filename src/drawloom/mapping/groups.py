@@ -1,6 +1,6 @@
 """Which nodes share a piece, and which layout each value lives in.
 
-Nodes are taken in order. A matrix or pool node opens a group; a body node joins the group
+Nodes are taken in order. A matrix, norm or pool node opens a group; a body node joins the group
 that makes one of its operands when everything else it needs comes from earlier groups and
 the data has the same geometry, else it opens a strip. Groups run one after the other.
 """
@@ -34,6 +34,7 @@ class Group:
     made: set[str] = field(default_factory=set[str])
     segment: int = 0  # of the folded graph: only nodes of one segment share a piece
     by_batch: bool = False  # tiles share the work by batch alone
+    by_rows: int = 0  # so many tiles share the work, by rows alone
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
     entered: dict[str, str] = {}
     coded = find_coded(folded.graph, blocking)
     while True:
-        plan = _Grouping(folded, coded, fuse, entered).run()
+        plan = _Grouping(folded, blocking, coded, fuse, entered).run()
         made = {c.enter: plan.home[c.made] for fold in folded.folds for c in fold.carried}
         if entered or made == entered:
             return plan
@@ -64,8 +65,10 @@ def group_nodes(folded: Folded, blocking: Blocking, *, fuse: bool) -> Plan:
 
 class _Grouping:
     def __init__(
-        self, folded: Folded, coded: dict[str, Coded], fuse: bool, entered: Mapping[str, str]
-    ) -> None:
+        self, folded: Folded, blocking: Blocking, coded: dict[str, Coded], fuse: bool,
+        entered: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.blocking = blocking
         graph = self.graph = folded.graph
         self.fuse, self.entered = fuse, entered
         self.segments, self.first = folded.segments, 0
@@ -110,7 +113,7 @@ class _Grouping:
     def _vote(self, node: Node, kind: str, position: int, after: str) -> str:
         if kind == "matrix":
             return "image" if node.op == "Conv" else "rows"
-        if kind == "pool":
+        if kind in ("pool", "norm"):
             return "image"
         if kind == "flash":
             return "rows"
@@ -123,15 +126,26 @@ class _Grouping:
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
             return "image" if node.op == "Conv" else "rows"
-        if kind in ("pool", "flash"):
-            return "image" if kind == "pool" else "rows"
+        if kind in ("pool", "norm", "flash"):
+            return "rows" if kind == "flash" else "image"
         if kind == "cpu":
             return "dense"
         if kind == "carry" and node.name in self.entered:
             return self.entered[node.name]
         if kind == "carry":
             return self.home.get(node.inputs[0], "dense")
-        return self._legal(self.want[node.outputs[0]], node.outputs[0])
+        layout = self._legal(self.want[node.outputs[0]], node.outputs[0])
+        return "dense" if layout == "rows" and self._lies_well(node) else layout
+
+    def _lies_well(self, node: Node) -> bool:
+        """Whether a reshape leaves rows of whole blocks, which are read as they lie."""
+        kind, maker = self.types[node.outputs[0]], self.group_of.get(node.inputs[0])
+        if maker is not None and self.groups[maker].kind == "move":
+            # Several moves are one, which may leave all bytes where they are.
+            return False
+        block = self.blocking.of(kind.dtype.bytes)
+        dense = node.op == "Reshape" and self.home.get(node.inputs[0]) == "dense"
+        return dense and kind.shape[-1] % block == 0
 
     def _legal(self, layout: str, value: str) -> str:
         """Return the layout, or dense where a value cannot have it."""
@@ -217,7 +231,7 @@ class _Grouping:
         return any(v in read and self.types[v].shape == shape for v in live)
 
     def _joins(self, node: Node, group: Group, shape: tuple[int, ...], needed: str) -> bool:
-        if group.kind not in ("matrix", "strip") or len(group.nodes) >= MAX_STEPS:
+        if group.kind not in ("matrix", "norm", "strip") or len(group.nodes) >= MAX_STEPS:
             return False
         if needed not in ("", group.layout):
             return False
@@ -230,7 +244,7 @@ class _Grouping:
                 and shape == rows
                 and self._stats_only(node, rows)
             )
-        if group.kind == "matrix":
+        if group.kind in ("matrix", "norm"):
             return node.op not in ROW_OPS and not self._has_stat(node, shape)
         return True
 

@@ -72,7 +72,7 @@ class Kinds:
         self.constants: Mapping[str, Array] = graph.constants
 
     def of(self, node: Node) -> str:
-        """Return flash, matrix, pool, move, body, cpu, carry or decoder."""
+        """Return flash, norm, matrix, pool, move, body, cpu, carry or decoder."""
         if node.name in self.decoders:
             return "decoder"
         if node.name in self.carries:
@@ -81,6 +81,8 @@ class Kinds:
             return "cpu"
         if node.op == "Attention":
             return "flash"
+        if self._norm(node):
+            return "norm"
         if is_half_turn(node, self.types, self.constants):
             return "body"
         for kind, test in (("matrix", self._matrix), ("pool", self._pool), ("move", self._move)):
@@ -101,6 +103,12 @@ class Kinds:
             single = groups == 1 or b.shape[0] == groups
             return plain and single and node.inputs[1] in self.constants
         return len(a.shape) >= 2 and len(b.shape) >= 2
+
+    def _norm(self, node: Node) -> bool:
+        if node.op != "GroupNormalization" or len(self.types[node.inputs[0]].shape) != 4:
+            return False
+        known = all(v in self.constants for v in node.inputs[1:3])
+        return known and self.types[node.inputs[0]].dtype in VECTOR_FLOATS
 
     def _pool(self, node: Node) -> bool:
         if len(node.outputs) != 1:

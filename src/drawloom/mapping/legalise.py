@@ -19,6 +19,7 @@ from drawloom.graph.ir import Array, Attr, Graph, Node, TensorType
 from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
+from drawloom.mapping.interleave import interleaved
 from drawloom.mapping.rotary import half_turn
 from drawloom.mapping.spell import SPELLED, Rule
 
@@ -56,7 +57,8 @@ def _conv(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None
     groups, channels = node.int("group", 1), emit.shape(x)[1]
     depthwise = groups == channels == emit.shape(w)[0] and groups > 1
     bias = inputs[2] if len(inputs) > 2 else ""
-    if rank == 4 and not bias and (groups == 1 or depthwise):
+    x, w = interleaved(emit, node, x, w)
+    if rank == 4 and not bias and (groups == 1 or depthwise) and x == inputs[0]:
         return None
     if rank not in (3, 4) or (groups > 1 and not depthwise and w not in emit.builder.constants):
         return None
@@ -354,6 +356,8 @@ def broadcast_kind(
         return "image"
     if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
         return "stat"
+    if rank == 4 and shape[1] > 1 and have == (1, shape[1], 1, 1):
+        return "image"  # what is computed is loaded as a constant is
     if rank >= 3 and padded[-2:] == shape[-2:] and not (constant and prod(shape) <= BIG_CONSTANT):
         same = next((i for i, dim in enumerate(padded) if dim != 1), rank)
         return "batch" if padded[same:] == shape[same:] and same > 0 else ""

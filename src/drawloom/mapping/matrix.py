@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Node
-from drawloom.mapping.bodies import build_body
+from drawloom.graph.ir import Node, TensorType
+from drawloom.mapping.bodies import build_body, plain_body
 from drawloom.mapping.body import Body, Slot, Step
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
-from drawloom.mapping.pieces import Buffer, Coding, MatrixPiece
+from drawloom.mapping.panels import panel_buffers
+from drawloom.mapping.pieces import Buffer, Coding, Fold, MatrixPiece
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
 from drawloom.mapping.storage import Storage
-from drawloom.mapping.tiler import cut
-from drawloom.mapping.windows import window_of
+from drawloom.mapping.tiler import ALIKE, THRIFTY, cut
+from drawloom.mapping.windows import fold_of, folded_weights, folded_window, window_of
 
 SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled behind
 
 
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
-    node, graph, chip = group.nodes[0], site.graph, site.chip
+    node, graph = group.nodes[0], site.graph
     out = node.outputs[0]
     body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
     if not group.nodes[1:]:
-        body, result = _plain(graph.types[out].dtype.value, out)
+        body, result = plain_body(graph.types[out].dtype.value, out)
     body = compact(body, (result,))
-    values = {v: _loaded(site, body, slot, v, group.layout) for slot, v in body.loads}
+    values = {v: site.loaded(body, slot, v, group.layout) for slot, v in body.loads}
     values |= {v: site.made(v, group.layout) for _, v in body.stores}
     coding = _coding(node, site)
     if coding and coding.behind:
         body, result = _scaled(body, result, node.name)
     a, b, work = _work(node, site, body, coding)
+    loads, stores = (
+        sum(values[value].kind == "resident" for _, value in each)
+        for each in (body.loads, body.stores)
+    )
     work = replace(
         work,
         by_batch=group.by_batch,
+        by_rows=group.by_rows,
         reserved=site.residency.reserved,
         a_local=a.kind == "resident",
+        loads=work.loads - loads,
+        stores=work.stores - stores,
+        local=loads + stores,
     )
-    chosen = cut(work, chip, node.name, multicast=site.options.multicast)
-    raised = _is_raised(site, b, chosen)
+    chosen = _cut(work, group, stored, site)
+    raised = _is_raised(site, b)
     buffers = _buffers(site, work, chosen, body, raised=raised)
     return MatrixPiece(
         name=node.name,
@@ -52,9 +62,18 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
         body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, coding=coding,
-        numbers=_numbers(node, site), estimate=chosen.estimate,
+        depthwise=work.depthwise, products=work.products, coding=coding, fold=work.fold,
+        numbers=_numbers(node, site), panel=chosen.panel, estimate=chosen.estimate,
     )  # fmt: skip
+
+
+def _cut(work: Work, group: Group, stored: set[str], site: Site) -> Cut:
+    """Return how a piece is cut: as somebody chose, else as prices say."""
+    chosen = site.choose(work, group.nodes, stored, site.graph) if site.choose else None
+    options = site.options
+    alike = ALIKE if options.effort else THRIFTY
+    name = group.nodes[0].layer or group.nodes[0].name
+    return chosen or cut(work, site.chip, name, multicast=options.multicast, alike=alike)
 
 
 def _coding(node: Node, site: Site) -> Coding | None:
@@ -96,14 +115,18 @@ def _weight(node: Node, site: Site) -> Storage:
     return site.store.constant(coded.codes, "codes", DType.U8 if coded.bits == 4 else DType.I8)
 
 
-def _plain(fmt: str, out: str) -> tuple[Body, str]:
-    return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
-
-
-def _loaded(site: Site, body: Body, slot: str, value: str, layout: str) -> Storage:
-    if body.slot(slot).kind == "channel":
-        return site.store.constant(value, "channel", site.graph.types[value].dtype)
-    return site.need(value, layout)
+def _kernels(node: Node, site: Site, fold: Fold | None, *, depthwise: bool) -> Storage:
+    """Return where the weights of a convolution are read from."""
+    name, types = node.inputs[1], site.graph.types
+    if fold is None:
+        return site.need(name, "depthwise" if depthwise else "weights")
+    window = window_of(node, types)
+    over = folded_window(window, fold)
+    taps, top = over.kernel[0], over.pads[0]
+    shape = (types[name].shape[0], fold.rows * fold.pixels * fold.channels, taps, 1)
+    kind = TensorType(types[name].dtype, shape)
+    change = partial(folded_weights, fold, taps, top, window.pads[0])
+    return site.store.derived(name, "weights", f"folded{fold.rows}", change, kind)
 
 
 def _work(
@@ -117,10 +140,20 @@ def _work(
         fmt, products = "tf32", 3
     convolution = node.op == "Conv"
     depthwise = convolution and node.int("group", 1) > 1
+    window, fold = None, None
     if convolution:
         a = site.need(node.inputs[0], "image")
-        b = site.need(node.inputs[1], "depthwise" if depthwise else "weights")
-        batch, m, k, n = out.shape[0], out.shape[2], a.shape[1], out.shape[1]
+        fold = None if depthwise else fold_of(node, types, site.chip.blocking)
+        b = _kernels(node, site, fold, depthwise=depthwise)
+        batch, m, k, n = out.shape[0], out.shape[2], b.shape[1], out.shape[1]
+        window = window_of(node, types)
+        if depthwise:
+            k = a.shape[1]
+        if window.is_pointwise and not depthwise:
+            # Pixels are rows of a product, which can be cut anywhere.
+            m, window = m * out.shape[3], None
+        if window and fold:
+            window = folded_window(window, fold)
     else:
         a, b = site.need(node.inputs[0], "rows"), _weight(node, site)
         batch, m, n = prod(out.shape[:-2]), out.shape[-2], out.shape[-1]
@@ -133,9 +166,10 @@ def _work(
         fmt=fmt,
         out_fmt="f32" if coding and coding.behind else out.dtype.value,
         trans_a=bool(node.int("trans_a")),
-        trans_b=bool(node.int("trans_b")),
+        trans_b=(convolution and window is None) or bool(node.int("trans_b")),
         b_batched=not convolution and b.blocked.batch > 1,
-        window=window_of(node, types) if convolution else None,
+        window=window,
+        fold=fold,
         depthwise=depthwise,
         slots=tuple((slot.kind, slot.fmt) for slot in body.slots),
         loads=sum(body.slot(s).kind != "channel" for s, _ in body.loads),
@@ -149,11 +183,15 @@ def _work(
 
 
 def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
+    if chosen.panel is not None:
+        return panel_buffers(site.chip, work, chosen, body)
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
     scratch = Scratch(site.chip, site.residency.reserved)
     scratch.add("a", size_a, chosen.a_copies)
     scratch.add("b", size_b, chosen.b_copies)
+    if work.fold:
+        scratch.add("a.wide", int(sized.folded_bytes), chosen.a_copies)
     if work.coded:
         scratch.add("b.wide", int(sized.decoded_bytes), chosen.b_copies)
     if work.products > 1:
@@ -173,13 +211,13 @@ def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -
     return scratch.raised() if raised else scratch.buffers
 
 
-def _is_raised(site: Site, b: Storage, chosen: Cut) -> bool:
+def _is_raised(site: Site, b: Storage) -> bool:
     """Whether a piece's buffers lie at the end of the scratchpad.
 
     So do those of every other piece that streams a constant, which can then begin to load while
     the piece before it, or small ones that have theirs at the beginning, still go on.
     """
-    if b.kind != "constant" or chosen.share_b:
+    if b.kind != "constant":
         return False
     before = site.pieces[-1] if site.pieces else None
     low = site.chip.scratchpad.reserve_low

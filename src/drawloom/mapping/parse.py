@@ -8,6 +8,7 @@ from typing import Any
 
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError, nearest
+from drawloom.files import refuse_head
 from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.lazy import Held, values
 from drawloom.graph.text import hash_of
@@ -53,8 +54,7 @@ def parse_mapping(
     """
     head, *rest = text.split("\n")
     if head != HEAD:
-        fault = Fault("line 1", head[:60], f"'{HEAD}'")
-        raise InputError("mapping.text", f"{file} is not the text of a mapping", [fault])
+        raise refuse_head("mapping.text", "a mapping", file, head, HEAD)
     reader = _Reader(graph, chip, constants or {})
     lines = [Line(number, line) for number, line in enumerate(rest, start=2) if line.strip()]
     reader.read(lines)

@@ -1,6 +1,6 @@
 """The parts of a Mapping: each piece is work that all tiles do between two common points.
 
-    piece ::= matrix | strip | pool | copy | cpu | flash
+    piece ::= matrix | strip | pool | copy | cpu | flash | norm
 
 A piece says which tile does what, in which chunks, from which buffers; the program room
 turns it into commands. Ranges are half-open.
@@ -45,6 +45,17 @@ class Window:
     oh: int
     ow: int
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each result is of one pixel, and each pixel is seen: work on rows of channels."""
+        return self.kernel == self.strides == (1, 1) and not any(self.pads)
+
+    @property
+    def right(self) -> int:
+        """Padding on the right that makes exactly the wanted width."""
+        span = (self.ow - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1] + 1
+        return max(0, span - self.w - self.pads[2])
+
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below.
 
@@ -65,6 +76,22 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """How few channels of an image become many: a row's neighbouring pixels, and rows, side by side.
+
+    Each result sees ``pixels`` of a row of ``width``, ``step`` on from the result before, the first
+    with ``left`` of them before the row; a pixel of ``channels``. So many ``rows`` stand together.
+    """
+
+    channels: int
+    pixels: int
+    step: int
+    left: int
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Coding:
     """How codes of the second operand become numbers, chunk by chunk behind their load.
 
@@ -78,6 +105,22 @@ class Coding:
     group: int
     scales: Storage
     behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """How a large product sums many channels side by side while its operands come in.
+
+    The first ``channels`` of a round of rows are summed together, ``depth`` inputs at a time (at
+    first fewer): work begins with the first of them. Those inputs of ``a`` stay, and the channels
+    behind follow a chunk at a time over their whole depth. With ``always``, the channels behind
+    are summed side by side as well, and nothing stays. With ``within``, results lie where sums were.
+    """
+
+    channels: int
+    depth: int
+    always: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +158,11 @@ class MatrixPiece:
     depthwise: bool = False
     products: int = 1  # 3 when f32 is made of tf32 products
     coding: Coding | None = None  # of b
+    fold: Fold | None = None  # of a: then k and the window are those of the folded image
     numbers: Storage | None = (
         None  # which matrix of b each one is multiplied by; all in turn if None
     )
+    panel: Panel | None = None
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 
@@ -204,7 +249,8 @@ class FlashPiece:
     """Attention whose scores stay in the scratchpads.
 
     Queries are taken ``strip`` at a time, and ``span`` keys at most are held at once; where these
-    are not all, ``units`` strips go over the keys together. Query i sees keys from i - ``behind``
+    are not all, ``units`` strips go over the keys together. ``team`` tiles go over the same keys,
+    each loading a part of them for all. Query i sees keys from i - ``behind``
     to i + ``ahead``, None being no bound, and ``mask`` is added to the scores.
     """
 
@@ -225,10 +271,35 @@ class FlashPiece:
     strip: int
     span: int
     units: int
+    team: int
     buffers: Mapping[str, Buffer]
     behind: int | None = None
     ahead: int | None = None
     mask: Storage | None = None
 
 
-Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece | FlashPiece
+@dataclass(frozen=True, slots=True)
+class NormPiece:
+    """Normalization of groups of channels over whole images, with a fused body on its result.
+
+    An image is shared by ``parts`` tiles, each with some of its pixels, ``chunk`` at a time. What
+    is ``held`` stays in the scratchpads from the sums to the results; else it is read again.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    src: Storage
+    scale: Storage
+    bias: Storage
+    groups: int
+    epsilon: float
+    parts: int
+    chunk: int
+    held: bool
+    body: Body
+    result: str  # slot of the body that receives what is normalized
+    buffers: Mapping[str, Buffer]
+    values: Mapping[str, Storage]  # what the body loads and stores
+
+
+Piece = MatrixPiece | StripPiece | PoolPiece | CopyPiece | CpuPiece | FlashPiece | NormPiece

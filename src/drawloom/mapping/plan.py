@@ -8,36 +8,62 @@ from dataclasses import replace
 import numpy as np
 
 from drawloom.chip.model import Chip
+from drawloom.errors import DoesNotFit
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping import flash, matrix, pool, strip
+from drawloom.mapping import flash, matrix, norm, pool, strip
 from drawloom.mapping.fold import Carried, Folded, fold
 from drawloom.mapping.groups import Group, Plan, group_nodes
 from drawloom.mapping.legalise import legalise
 from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
+from drawloom.mapping.order import channels_first
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
-from drawloom.mapping.residency import Residency, settle
-from drawloom.mapping.site import Site
+from drawloom.mapping.residency import SHARES, Residency, settle
+from drawloom.mapping.site import Choose, Site
 from drawloom.mapping.store import FOREVER, Handed, Store
 
+BODIED = {"matrix": matrix, "norm": norm, "strip": strip}  # pieces with a body
 
-def map_graph(graph: Graph, chip: Chip, options: MapOptions | None = None) -> Mapping:
+
+def map_graph(
+    graph: Graph, chip: Chip, options: MapOptions | None = None, choose: Choose | None = None
+) -> Mapping:
     """Return the mapping of a graph onto a chip.
+
+    Args:
+        graph: the model.
+        chip: the machine.
+        options: what a person may choose.
+        choose: asked how each product is to be cut; None lets prices decide.
 
     Raises:
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
     """
     options = options or MapOptions()
-    legal = legalise(graph)
+    legal = channels_first(legalise(graph))
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
-    residency = settle(plan, folded.graph, chip) if options.resident else Residency()
+    for share in SHARES if options.resident else SHARES[-1:]:
+        residency = settle(plan, folded.graph, chip, share, multicast=options.multicast)
+        try:
+            return _planned(graph, legal, folded, plan, residency, chip, options, choose)
+        except DoesNotFit:
+            if not residency.address:
+                raise
+    raise AssertionError(graph.name)
+
+
+def _planned(
+    graph: Graph, legal: Graph, folded: Folded, plan: Plan, residency: Residency, chip: Chip,
+    options: MapOptions, choose: Choose | None,
+) -> Mapping:  # fmt: skip
     store = Store(folded.graph, chip.blocking)
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
+        choose=choose,
     )  # fmt: skip
     for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")
@@ -74,8 +100,11 @@ class _Planning:
         """Plan every group, and make sure of the outputs."""
         for index, group in enumerate(self.plan.groups):
             group.by_batch = index in self.site.residency.groups
+            group.by_rows = self.site.residency.rows.get(index, 0)
+            self.site.residency.turn_to(index)
             self._move_on(group.segment)
             self._carry_out(group)
+        self.site.residency.turn_to(len(self.plan.groups))
         self._move_on(2 * len(self.folded.folds))
         self._settle_outputs({v for v, _ in self.outputs} - self.folded.twins.keys())
 
@@ -142,7 +171,7 @@ class _Planning:
             inside = {n.name for n in group.nodes}
             outside = {v for v in group.made if self.readers.get(v, set()) - inside}
             stored = outside | group.made.intersection(site.graph.outputs)
-            site.add((matrix if group.kind == "matrix" else strip).plan(group, stored, site))
+            site.add(BODIED[group.kind].plan(group, stored, site))
 
     def _cpu(self, node: Node) -> None:
         site = self.site

@@ -2,11 +2,13 @@
 
 Where a batch is at least as large as the chip has tiles, every tile can work through its own
 images (or heads) from node to node. A value between pieces that are all cut by batch alone is
-then made and read by the same tile, and stays in its scratchpad, as far as there is room.
+then made and read by the same tile, and stays in its scratchpad, as far as there is room. Of a
+single image every tile can have some rows, which is enough where results need no other pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from drawloom.chip.layout import Blocked
@@ -15,50 +17,117 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.dram import Need, pack
 from drawloom.mapping.groups import Group, Plan
 from drawloom.mapping.storage import matrix_view
-from drawloom.units import ceil_div
+from drawloom.mapping.windows import window_of
+from drawloom.units import align_up, ceil_div
 
-SHARE = 0.5  # of the usable scratchpad may hold residents
+SHARES = (0.87, 0.5, 0.0)  # of the usable scratchpad may hold residents; the first that serves
 WASTE = 1.15  # tiles may stand idle this much for the sake of a batch that does not divide evenly
+LEAST_ROWS = 48  # of a tile, where tiles share an image: fewer leave the matrix engine empty
+LEAST_TILES = 0.75  # of a chip must have some
 CUTTABLE = ("matrix", "strip", "pool")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``."""
+
+    matrices: int
+    rows: int = 0
+    parts: int = 0
 
 
 @dataclass(slots=True)
 class Residency:
-    """Scratchpad addresses of resident values, matrices per tile, and the groups cut by batch."""
+    """Scratchpad addresses of resident values, matrices per tile, and the groups cut by batch.
+
+    Residents lie at the end of the scratchpad. ``reserved`` are the bytes that the group which is
+    planned now leaves to them, ``held`` those of each group.
+    """
 
     address: dict[str, int] = field(default_factory=dict[str, int])
-    per_tile: dict[str, int] = field(default_factory=dict[str, int])
+    held_of: dict[str, Held] = field(default_factory=dict[str, "Held"])
     groups: set[int] = field(default_factory=set[int])
+    rows: dict[int, int] = field(
+        default_factory=dict[int, int]
+    )  # groups cut by rows: into how many
     reserved: int = 0
+    held: dict[int, int] = field(default_factory=dict[int, int])
+
+    def turn_to(self, group: int) -> None:
+        """Leave room to what is resident while a group runs."""
+        self.reserved = self.held.get(group, 0)
 
 
-def settle(plan: Plan, graph: Graph, chip: Chip) -> Residency:
-    """Choose the resident values of a plan: first made, first served."""
+def settle(
+    plan: Plan, graph: Graph, chip: Chip, share: float, *, multicast: bool = True
+) -> Residency:
+    """Choose the resident values of a plan: first made, first served.
+
+    A sum may take the place of an operand that nothing else needs any more.
+    """
     out = Residency()
     made = {value: index for index, group in enumerate(plan.groups) for value in group.made}
     readers = _readers(plan)
-    needs: list[Need] = []
-    room = int(chip.scratchpad.usable * SHARE)
+    needs: dict[str, Need] = {}
+    place: dict[str, str] = {}  # resident value -> the value whose need it is part of
+    room = int(chip.scratchpad.usable * share)
     for value, index in made.items():
         users = readers.get(value, set()) - {index}
-        if (
-            not users
-            or value in graph.outputs
-            or not _eligible(plan, graph, chip, value, index, users)
-        ):
+        if not users or value in graph.outputs:
             continue
-        batch, rows, channels = matrix_view(graph.types[value].shape, plan.home[value])
-        per_tile = ceil_div(batch, chip.n_tiles)
-        blocked = Blocked(chip.blocking, per_tile, rows, channels, graph.types[value].dtype.bytes)
-        more = [*needs, Need(value, blocked.bytes, index, max(users))]
-        if pack(more, chip.blocking.align)[1] <= room:
-            needs = more
-            out.per_tile[value] = per_tile
-            out.groups |= {index, *users}
-    offsets, out.reserved = pack(needs, chip.blocking.align)
-    top = chip.scratchpad.bytes - chip.scratchpad.reserve_high - out.reserved
-    out.address = {value: top + offset for value, offset in offsets.items()}
+        held = _held(plan, graph, chip, value, (index, *sorted(users)))
+        if held is None or (held.parts and not multicast):
+            continue
+        _, rows, channels = matrix_view(graph.types[value].shape, plan.home[value])
+        size, rows = graph.types[value].dtype.bytes, held.rows or rows
+        blocked = Blocked(chip.blocking, held.matrices, rows, channels, size)
+        need = Need(value, blocked.bytes, index, max(users))
+        ending = {v for v, root in place.items() if needs[root].last == index}
+        ending = {v for v in ending if max(readers[v]) == index}
+        before = _replaced(plan.groups[index], graph, value, ending)
+        if before:
+            first = needs[place[before]]
+            need = Need(first.key, first.bytes, first.first, max(users))
+        more = needs | {need.key: need}
+        if pack(list(more.values()), chip.blocking.align)[1] <= room:
+            needs, place[value] = more, need.key
+            out.held_of[value] = held
+            if held.parts:
+                out.rows |= dict.fromkeys((index, *users), held.parts)
+            else:
+                out.groups |= {index, *users}
+    _place(out, needs, place, chip)
     return out
+
+
+def _place(out: Residency, needs: dict[str, Need], place: dict[str, str], chip: Chip) -> None:
+    """Give residents their addresses, from the end of the scratchpad down."""
+    align = chip.blocking.align
+    offsets, _ = pack(list(needs.values()), align)
+    end = chip.scratchpad.bytes - chip.scratchpad.reserve_high
+    for key, need in needs.items():
+        reach = offsets[key] + align_up(max(1, need.bytes), align)
+        for group in range(need.first, need.last + 1):
+            out.held[group] = max(out.held.get(group, 0), reach)
+        out.address |= {value: end - reach for value, root in place.items() if root == key}
+
+
+def _replaced(group: Group, graph: Graph, value: str, ending: Container[str]) -> str:
+    """Return a resident operand that a value can be written over, if there is one.
+
+    ``ending`` are residents that nothing reads behind the group. It reads such an operand chunk by
+    chunk, and each before it writes the same chunk.
+    """
+    kind = graph.types[value]
+    if group.kind == "pool" or kind.shape != group.shape:
+        return ""
+    direct = group.nodes[0].inputs if group.kind in ("matrix", "norm") else ()
+    for node in group.nodes:
+        for operand in node.inputs:
+            alike = operand in ending and graph.types[operand] == kind
+            if alike and operand not in direct:
+                return operand
+    return ""
 
 
 def _readers(plan: Plan) -> dict[str, set[int]]:
@@ -71,18 +140,40 @@ def _readers(plan: Plan) -> dict[str, set[int]]:
     return out
 
 
-def _eligible(
-    plan: Plan, graph: Graph, chip: Chip, value: str, index: int, users: set[int]
-) -> bool:
-    layout = plan.home[value]
-    if layout not in ("rows", "image"):
+def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ...]) -> Held | None:
+    """Return what tiles can hold of a value; None where those who make and use it are cut otherwise."""
+    layout, shape = plan.home[value], graph.types[value].shape
+    groups = [plan.groups[i] for i in users]
+    if layout not in ("rows", "image") or len({group.segment for group in groups}) > 1:
+        return None
+    batch = matrix_view(shape, layout)[0]
+    each = ceil_div(batch, chip.n_tiles)
+    if batch >= chip.n_tiles:
+        even = each * chip.n_tiles <= WASTE * batch
+        cut = even and all(_cut_by_batch(group, layout, batch) for group in groups)
+        return Held(each) if cut else None
+    if layout != "image" or len(shape) != 4 or batch > 1:
+        return None
+    high, wide = shape[2:]
+    per = ceil_div(high, chip.n_tiles)
+    parts = high // per
+    if high % per or per * wide < LEAST_ROWS or parts < LEAST_TILES * chip.n_tiles:
+        return None
+    every = parts == chip.n_tiles
+    cut = all(_cut_by_rows(group, graph, value, every=every) for group in groups)
+    return Held(1, per * wide, parts) if cut else None
+
+
+def _cut_by_rows(group: Group, graph: Graph, value: str, *, every: bool) -> bool:
+    """Whether a group's tiles can each work on the same rows of an image; ``every`` tile has some."""
+    shape, node = graph.types[value].shape, group.nodes[0]
+    if group.layout != "image" or (group.shape[0], *group.shape[2:]) != (1, *shape[2:]):
         return False
-    batch = matrix_view(graph.types[value].shape, layout)[0]
-    even = ceil_div(batch, chip.n_tiles) * chip.n_tiles <= WASTE * batch
-    groups = [plan.groups[i] for i in (index, *sorted(users))]
-    if any(group.segment != groups[0].segment for group in groups):
+    if group.kind in ("norm", "strip"):
+        return every
+    if group.kind != "matrix" or node.op != "Conv" or node.int("group", 1) > 1:
         return False
-    return batch >= chip.n_tiles and even and all(_cut_by_batch(g, layout, batch) for g in groups)
+    return value not in node.inputs or window_of(node, graph.types).is_pointwise
 
 
 def _cut_by_batch(group: Group, layout: str, batch: int) -> bool:

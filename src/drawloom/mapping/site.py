@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Container, Sequence
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import cast
@@ -11,20 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.chip.model import Chip
-from drawloom.graph.ir import Graph
+from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.affine import copy_runs
+from drawloom.mapping.body import Body
 from drawloom.mapping.coded import Coded
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.picked import Picked
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.residency import Residency
+from drawloom.mapping.sizes import Cut, Work
 from drawloom.mapping.storage import Storage
 from drawloom.mapping.store import Store
 from drawloom.units import KIB, align_down
 
 COPY_BUFFER = 512 * KIB  # bytes of each of the two buffers of a copy, where there is room
 Index = NDArray[np.int64]
+# How some work shall be cut, given its nodes, those of their values that are stored, and the graph;
+# None where prices shall decide.
+Choose = Callable[[Work, Sequence[Node], Container[str], Graph], Cut | None]
 
 
 @dataclass(slots=True)
@@ -44,6 +50,9 @@ class Site:
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all
     repeats: list[Repeat] = field(default_factory=list[Repeat])
     pieces: list[Piece] = field(default_factory=list[Piece])
+    choose: Choose | None = (
+        None  # says how products are cut; None, or where it does not know, prices do
+    )
 
     def need(self, value: str, layout: str) -> Storage:
         """Return a value's storage in a layout, with a copy made first where there is none."""
@@ -60,6 +69,12 @@ class Site:
         self.copy(f"{value}.{layout}", self._about(value), [(source, target, np.arange(count))])
         return target
 
+    def loaded(self, body: Body, slot: str, value: str, layout: str) -> Storage:
+        """Return the storage from which a body loads a slot."""
+        if body.slot(slot).kind == "channel" and value in self.graph.constants:
+            return self.store.constant(value, "channel", self.graph.types[value].dtype)
+        return self.need(value, layout)
+
     def as_stored(self, value: str) -> Storage:
         """Return a value's storage in whichever layout it was first stored."""
         return self.need(value, "dense" if value in self.graph.constants else self.home[value])
@@ -70,8 +85,10 @@ class Site:
         Results for the host are written dense where that can be done on the way.
         """
         if value in self.residency.address:
-            held = self.residency.per_tile[value]
-            return self.store.value(value, layout, kind="resident", per_tile=held)
+            held = self.residency.held_of[value]
+            return self.store.value(
+                value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows
+            )
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
-from drawloom.mapping.pieces import Window
+from drawloom.mapping.pieces import Fold, Panel, Window
 
 Ints = NDArray[np.int64]
+FOLD_GUARD = 256  # zeros before and behind a chunk that is folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,12 @@ class Work:
     passes: int  # vector commands per result
     products: int = 1  # matrix commands per chunk (3 when f32 is made of tf32 products)
     by_batch: bool = False  # tiles share the work by batch alone
+    by_rows: int = 0  # so many tiles share the work, by rows alone
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
+    local: int = 0  # further loads and stores of the body, of residents: they are moves
     picked: bool = False  # the second operand's matrices are picked by index
+    fold: Fold | None = None  # of the first operand
     # Bits of the second operand's codes, and inputs a scale serves: 0 where it stands behind.
     coded: tuple[int, int] | None = None
 
@@ -54,6 +58,8 @@ class Cut:
     share_a: bool
     share_b: bool
     estimate: float
+    panel: Panel | None = None
+    results: int = 2  # copies of the body's buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,11 @@ class Sizes:
             high = (
                 (self.mt - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
             )
-            return self._operand(np.minimum(high, window.h) * window.w, channels)
+            high = np.minimum(high, window.h)
+            if work.fold:
+                pixels = high * work.fold.rows * work.fold.width
+                return self._operand(pixels, 0 * high + work.fold.channels) + 2 * FOLD_GUARD
+            return self._operand(high * window.w, channels)
         rows = np.minimum(self.mt, work.m)
         return self._operand(self.depth, rows) if work.trans_a else self._operand(rows, channels)
 
@@ -128,6 +138,23 @@ class Sizes:
         if work.trans_b:
             return self._operand(self.outs, self.depth)
         return self._operand(self.depth, self.outs)
+
+    @property
+    def folded_bytes(self) -> Ints:
+        """Bytes of a chunk of the first operand behind its folding; 0 where it needs none."""
+        work = self.work
+        if work.fold is None or work.window is None:
+            return 0 * self.mt
+        high = np.minimum(self.mt - 1 + work.window.kernel[0], work.window.h)
+        return self._operand(high * work.window.w, self.depth)
+
+    @property
+    def folding(self) -> Ints:
+        """Move engine cycles of folding a chunk: by its runs of pixels."""
+        if self.work.fold is None:
+            return 0 * self.mt
+        run = self.work.fold.pixels * self.work.fold.channels * FORMAT_BYTES[self.work.fmt]
+        return self.folded_bytes // run * self.chip.move.inner_cycles
 
     @property
     def decoded_bytes(self) -> Ints:

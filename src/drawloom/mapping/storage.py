@@ -61,6 +61,7 @@ class Storage:
     kind: str = "temporary"  # or input, output, constant, resident
     step: int = 0  # bytes from one repetition's to the next one's, in a piece that repeats
     per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
+    held_rows: int = 0  # rows each tile holds where tiles share one resident matrix
 
     @property
     def blocked(self) -> Blocked:
@@ -79,6 +80,12 @@ class Storage:
             return align_up(prod(self.shape), block) * self.dtype.bytes
         return self.blocked.bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in each tile's scratchpad of a resident value."""
+        rows = self.held_rows or self.blocked.rows
+        return replace(self.blocked, batch=self.per_tile, rows=rows).bytes
+
     def box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
     ) -> tuple[Transfer, ...]:
@@ -89,6 +96,12 @@ class Storage:
         """
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
+        if self.held_rows:
+            first, n = rows[0] % self.held_rows, rows[1] - rows[0]
+            assert first + n <= self.held_rows, (self.value, rows)
+            held = replace(self.blocked, rows=self.held_rows)
+            found = blocked_box(held, self.address, 0, ((first, 1),), n, channels)
+            return tuple(replace(t, local=True) for t in found)
         if self.per_tile:
             # Every tile holds matrices of its own, counted from its first.
             batch %= self.per_tile

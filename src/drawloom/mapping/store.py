@@ -5,6 +5,7 @@ Until addresses are given out, a storage's address is its number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -43,10 +44,16 @@ class Store:
     handed: list[Handed] = field(default_factory=list[Handed])
 
     def value(
-        self, name: str, layout: str, *, kind: str = "temporary", per_tile: int = 0
+        self,
+        name: str,
+        layout: str,
+        *,
+        kind: str = "temporary",
+        per_tile: int = 0,
+        held_rows: int = 0,
     ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        return self._make((name, layout), name, self.graph.types[name], kind, per_tile)
+        return self._make((name, layout), name, self.graph.types[name], kind, per_tile, held_rows)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
         """Return a constant's storage in a layout and format."""
@@ -54,6 +61,15 @@ class Store:
         if key not in self.constants:
             self.constants[key] = self.contents(name, layout, fmt)
         return self._make(key, name, TensorType(fmt, self.constants[key].shape), "constant")
+
+    def derived(
+        self, name: str, layout: str, what: str, change: Callable[[Array], Array], kind: TensorType
+    ) -> Storage:
+        """Return the storage of what ``change`` makes of a constant."""
+        key = (f"{name}#{what}", layout)
+        if key not in self.constants:
+            self.constants[key] = derive(self.graph.constants.held[name], change, kind)
+        return self._make(key, name, kind, "constant")
 
     def contents(self, name: str, layout: str, fmt: DType) -> Held:
         """Return a constant's values as its storage in a layout and format holds them."""
@@ -76,12 +92,23 @@ class Store:
         """Return a new storage under a key, like another."""
         return self._make(key, storage.value, TensorType(storage.dtype, storage.shape), "temporary")
 
-    def _make(self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0) -> Storage:
+    def _make(
+        self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0,
+        held_rows: int = 0,
+    ) -> Storage:  # fmt: skip
         if key not in self.made:
             number = len(self.keys)
             self.keys.append(key)
             self.made[key] = Storage(
-                name, kind.dtype, kind.shape, key[1], self.blocking, number, what, per_tile=per_tile
+                name,
+                kind.dtype,
+                kind.shape,
+                key[1],
+                self.blocking,
+                number,
+                what,
+                per_tile=per_tile,
+                held_rows=held_rows,
             )
         return self.made[key]
 

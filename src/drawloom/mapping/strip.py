@@ -31,10 +31,7 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     )
     values: dict[str, Storage] = {}
     for slot, value in body.loads:
-        if body.slot(slot).kind == "channel":
-            values[value] = site.store.constant(value, "channel", graph.types[value].dtype)
-        else:
-            values[value] = site.need(value, group.layout)
+        values[value] = site.loaded(body, slot, value, group.layout)
     values |= {value: site.made(value, group.layout) for _, value in body.stores}
     room = chip.scratchpad.usable - site.residency.reserved
     name = group.nodes[0].name

@@ -4,7 +4,7 @@
                  ("note" word word)* repeat* storage* piece*  one line each, pieces several
     repeat   ::= "repeat" first end count                     pieces by number, end not included
     storage  ::= "storage" word kind layout type "at" address ["of" word] [hash]
-    piece    ::= ("matrix" | "strip" | "pool" | "copy" | "cpu" | "flash") word, indented: field*
+    piece    ::= ("matrix" | "strip" | "pool" | "copy" | "cpu" | "flash" | "norm") word, indented: field*
     field    ::= key=value ...                                plain fields, several a line
                | key key=value ...                            a part (window), one of a list (runs)
                | key word (key=value ... | value)             one entry of a table (buffers, values)
@@ -47,6 +47,7 @@ from drawloom.mapping.pieces import (
     CpuPiece,
     FlashPiece,
     MatrixPiece,
+    NormPiece,
     Piece,
     PoolPiece,
     StripPiece,
@@ -62,6 +63,7 @@ PIECES: dict[str, type[Piece]] = {
     "copy": CopyPiece,
     "cpu": CpuPiece,
     "flash": FlashPiece,
+    "norm": NormPiece,
 }
 STORAGE_LINE = ("value", "dtype", "shape", "layout", "blocking", "address", "kind")
 STEP_LINE = ("op", "dst", "a", "b", "scalar", "node")

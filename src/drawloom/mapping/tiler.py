@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.mapping.panel_price import panel_cut
+from drawloom.mapping.prices import links, moves
 from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
 ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
+HOPEFUL, NS = 1.05, 2000  # prices of panels see more of what holds tiles up than others
+THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 
@@ -30,15 +34,17 @@ MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
 _MN, _NM = 0, 1
 
 
-def cut(work: Work, chip: Chip, name: str, *, multicast: bool) -> Cut:
-    """Return the cheapest way to cut the work.
+def cut(work: Work, chip: Chip, name: str, *, multicast: bool, alike: float = ALIKE) -> Cut:
+    """Return the cheapest way to cut the work; of those whose prices are ``alike``, the shortest.
 
     Raises:
         DoesNotFit: not even the smallest chunks fit a tile's scratchpad.
     """
-    found = _cut(work, _ChipKey(chip), multicast)
+    found = _cut(work, _ChipKey(chip), multicast, alike)
     if isinstance(found, Cut):
-        return found
+        panels = _panel_cut(work, _ChipKey(chip), multicast)
+        limit = found.estimate * HOPEFUL + NS
+        return panels if panels and panels.estimate < limit else found
     operands, results = found
     need, have = operands + results, chip.scratchpad.usable - work.reserved
     raise DoesNotFit(
@@ -67,51 +73,66 @@ class _ChipKey:
 
 
 @lru_cache(maxsize=4096)
-def _cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | tuple[int, int]:
+def _panel_cut(work: Work, key: _ChipKey, multicast: bool) -> Cut | None:
+    return panel_cut(work, key.chip, multicast=multicast)
+
+
+@lru_cache(maxsize=4096)
+def _cut(work: Work, key: _ChipKey, multicast: bool, alike: float) -> Cut | tuple[int, int]:
     """Return the best cut, or the bytes (operands, results) of the smallest that does not fit."""
     chip = key.chip
-    table = np.array(_candidates(work, chip), np.int64)
-    sizes = Sizes(work, chip, *table.T[:6])
+    found = priced(work, chip, multicast=multicast)
+    if found is not None:
+        price, issue = found.price, found.issue
+        close = price <= price.min() * (1 + alike)
+        way, at = np.unravel_index(np.argmin(np.where(close, issue, np.inf)), price.shape)
+        return found.cut(int(way), int(at))
+    sizes = _sizes(work, chip)
+    operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
+    least = int(np.argmin(operands + sizes.fixed_bytes))
+    return int(operands[least]), int(sizes.fixed_bytes[least])
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Candidates with their prices: rows are ways (order, sharing), columns ways to cut."""
+
+    sizes: Sizes
+    ways: list[tuple[_Kept, bool, bool, int]]
+    price: NDArray[np.float64]
+    issue: NDArray[np.float64]
+
+    def cut(self, way: int, at: int) -> Cut:
+        """Return one of them."""
+        t = self.sizes
+        kept, share_a, share_b, order = self.ways[way]
+        gb, gm, gn, mt, nt, kt = (int(x[at]) for x in (t.gb, t.gm, t.gn, t.mt, t.nt, t.kt))
+        return Cut(
+            (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
+            int(kept.a[at]), int(kept.b[at]), share_a, share_b, float(self.price[way, at]),
+        )  # fmt: skip
+
+
+def _sizes(work: Work, chip: Chip) -> Sizes:
+    return Sizes(work, chip, *np.array(_candidates(work, chip), np.int64).T[:6])
+
+
+def priced(work: Work, chip: Chip, *, multicast: bool) -> Priced | None:
+    """Return all candidates with their prices; None where none fits."""
+    sizes = _sizes(work, chip)
     ways: list[tuple[_Kept, bool, bool, int]] = []
-    prices: list[NDArray[np.float64]] = []
-    issues: list[NDArray[np.float64]] = []
+    prices: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for order in (_MN, _NM):
         kept = _keep_all(sizes, order)
         if not kept.fits.any():
             continue
         for share_a, share_b in product((False, True), repeat=2):
-            price, issue = _price(sizes, kept, order, share_a, share_b, multicast)
             ways.append((kept, share_a, share_b, order))
-            prices.append(price)
-            issues.append(issue)
-    best = _cheapest(prices, issues)
-    if best is None:
-        operands = (sizes.bytes_a + sizes.bytes_b) * _halves(work) + sizes.decoded_bytes
-        least = int(np.argmin(operands + sizes.fixed_bytes))
-        return int(operands[least]), int(sizes.fixed_bytes[least])
-    way, at, price = best
-    kept, share_a, share_b, order = ways[way]
-    gb, gm, gn, mt, nt, kt = (int(x) for x in table[at])
-    return Cut(
-        (gb, gm, gn), (mt, nt, kt), "mn" if order == _MN else "nm",
-        int(kept.a[at]), int(kept.b[at]), share_a, share_b, price,
-    )  # fmt: skip
-
-
-def _cheapest(
-    prices: list[NDArray[np.float64]], issues: list[NDArray[np.float64]]
-) -> tuple[int, int, float] | None:
-    """Return way, candidate and price of the fewest commands among those about as cheap as any."""
+            prices.append(_price(sizes, kept, order, share_a, share_b, multicast))
     if not prices:
         return None
-    price, issue = np.stack(prices), np.stack(issues)
-    least = price.min()
-    if not np.isfinite(least):
-        return None
-    way, at = np.unravel_index(
-        np.argmin(np.where(price <= least * (1 + ALIKE), issue, np.inf)), price.shape
-    )
-    return int(way), int(at), float(price[way, at])
+    price, issue = (np.stack(each) for each in zip(*prices, strict=True))
+    return Priced(sizes, ways, price, issue) if np.isfinite(price.min()) else None
 
 
 def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
@@ -149,6 +170,8 @@ def _grids(work: Work, chip: Chip, step: int) -> list[tuple[int, int, int]]:
     n = chip.n_tiles
     if work.by_batch:
         return [(n, 1, 1)]
+    if work.by_rows:
+        return [(1, work.by_rows, 1)]
     sizes = [d for d in range(1, n + 1) if n % d == 0]
     found = [
         (b, m, c)
@@ -175,7 +198,7 @@ def _keep_all(t: Sizes, order: int) -> _Kept:
     work = t.work
     batches, mc, nc, kc = t.counts
     halves = _halves(work)
-    size_a, size_b = t.bytes_a * halves, t.bytes_b * halves + t.decoded_bytes
+    size_a, size_b = t.bytes_a * halves + t.folded_bytes, t.bytes_b * halves + t.decoded_bytes
     total_a = batches * mc * (nc if work.depthwise else kc)
     total_b = (batches if work.b_batched else 1) * nc * kc
     room = t.chip.scratchpad.usable - work.reserved - t.fixed_bytes
@@ -240,31 +263,30 @@ def _price(
             & multicast
             & (not work.depthwise)
             & (work.products == 1)
+            & (work.fold is None)
         )
     if share_b:
         alone = work.products > 1 or work.coded is not None or work.picked
         allowed = allowed & (group_b > 1) & multicast & (not alone)
-    out_bytes = t.rows * t.nt * FORMAT_BYTES[work.out_fmt]
-    reads_a = np.zeros(len(t.mt)) if work.a_local else kept.loads_a * t.bytes_a / by_a
+    out_bytes = t.rows * t.outs * FORMAT_BYTES[work.out_fmt]
+    read = 0 * kept.loads_a if work.a_local else kept.loads_a
+    reads_a = read * t.bytes_a / by_a
     per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
     chunk = t.cycles * ns
     matrix = results * kc * chunk
     dram, paced = _paced(
         t, _opening(t, kept, order, by_a, by_b), per_tile, results * out_bytes, matrix
     )
-    vector = results * work.passes * (chip.vector.fixed + t.rows * t.nt / chip.vector.lanes_16) * ns
+    vector = (
+        results * work.passes * (chip.vector.fixed + t.rows * t.outs / chip.vector.lanes_16) * ns
+    )
     commands, elements = t.decoding
     each = commands * chip.vector.fixed + elements / chip.vector.lanes_16
     vector = vector + kept.loads_b * each * ns
-    rate = chip.noc.bytes_per_cycle * chip.send.efficiency
-    message = chip.profiles["lean"].message if "lean" in chip.profiles else 0
-    noc = np.zeros(len(t.mt))
-    for shared, loads, size in (
-        (share_a, kept.loads_a, t.bytes_a),
-        (share_b, kept.loads_b, t.bytes_b),
-    ):
-        if shared:
-            noc = noc + loads * (size / rate + message + 100) * ns
+    noc = ns * (
+        links(t, by_a, kept.a, kept.loads_a, t.bytes_a)
+        + links(t, by_b, kept.b, kept.loads_b, t.bytes_b)
+    )
     first = tiles * (t.bytes_a / by_a + t.bytes_b / by_b)
     start = (
         first / chip.dram.read * 1e9
@@ -274,15 +296,13 @@ def _price(
     end = tiles * out_bytes / chip.dram.write * 1e9 + chip.dram_write.latency * ns
     cpu = _issue(t, kept, by_a, by_b) * ns
     # A tile's read engine handles one command at a time, its latency included.
-    reader = (
-        per_tile / chip.dram.port * 1e9
-        + (kept.loads_a + kept.loads_b) * chip.dram_read.latency * ns
-    )
+    reader = per_tile / chip.dram.port * 1e9 + (read + kept.loads_b) * chip.dram_read.latency * ns
+    mover = moves(t, kept.loads_a, results, out_bytes) * ns
     stalls = _stalls(t, kept, each * ns + chunk, share_b=share_b)
     dram, paced = dram + stalls, paced + stalls
     # Where the matrix engine is not what binds, one chunk of its time is seen at the end.
     total = (
-        np.maximum.reduce([paced, vector, noc, cpu, reader])
+        np.maximum.reduce([paced, vector, noc, cpu, reader, mover])
         + start
         + end
         + np.where(matrix >= dram, 0, chunk)
@@ -367,7 +387,9 @@ def _issue(t: Sizes, kept: _Kept, by_a: Ints | int, by_b: Ints | int) -> NDArray
     profile = min(t.chip.profiles.values(), key=lambda p: p.issue)
     batches, mc, nc, kc = t.counts
     blocks = ceil(t.nt, t.chip.blocking.block)
-    result = (t.work.passes * blocks + t.work.loads + t.work.stores + 1) * profile.issue
+    result = (
+        t.work.passes * blocks + t.work.loads + t.work.stores + t.work.local + 1
+    ) * profile.issue
     step = t.work.products * profile.issue + 2 * profile.wait
     total = batches * mc * nc * (result + kc * step)
     total = total + kept.loads_b * t.decoding[0] * profile.issue

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drawloom.frontends.hf.request import Request
 from drawloom.plans.places import Block
 from drawloom.plans.shard import Shares
+from drawloom.timing.trace import Trace
 from drawloom.units import PS_PER_S
 
 
@@ -18,6 +19,18 @@ class Step:
     head_ps: int  # of it, the last product, which only the last stage has
     sums_ps: int  # sums over a group, all layers of a stage
     hand_over_ps: int  # activations to the next stage
+    compute_ps: int = 0  # of the chip: moments at which an engine computes
+    memory_ps: int = 0  # of the rest: at which DRAM is read or written
+
+    @property
+    def split(self) -> dict[str, int]:
+        """Where the time goes: compute, memory, links and waiting, which add up to the whole."""
+        waiting = self.chip_ps - self.compute_ps - self.memory_ps
+        links = self.sums_ps + self.hand_over_ps
+        return {
+            "compute": self.compute_ps, "memory": self.memory_ps, "links": links,
+            "waiting": waiting,
+        }  # fmt: skip
 
     @property
     def ps(self) -> int:
@@ -45,8 +58,11 @@ class Plan:
         has_bytes: DRAM of one chip.
         algorithm: how sums are done, and bytes of one.
         bound_ps: what a step takes at the least, all chips' memories and engines together.
-        link_bytes: what the busiest link of a group carries for the sums of one part.
+        link_bytes: what the busiest link of a group carries for a sum of one part.
         hot_link: that link, as ``from-to``.
+        trace: of the slowest stage's program, on one chip, for one part.
+        loads: share of a step for which each link of the groups is busy with sums, by its ends.
+        fabric_pj: energy of the links in a step of all groups, in picojoules; None: not known.
     """
 
     model: str
@@ -66,6 +82,9 @@ class Plan:
     bound_ps: int
     link_bytes: int
     hot_link: str
+    trace: Trace = field(repr=False, compare=False)
+    loads: tuple[tuple[int, int, float], ...] = ()
+    fabric_pj: float | None = None
 
     @property
     def latency_ps(self) -> int:
@@ -79,6 +98,17 @@ class Plan:
     def round_ps(self) -> int:
         """Time between two steps of one sequence, when all stages are kept busy."""
         return max(self.latency_ps, self.parts * self.step.ps)
+
+    @property
+    def parts_of_chip_ps(self) -> int:
+        """How much of a round the chips of a sequence's way compute, sums and hand-overs apart."""
+        return self.round_ps - self.links_ps
+
+    @property
+    def links_ps(self) -> int:
+        """How much of a round goes to sums and hand-overs."""
+        turns = max(self.shares.stages, self.parts)
+        return turns * (self.step.sums_ps + self.step.hand_over_ps)
 
     @property
     def tokens_per_s(self) -> float:

@@ -16,14 +16,16 @@ from drawloom.mapping.pieces import (
     CpuPiece,
     FlashPiece,
     MatrixPiece,
+    NormPiece,
     Piece,
     PoolPiece,
     StripPiece,
 )
+from drawloom.mapping.site import storages_in
 from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, flash, matrix, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
@@ -36,6 +38,7 @@ LOWER: dict[type[Piece], Callable[..., None]] = {
     CopyPiece: copy.lower,
     CpuPiece: cpu.lower,
     FlashPiece: flash.lower,
+    NormPiece: norm.lower,
 }
 
 
@@ -100,16 +103,17 @@ def _loop(
 def _lower(context: Context, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extent(piece))
+        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extents(piece))
 
 
-def _extent(piece: Piece) -> Extent:
-    """Return the scratchpad that a piece uses: from its first buffer to the end of its last."""
+def _extents(piece: Piece) -> tuple[Extent, ...]:
+    """Return the scratchpad that a piece uses: from its first buffer to the end of its last, and residents."""
     if isinstance(piece, CpuPiece) or not piece.buffers:
-        return 0, 0
+        return ()
     buffers = piece.buffers.values()
     ends = (buffer.address + buffer.copies * buffer.bytes for buffer in buffers)
-    return min(buffer.address for buffer in buffers), max(ends)
+    held = {(s.address, s.address + s.held_bytes) for s in storages_in(piece) if s.per_tile}
+    return ((min(buffer.address for buffer in buffers), max(ends)), *sorted(held))
 
 
 def _stepped(mapping: Mapping) -> tuple[list[int], list[Storage]]:

@@ -7,7 +7,7 @@ what stands there, and what may.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -17,7 +17,24 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Blocking
 from drawloom.errors import nearest
 from drawloom.program.addresses import addresses
-from drawloom.program.commands import Address, Command, Conv, Cpu, Pool, Reduce, Vector
+from drawloom.program.commands import (
+    Address,
+    Command,
+    Conv,
+    Cpu,
+    Loop,
+    MatMul,
+    Move,
+    Pick,
+    Pool,
+    Read,
+    Reduce,
+    Select,
+    Send,
+    Stream,
+    Vector,
+    Write,
+)
 from drawloom.program.fields import Header, Slot, slots
 from drawloom.program.kinds import INT, MAX_DEPTH, SHAPE
 from drawloom.program.program import Region
@@ -26,6 +43,17 @@ from drawloom.program.vector_ops import BINARY_OPS, VECTOR_OPS
 N_FLAGS = 64
 MAX_LEVELS = 3
 REGION_KINDS = ("input", "output", "constant", "temporary")
+
+MOST_TILES = 1 << 12
+MOST_RUN = 100_000_000  # commands of a tile, loops run through: hours, whatever runs them
+# What one command may ask for, whatever the chip: what reads a program needs no more memory, and
+# no wider numbers, than these say.
+MOST_BYTES = 1 << 28  # bytes that it moves
+MOST_ELEMENTS = 1 << 28  # elements of an operand or a result
+MOST_TAPS = 1 << 20  # positions in a window
+MOST_WORK = 1 << 40  # multiplications, or elements that windows meet
+FAR = 1 << 52  # bytes: no address reaches so far
+MOST_BLOCK = 1 << 20
 
 Complaint = tuple[str, str, str]  # field, what stands there, what is allowed
 
@@ -66,14 +94,28 @@ def _address(address: Address, scope: Scope) -> Iterator[Complaint]:
     lowest = base + sum(min(0, stride) * max(0, count - 1) for stride, count in turns)
     if lowest < 0:
         yield "address", f"reaches {lowest}", "0 or more"
+    turns = zip(strides, scope.loops, strict=False)
+    highest = base + sum(max(0, stride) * max(0, count - 1) for stride, count in turns)
+    if highest >= FAR:
+        yield "address", f"reaches {highest}", f"below {FAR}"
 
 
-def _at_least(low: int) -> Rule:
-    return lambda value, _: "" if value >= low else f"{low} or more"
+def _at_least(low: int, most: int = MOST_BYTES) -> Rule:
+    def rule(value: int, _: Scope) -> str:
+        if low <= value <= most:
+            return ""
+        return f"{low} or more" if value < low else f"at most {most}"
+
+    return rule
 
 
 def _all_at_least(low: int) -> Rule:
-    return lambda values, _: "" if min(values, default=low) >= low else f"each {low} or more"
+    def rule(values: tuple[int, ...], _: Scope) -> str:
+        if min(values, default=low) < low:
+            return f"each {low} or more"
+        return "" if max(values, default=low) <= MOST_BYTES else f"each at most {MOST_BYTES}"
+
+    return rule
 
 
 def _out_of(*words: str) -> Rule:
@@ -109,10 +151,12 @@ def _levels(dims: tuple[tuple[int, ...], ...], _: Scope) -> str:
         return f"at most {MAX_LEVELS} levels"
     if any(level[-1] < 0 for level in dims):
         return "counts of 0 or more"
+    if any(abs(stride) * level[-1] >= FAR for level in dims for stride in level[:-1]):
+        return f"reaches of less than {FAR} bytes"
     return ""
 
 
-_FROM_0, _FROM_1 = _at_least(0), _at_least(1)
+_FROM_0, _FROM_1, _STEP = _at_least(0), _at_least(1), _at_least(0, FAR)
 _FORMAT = _out_of(*FORMAT_BYTES)
 _SPACE = _out_of("spm", "dram")
 
@@ -120,6 +164,7 @@ _BY_NAME: dict[str, Rule] = {
     **dict.fromkeys(
         ("m", "k", "n", "h", "w", "c", "oc", "kh", "kw", "batch", "element", "entries"), _FROM_1
     ),
+    **dict.fromkeys(("step", "a_step", "b_step", "dst_step", "psum_step"), _STEP),
     **dict.fromkeys(("fmt", "out_fmt"), _FORMAT),
     **dict.fromkeys(("targets", "tiles"), _tiles),
     **dict.fromkeys(("strides", "dilations"), _all_at_least(1)),
@@ -128,6 +173,7 @@ _BY_NAME: dict[str, Rule] = {
     "engines": _distinct,
     "flag": _flag,
     "origin": _origin,
+    "chip": _at_least(-1),
     "target": _tile,
     "axis": _out_of("c", "w", "h", "hw"),
 }
@@ -157,10 +203,62 @@ def _vector(command: Vector) -> Iterator[Complaint]:
         yield "unit", str(command.unit), "only with b"
 
 
+def _moved(command: Read | Pick | Write | Move | Send) -> Iterator[Complaint]:
+    moved = command.inner
+    for level in command.dims:
+        moved *= level[-1]
+    if moved > MOST_BYTES:
+        yield "dims", f"{moved} bytes", f"at most {MOST_BYTES} in one command"
+    if isinstance(command, Pick) and command.step * command.entries >= FAR:
+        yield "entries", str(command.entries), f"reaches of less than {FAR} bytes"
+
+
+def _select(command: Select) -> Iterator[Complaint]:
+    if command.element * command.count > MOST_BYTES:
+        moved = command.element * command.count
+        yield "count", f"{moved} bytes", f"at most {MOST_BYTES} in one command"
+
+
+def _matmul(command: MatMul) -> Iterator[Complaint]:
+    m, k, n, batch = command.m, command.k, command.n, command.batch
+    if min(m, k, n, batch) < 1:
+        return
+    largest = batch * max(m * k, k * n, m * n)
+    yield from _large("m, k, n", largest, largest * min(m, k, n))
+    steps = (command.a_step, command.b_step, command.dst_step, command.psum_step)
+    if max(steps) * batch >= FAR:
+        yield "batch", str(batch), f"reaches of less than {FAR} bytes"
+
+
+def _reduce(command: Reduce) -> Iterator[Complaint]:
+    yield from _large("h, w, c", command.h * command.w * command.c, 0)
+
+
+def _large(part: str, elements: int, work: int) -> Iterator[Complaint]:
+    if elements > MOST_ELEMENTS:
+        yield part, f"{elements} elements", f"at most {MOST_ELEMENTS} in one operand"
+    elif work > MOST_WORK:
+        yield part, f"{work} multiplications", f"at most {MOST_WORK} in one command"
+
+
 def _window(command: Conv | Pool) -> Iterator[Complaint]:
-    if min(command.strides) > 0 and min(command.out_hw) < 1:
-        high, wide = command.out_hw
+    if min(command.strides) < 1:
+        return
+    high, wide = command.out_hw
+    if min(high, wide) < 1:
         yield "result", f"{high}x{wide}", "1x1 or more"
+        return
+    top, bottom, left, right = command.pads
+    padded = (command.h + top + bottom) * (command.w + left + right) * command.c
+    taps = command.kh * command.kw
+    if taps > MOST_TAPS:
+        yield "kh, kw", str(taps), f"at most {MOST_TAPS} positions in a window"
+    if isinstance(command, Conv):
+        filters = 1 if command.depthwise else command.oc
+        largest = max(padded, high * wide * command.oc, taps * filters * command.c)
+        yield from _large("h, w, c, oc", largest, high * wide * taps * filters * command.c)
+    else:
+        yield from _large("h, w, c", padded, high * wide * taps * command.c)
 
 
 def _conv(command: Conv) -> Iterator[Complaint]:
@@ -180,6 +278,8 @@ def _cpu(command: Cpu) -> Iterator[Complaint]:
             ):
                 if allowed:
                     yield "operand", shown, allowed
+            if prod(operand.shape) > MOST_ELEMENTS << 8:
+                yield "operand", SHAPE.show(operand.shape), f"at most {MOST_ELEMENTS << 8} elements"
     keys = [key for key, _ in command.attrs]
     if len(set(keys)) < len(keys):
         yield "attrs", ", ".join(keys), "each once"
@@ -212,16 +312,17 @@ def place_complaints(address: int, n_bytes: int, dram_bytes: int) -> Iterator[Co
 def header_complaints(header: Header) -> Iterator[Complaint]:
     """Yield what is wrong with the sizes of a program's memories."""
     for name in ("scratchpad_bytes", "dram_bytes"):
-        if getattr(header, name) < 0:
-            yield name, str(getattr(header, name)), "0 or more"
+        allowed = _STEP(getattr(header, name), Scope(0, 0))
+        if allowed:
+            yield name, str(getattr(header, name)), allowed
 
 
 def blocking_complaints(blocking: Blocking) -> Iterator[Complaint]:
     """Yield what is wrong with a blocked layout."""
     for slot in slots(Blocking):
         value = getattr(blocking, slot.name)
-        if value < 1:
-            yield slot.name, str(value), "1 or more"
+        if not 1 <= value <= MOST_BLOCK:
+            yield slot.name, str(value), "1 or more" if value < 1 else f"at most {MOST_BLOCK}"
 
 
 def loop_complaints(count: int, depth: int) -> Iterator[Complaint]:
@@ -232,7 +333,26 @@ def loop_complaints(count: int, depth: int) -> Iterator[Complaint]:
         yield "loop", f"{depth} loops around it", f"at most {MAX_DEPTH - 1}"
 
 
+def length_complaints(streams: Sequence[Stream]) -> Iterator[Complaint]:
+    """Yield what is wrong with how many tiles there are, and how much they run."""
+    if len(streams) > MOST_TILES:
+        yield "tiles", str(len(streams)), f"at most {MOST_TILES}"
+        return
+    longest = max(map(turns, {id(stream): stream for stream in streams}.values()), default=0)
+    if longest > MOST_RUN:
+        yield "commands", f"a tile runs {longest}", f"at most {MOST_RUN}"
+
+
+def turns(stream: Stream) -> int:
+    """Return the commands that a stream runs, each turn of a loop counted as one more."""
+    return sum(i.count * (1 + turns(i.body)) if isinstance(i, Loop) else 1 for i in stream)
+
+
 _TOGETHER: dict[type, Callable[[Any], Iterator[Complaint]]] = {
+    **dict.fromkeys((Read, Pick, Write, Move, Send), _moved),
+    Select: _select,
+    MatMul: _matmul,
+    Reduce: _reduce,
     Vector: _vector,
     Pool: _window,
     Conv: _conv,

@@ -8,10 +8,8 @@ queue and run asynchronously, each queue in order; within a tile the hardware or
 commands of different queues whose byte ranges conflict (read after write, write after
 read, write after write), in scratchpad and DRAM. Not covered by that: ``Send``, the
 tile processor (``Cpu``) and other tiles. Those need ``Join``, ``Wait`` or ``Barrier``.
-
-Formats are dtype words (``f16 bf16 f32 i8 u8 i16 i32 i64 bool``); ``tf32`` is f32 storage
-rounded to 10 mantissa bits on entry to the matrix engine. Matrix, reduce and pool
-operands are channel-blocked (``chip/layout.py``); vector commands see flat elements.
+Formats are dtype words; ``tf32`` is f32 storage of 10 mantissa bits for the matrix engine. Matrix,
+reduce and pool operands are channel-blocked (``chip/layout.py``); vector commands see flat elements.
 """
 
 from __future__ import annotations
@@ -272,6 +270,7 @@ class Send:
     flag: int
     dims: Dims = ()
     origin: int = -1
+    chip: int = -1  # of the targets, in a span; -1: the sender's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +288,7 @@ class Signal:
     target: int
     flag: int
     origin: int = -1
+    chip: int = -1  # as of ``Send``
 
 
 @dataclass(frozen=True, slots=True)

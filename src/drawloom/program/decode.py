@@ -19,6 +19,7 @@ from drawloom.program.check_fields import (
     blocking_complaints,
     complaints,
     header_complaints,
+    length_complaints,
     place_complaints,
     region_complaints,
 )
@@ -107,10 +108,15 @@ class _Parts:
         for number, (address, piece) in enumerate(self.data):
             for complaint in place_complaints(address, piece.size, dram):
                 yield f"data {number}", complaint
+        yield from self._stream_complaints()
+
+    def _stream_complaints(self) -> Iterator[tuple[str, Complaint]]:
+        for complaint in length_complaints([self.different[place] for place in self.places]):
+            yield "program", complaint
         scope = Scope(len(self.places), len(self.origins))
+        first = {place: tile for tile, place in reversed(list(enumerate(self.places)))}
         for number, stream in enumerate(self.different):
-            tile = self.places.index(number) if number in self.places else -1
-            where = f"tile {tile}" if tile >= 0 else f"stream {number}"
+            where = f"tile {first[number]}" if number in first else f"stream {number}"
             for path, complaint in _complaints(stream, scope):
                 yield f"{where}, {path}", complaint
 

@@ -226,7 +226,7 @@ def _show_run(run: list[int]) -> str:
     return f"{run[0]}..{run[-1]}" if len(run) > 2 else ",".join(map(str, run))
 
 
-_MOST_TILES = 1 << 12  # in one run; keeps a short text from asking for much memory
+_MOST_TILES = 1 << 12  # in one list; keeps a short text from asking for much memory
 
 
 def read_tiles(text: str) -> tuple[int, ...]:
@@ -239,8 +239,8 @@ def read_tiles(text: str) -> tuple[int, ...]:
             low, high = read_int(first), read_int(last if dots else first)
         except Bad:
             raise Bad(form) from None
-        if not low <= high < low + _MOST_TILES:
-            raise Bad(form)
+        if not low <= high < low + _MOST_TILES - len(numbers):
+            raise Bad(form if high < low else f"at most {_MOST_TILES} numbers")
         numbers += range(low, high + 1)
     return tuple(numbers)
 

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.chip.model import Blocking
-from drawloom.errors import Fault, InputError, nearest
+from drawloom.chip.model import Blocking, Chip
+from drawloom.errors import InputError
+from drawloom.files import refuse_head
 from drawloom.program.check_fields import (
     Scope,
     blocking_complaints,
     complaints,
     header_complaints,
-    loop_complaints,
+    length_complaints,
     place_complaints,
     region_complaints,
 )
-from drawloom.program.commands import Command, Loop, Stream
-from drawloom.program.fields import COMMANDS, RECORDS, Data, Header, Note
-from drawloom.program.kinds import Bad, read_int, read_tiles
-from drawloom.program.lines import Faults, Line, TooMany, mark, record, split
+from drawloom.program.commands import Stream
+from drawloom.program.fields import RECORDS, Data, Header, Note
+from drawloom.program.lines import Faults, TooMany, record, split
+from drawloom.program.names import Names
 from drawloom.program.program import Origin, Program, Region
-from drawloom.program.text import HEAD, INDENT, sha256
+from drawloom.program.reading import Reader
+from drawloom.program.text import HEAD, sha256
 
 Bytes = NDArray[np.uint8]
 T = TypeVar("T")
@@ -35,22 +37,27 @@ T = TypeVar("T")
 NO_DATA: Mapping[str, Bytes] = MappingProxyType({})
 
 
-def parse(text: str, data: Mapping[str, Bytes] = NO_DATA, file: str = "text") -> Program:
+def parse(
+    text: str,
+    data: Mapping[str, Bytes] = NO_DATA,
+    file: str = "text",
+    chip: Chip | None = None,
+) -> Program:
     """Return the program that a text describes.
 
     Args:
-        text: what ``text(program)`` gives.
+        text: what ``text(program)`` gives, or what a person wrote.
         data: the data that stand in the text by their hash, as ``blobs(program)`` gives them.
         file: how messages call the text.
+        chip: what fills fields that the text leaves out; else the chip of the catalog that it names.
 
     Raises:
         InputError: ``program.text``, with every fault and its line.
     """
     head, *lines = text.split("\n")
     if head.rstrip() != HEAD:
-        fault = Fault("line 1", head[:60], f"'{HEAD}'")
-        raise InputError("program.text", f"{file} is not the text of a program", [fault])
-    reader = _Reader()
+        raise refuse_head("program.text", "a program", file, head, HEAD)
+    reader = Reader(Names(chip, chip and chip.blocking))
     program = None
     with contextlib.suppress(TooMany):
         for number, raw in enumerate(lines, start=2):
@@ -78,115 +85,17 @@ def blob_sizes(text: str) -> list[tuple[str, int]]:
 
 
 @dataclass(slots=True)
-class _Block:
-    """A tile line or a loop whose items are being read."""
-
-    count: int
-    items: list[Command | Loop] = field(default_factory=list[Command | Loop])
-
-
-@dataclass(slots=True)
-class _Tiles:
-    """A tile line: which tiles have its stream."""
-
-    line: int
-    tiles: tuple[int, ...]
-    stream: Stream = ()
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Lines become records, commands and loops; what they say together is checked later."""
-
-    faults: Faults = field(default_factory=Faults)
-    records: dict[type, list[tuple[int, Any]]] = field(
-        default_factory=lambda: {kind: [] for kind in RECORDS.values()}
-    )
-    tiles: list[_Tiles] = field(default_factory=list[_Tiles])
-    commands: list[tuple[int, Command, tuple[int, ...]]] = field(default_factory=list[Any])
-    marks: list[int | None] = field(default_factory=list[Any])
-    open: list[_Block] = field(default_factory=list[_Block])
-
-    def read(self, line: Line) -> None:
-        """Read one line."""
-        depth = line.indent // len(INDENT)
-        deepest = len(self.open)
-        if line.indent % len(INDENT) or depth > deepest:
-            allowed = f"a multiple of {len(INDENT)}, at most {deepest * len(INDENT)} here"
-            self.faults.add(line.number, f"indented by {line.indent}", allowed)
-            depth = deepest
-        self.close(depth)
-        if depth == 0:
-            self._top(line)
-        elif line.word == "loop":
-            self._loop(line)
-        elif line.word in COMMANDS:
-            command = record(line, COMMANDS[line.word], self.faults)
-            if command:
-                loops = tuple(block.count for block in self.open[1:])
-                self.open[-1].items.append(command)
-                self.commands.append((line.number, command, loops))
-        else:
-            self.faults.add(line.number, line.word, nearest(line.word, ["loop", *COMMANDS]))
-
-    def close(self, depth: int) -> None:
-        """End the loops and the tile that a line indented by ``depth`` levels is not in."""
-        while len(self.open) > depth:
-            block = self.open.pop()
-            if self.open:
-                self.open[-1].items.append(Loop(block.count, tuple(block.items)))
-            else:
-                self.tiles[-1].stream = tuple(block.items)
-
-    def _top(self, line: Line) -> None:
-        if line.word == "tile":
-            self._tile(line)
-        elif line.word in RECORDS:
-            if line.word == "origin":
-                self.marks.append(mark(line, self.faults))
-            kind = RECORDS[line.word]
-            self.records[kind].append((line.number, record(line, kind, self.faults)))
-        elif line.word in COMMANDS or line.word == "loop":
-            self.faults.add(line.number, line.word, "under a tile, indented")
-        else:
-            self.faults.add(line.number, line.word, nearest(line.word, ["tile", *RECORDS]))
-
-    def _tile(self, line: Line) -> None:
-        tiles: tuple[int, ...] = ()
-        try:
-            tiles = read_tiles(_before_colon(line))
-        except Bad:
-            self.faults.add(line.number, " ".join(line.rest), "tiles and a colon: tile 0..3,8:")
-        self.tiles.append(_Tiles(line.number, tiles))
-        self.open.append(_Block(1))
-
-    def _loop(self, line: Line) -> None:
-        count = 1
-        try:
-            count = read_int(_before_colon(line))
-        except Bad:
-            self.faults.add(line.number, " ".join(line.rest), "a count and a colon: loop 16:")
-        self.faults.complain(line.number, loop_complaints(count, len(self.open) - 1))
-        self.open.append(_Block(count))
-
-
-def _before_colon(line: Line) -> str:
-    if len(line.rest) != 1 or not line.rest[0].endswith(":"):
-        raise Bad
-    return line.rest[0][:-1]
-
-
-@dataclass(slots=True)
 class _Builder:
     """What all lines say together."""
 
-    reader: _Reader
+    reader: Reader
     given: Mapping[str, Bytes]
 
     def build(self) -> Program | None:
         """Return the program; None where there are faults."""
-        self.reader.close(0)
-        header, blocking = self._one(Header), self._one(Blocking)
+        self.reader.end()
+        header = self._one(Header)
+        blocking = self._one(Blocking) if self._needs_blocking() else self.reader.names.blocking
         dram = header.dram_bytes if header else 1 << 63
         notes, regions, data = self._notes(), self._regions(dram), self._data(dram)
         self._check(header, blocking)
@@ -194,7 +103,6 @@ class _Builder:
         if self.reader.faults.found:
             return None
         assert header and blocking
-        origins = tuple(origin for _, origin in self._all(Origin))
         return Program(
             header.name,
             header.chip,
@@ -204,9 +112,20 @@ class _Builder:
             regions,
             data,
             streams,
-            origins,
+            self._origins(),
             notes,
         )
+
+    def _needs_blocking(self) -> bool:
+        """Whether a line must say how operands lie: no chip does, or the text does itself."""
+        is_said = bool(self.reader.records[Blocking])
+        return is_said or (self.reader.names.blocking is None and bool(self._all(Header)))
+
+    def _origins(self) -> tuple[Origin, ...]:
+        """Return what commands are for; a name that has no line stands for itself."""
+        given = self.reader.origins
+        names = self.reader.names.origins
+        return tuple(given.get(i) or Origin(name, name, "") for name, i in names.items())
 
     def _all(self, kind: type[T]) -> list[tuple[int, T]]:
         return [(line, found) for line, found in self.reader.records[kind] if found is not None]
@@ -261,16 +180,12 @@ class _Builder:
         faults = self.reader.faults
         if header:
             faults.complain(self.reader.records[Header][0][0], header_complaints(header))
-        if blocking:
+        if blocking and self.reader.records[Blocking]:
             faults.complain(self.reader.records[Blocking][0][0], blocking_complaints(blocking))
-        origins = self.reader.records[Origin]
-        for number, (found, (line, _)) in enumerate(zip(self.reader.marks, origins, strict=True)):
-            if found != number:
-                shown = "no number" if found is None else f"#{found}"
-                faults.add(line, shown, f"#{number}, as they are counted from 0", "origin")
+        n_origins = len(self.reader.names.origins)
         n_tiles = sum(len(block.tiles) for block in self.reader.tiles)
         for line, command, loops in self.reader.commands:
-            faults.complain(line, complaints(command, Scope(n_tiles, len(origins), loops)))
+            faults.complain(line, complaints(command, Scope(n_tiles, n_origins, loops)))
 
     def _streams(self) -> tuple[Stream, ...]:
         line_of: dict[int, int] = {}
@@ -282,6 +197,8 @@ class _Builder:
                     self.reader.faults.add(block.line, f"tile {tile}", allowed)
                 line_of[tile] = block.line
                 stream_of[tile] = block.stream
+        for part, value, allowed in length_complaints(list(stream_of.values())):
+            self.reader.faults.add(self.reader.tiles[0].line, value, allowed, part)
         n = len(stream_of)
         for tile, line in line_of.items():
             if not 0 <= tile < n:

@@ -36,6 +36,7 @@ ALL_ENGINES = (Engine.MATRIX, Engine.VECTOR, Engine.READ, Engine.WRITE, Engine.M
 MAX_RUNS = 256  # strided accesses with more runs count as one solid span
 Spans = NDArray[np.int64]  # n x 2, sorted, disjoint
 Extent = tuple[int, int]  # scratchpad addresses: the first, and the one behind the last
+Extents = tuple[Extent, ...]
 
 
 class TileStream:
@@ -82,14 +83,14 @@ class StreamSet:
         """Start empty streams."""
         self.tiles = [TileStream(tile) for tile in range(n_tiles)]
         self._start = [0] * n_tiles
-        self._before: list[tuple[list[int], Extent | None]] = []  # pieces: first commands, extent
+        self._before: list[tuple[list[int], Extents | None]] = []  # pieces: first commands, extents
         self._read: list[Spans] = [_EMPTY] * n_tiles
         self._written: list[Spans] = [_EMPTY] * n_tiles
 
-    def close_piece(self, origin: int, extent: Extent | None = None) -> None:
+    def close_piece(self, origin: int, extents: Extents | None = None) -> None:
         """End a piece: put a barrier before it where it needs one.
 
-        ``extent`` is the scratchpad that the piece uses, None if that is not known.
+        ``extents`` are the scratchpad that the piece uses, None if that is not known.
         """
         new = [
             stream.commands[start:] for stream, start in zip(self.tiles, self._start, strict=True)
@@ -99,7 +100,7 @@ class StreamSet:
         ahead = [len(stream.ahead) for stream in self.tiles]
         for stream in self.tiles:
             self._send_ahead(stream)
-        self._before.append((list(self._start), extent))
+        self._before.append((list(self._start), extents))
         if self._conflict(reads, writes):
             everyone = tuple(range(len(self.tiles)))
             for stream, start, n in zip(self.tiles, self._start, ahead, strict=True):
@@ -122,8 +123,8 @@ class StreamSet:
         low = min(_plain(read.spm) for read in found)
         high = max(_plain(read.spm) + moved_bytes(read.inner, read.dims) for read in found)
         place = top = self._start[tile]
-        for starts, extent in reversed(self._before):
-            if extent is None or (extent[0] < high and low < extent[1]):
+        for starts, extents in reversed(self._before):
+            if extents is None or any(first < high and low < end for first, end in extents):
                 break
             top = starts[tile]
         while place > top and not _holds_reads(commands[place - 1]):

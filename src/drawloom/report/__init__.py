@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 
 from drawloom.errors import Fault, InputError
@@ -12,6 +13,7 @@ from drawloom.report.figures import Figures, figures
 from drawloom.report.notebook import build_html
 from drawloom.report.page import page
 from drawloom.report.perfetto import write_perfetto
+from drawloom.report.picture import picture
 from drawloom.report.record import record
 from drawloom.report.summary import summary
 from drawloom.timing import Trace, files
@@ -21,10 +23,12 @@ __all__ = [
     "build_html",
     "figures",
     "page",
+    "picture",
     "program_bound",
     "record",
     "summary",
     "write_page",
+    "write_picture",
     "write_report",
     "write_trace",
 ]
@@ -54,6 +58,17 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     else:
         fault = Fault(name, "", "a name that ends in .json, .json.gz or .trace")
         raise InputError("report.trace", f"'{path}' does not say in which form", [fault])
+
+
+def write_picture(
+    trace: Trace, path: str | Path, title: str = "", pieces: Container[str] = ()
+) -> None:
+    """Write what every engine does when as one picture (SVG), all of it or while some pieces run.
+
+    Raises:
+        InputError: the file cannot be written (``files.write``).
+    """
+    write_whole(path, f"{picture(trace, title, pieces)}\n".encode())
 
 
 def write_report(figures: Figures, folder: str | Path) -> tuple[Path, Path, Path]:

@@ -125,5 +125,5 @@ def start(s: Cells, tile: int, engine: int, now: int) -> None:
         kind = CLAIM
         if s[tile_at(s, tile) + FIRST]:
             s[tile_at(s, tile) + FIRST] = 0
-            fixed = s[FIRST_PS]
+            fixed = max(fixed, s[FIRST_PS])
     push(s, now + fixed, kind, tile * N_ENGINES + engine)

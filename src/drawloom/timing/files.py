@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from drawloom.chip.files import parse_chip
 from drawloom.chip.text import chip_text
 from drawloom.errors import Fault, InputError
-from drawloom.files import read_whole, write_whole
+from drawloom.files import BROKEN, open_archive, read_whole, write_whole
 from drawloom.program.binary import encode, program_hash
 from drawloom.program.decode import decode
 from drawloom.program.program import Program
@@ -31,6 +30,8 @@ from drawloom.timing.trace import SPENT, Trace
 
 VERSION = 1
 ABOUT, CHIP, PROGRAM = "about.json", "chip.yaml", "program.prog"
+COLUMNS = ("command", "lasted", "gap", "spent")
+MEMBERS = (ABOUT, CHIP, PROGRAM, *(f"{name}.npy" for name in COLUMNS))
 _DAY_ONE = (1980, 1, 1, 0, 0, 0)  # a zip holds a date; always the same one
 
 
@@ -81,7 +82,7 @@ def read_trace(path: str | Path, program: Program | None = None) -> Trace:
     raw = read_whole(path)
     try:
         return _trace(raw, program)
-    except (KeyError, TypeError, ValueError, AssertionError, zipfile.BadZipFile) as error:
+    except (*BROKEN, AssertionError) as error:
         raise _no_trace(path, Fault("content", str(error), "what drawloom wrote")) from error
     except _OtherProgram as error:
         raise _no_trace(
@@ -98,19 +99,17 @@ def _no_trace(path: str | Path, fault: Fault) -> InputError:
 
 
 def _trace(raw: bytes, program: Program | None) -> Trace:
-    with zipfile.ZipFile(io.BytesIO(raw)) as file:
-        members = {name: file.read(name) for name in file.namelist()}
+    with open_archive(io.BytesIO(raw), packed=True) as file:
+        members = {name: file.read(name) for name in MEMBERS}
     about = json.loads(members[ABOUT])
     if about["version"] != VERSION:
         raise ValueError(f"version {about['version']}, this drawloom reads version {VERSION}")
     if program is not None and program_hash(program) != about["program"]:
         raise _OtherProgram(f"'{program.name}'")
-    chip = parse_chip(members[CHIP].decode(), CHIP)
+    chip = parse_chip(members[CHIP].decode(), CHIP, alone=True)
     program = program or decode(members[PROGRAM], PROGRAM)
     table = command_table(program, chip, profile_of(chip, about["profile"]))
-    command, lasted, gap, spent = (
-        _array(members[f"{name}.npy"]) for name in ("command", "lasted", "gap", "spent")
-    )
+    command, lasted, gap, spent = (_array(members[f"{name}.npy"]) for name in COLUMNS)
     end = np.cumsum(gap)
     if spent.shape != (len(program.streams), len(SPENT)) or not len(command) == len(lasted):
         raise ValueError("columns of different lengths")
@@ -137,5 +136,10 @@ def _array_bytes(column: NDArray[Any]) -> bytes:
 
 
 def _array(raw: bytes) -> NDArray[np.int64]:
-    read: Callable[..., NDArray[Any]] = np.lib.format.read_array
-    return read(io.BytesIO(raw), allow_pickle=False).astype(np.int64)
+    """Return a column, whose shape must be that of the bytes that are there."""
+    file = io.BytesIO(raw)
+    np.lib.format.read_magic(file)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in "iu" or by_columns:
+        raise ValueError(f"a column of {dtype}")
+    return np.frombuffer(file.read(), dtype).reshape(shape).astype(np.int64)

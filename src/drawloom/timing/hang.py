@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drawloom.errors import DrawloomError
 from drawloom.program.commands import Barrier, Command, Join, Send, Wait
 from drawloom.program.program import Program
@@ -9,6 +11,8 @@ from drawloom.timing import state
 from drawloom.timing.compile import flag_numbers
 from drawloom.timing.state import Ints
 from drawloom.timing.table import CommandTable
+
+_SHOWN = 32  # tiles that a message of several chips names
 
 
 class Hang(DrawloomError):
@@ -56,6 +60,35 @@ def deadlock(program: Program, table: CommandTable, s: Ints) -> Hang:
     )
 
 
+def of_span(
+    programs: Sequence[Program], places: Sequence[int], tables: Sequence[CommandTable], s: Ints
+) -> Hang:
+    """Return the error for programs of several chips in which nothing can proceed."""
+    records, n = state.tiles_of(s), len(programs[0].streams)
+    lines: list[str] = []
+    first = 0
+    for index, (program, table) in enumerate(zip(programs, tables, strict=True)):
+        for tile in range(n):
+            record = records[index * n + tile]
+            if record[state.PHASE] != state.HALTED and len(lines) < _SHOWN:
+                row = int(s[record[state.PC] + state.COMMAND]) - first
+                flags = state.flags_of(s)[index * n + tile]
+                waits = _waits(table.commands[row], int(record[state.PHASE]), tables, flags, tile)
+                name = _name(program, table.commands[row])
+                place = f"command {row - table.starts[tile]}, {name}"
+                lines.append(f"chip {places[index]} tile {tile:<3} at {place}: {waits}")
+        first += len(table.commands)
+    what = "nothing can proceed"
+    if s[state.HUNG_TILE] >= 0:
+        chip, tile = divmod(int(s[state.HUNG_TILE]), n)
+        what = f"tile {tile} of chip {places[chip]} sends to a flag that is not armed"
+    return Hang(
+        f"at {_time(s)} {what}",
+        tuple(lines),
+        ("match waits with sends and signals to their flags, on all chips",),
+    )
+
+
 def halted(s: Ints) -> bool:
     """Whether every tile came to the end of its stream."""
     return bool((state.tiles_of(s)[:, state.PHASE] == state.HALTED).all())
@@ -71,16 +104,18 @@ def _stands(program: Program, table: CommandTable, s: Ints) -> list[str]:
         row = int(s[record[state.PC] + state.COMMAND])
         command = table.commands[row]
         place = f"command {row - table.starts[tile]}, {_name(program, command)}"
-        waits = _waits(command, int(record[state.PHASE]), table, state.flags_of(s)[tile], tile)
+        waits = _waits(command, int(record[state.PHASE]), [table], state.flags_of(s)[tile], tile)
         lines.append(f"tile {tile:<3} at {place}: {waits}")
     return lines
 
 
-def _waits(command: Command, phase: int, table: CommandTable, flags: Ints, tile: int) -> str:
+def _waits(
+    command: Command, phase: int, tables: Sequence[CommandTable], flags: Ints, tile: int
+) -> str:
     """Say what a tile waits for."""
     match command:
         case Wait() if phase == state.ON_WAIT:
-            have = int(flags[flag_numbers(table)[command.flag], state.COUNT])
+            have = int(flags[flag_numbers(*tables)[command.flag], state.COUNT])
             return f"waits for flag {command.flag} to reach {command.count}, it is {have}"
         case Barrier() if phase == state.ON_BARRIER:
             return f"waits for {_tiles(sorted(set(command.tiles) - {tile}))} at the barrier"

@@ -21,17 +21,21 @@ from numba import njit
 from drawloom.timing.dram import flow_begin, flow_plan, flow_to
 from drawloom.timing.engines import enter, start
 from drawloom.timing.heap import drop, record
-from drawloom.timing.network import claim, deliver, raise_flag
+from drawloom.timing.network import arrive, claim, deliver
 from drawloom.timing.processor import act, fetch, look
-from drawloom.timing.records import head_row, part, queue_at, tile_at
+from drawloom.timing.records import chip_at, head_row, part, queue_at, tile_at
 from drawloom.timing.state import (
     ARRIVE,
+    C_ACTIVE,
+    C_DIRTY,
+    CHIP_TILES,
     DIRTY,
     DONE,
     ENGINE_END,
     EVENTS,
     FINISHED,
     FLOW,
+    FLOW_CHIP,
     FLOW_NEXT,
     FULL,
     HEAP,
@@ -45,7 +49,6 @@ from drawloom.timing.state import (
     N_HAZARD,
     N_HEAP,
     N_OUT,
-    N_READS,
     N_TILES,
     NEVER,
     NOW,
@@ -61,8 +64,6 @@ from drawloom.timing.state import (
     SENDS,
     SOURCES,
     START,
-    A,
-    B,
     Cells,
     Ints,
 )
@@ -97,15 +98,19 @@ def finish(s: Cells, tile: int, engine: int, now: int) -> None:
 
 @part
 def flow_end(s: Cells, now: int) -> None:
-    """End the DRAM transfers that have no bytes left."""
-    flow_to(s, now)
+    """End the DRAM transfers of one chip that have no bytes left."""
+    chip = s[FLOW_CHIP]
+    flow_to(s, chip, now)
+    c = chip_at(s, chip)
+    s[c + C_DIRTY] = 1
     s[DIRTY] = 1
-    for tile in range(s[N_TILES]):
+    first = chip * s[CHIP_TILES]
+    for tile in range(first, first + s[CHIP_TILES]):
         for way in range(2):
             left = tile_at(s, tile) + LEFT + way
             if s[left] <= 0:
                 s[left] = NEVER
-                s[N_READS + way] -= 1
+                s[c + C_ACTIVE + way] -= 1
                 s[EVENTS] += 1
                 finish(s, tile, READS + way, now)
 
@@ -116,7 +121,7 @@ def handle(s: Cells, kind: int, what: int, now: int) -> int:
     if kind == ENGINE_END:
         finish(s, what // N_ENGINES, what % N_ENGINES, now)
     elif kind == ARRIVE:
-        raise_flag(s, s[what + B], s[what + A], now)
+        arrive(s, what, now)
     elif kind == FLOW:
         flow_begin(s, what, now)
     elif kind == PROCESSOR:

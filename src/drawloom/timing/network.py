@@ -12,6 +12,7 @@ from drawloom.timing.records import flag_at, head_row, part, tile_at
 from drawloom.timing.state import (
     AMOUNT,
     ARMED,
+    ARRIVE,
     CLAIM,
     CLAIMS,
     COUNT,
@@ -20,13 +21,16 @@ from drawloom.timing.state import (
     HELD,
     HUNG,
     HUNG_TILE,
+    LATE,
     LISTS,
     N_CLAIMS,
     N_ENGINES,
     NEVER,
     ON_WAIT,
+    OP,
     PHASE,
     SENDS,
+    SIGNAL,
     A,
     B,
     Cells,
@@ -96,15 +100,27 @@ def begin(s: Cells, row: int) -> None:
 
 @part
 def deliver(s: Cells, row: int, now: int) -> None:
-    """End a transfer: its route is free, its targets' counters rise."""
+    """End a transfer: its route is free, its targets' counters rise, later where it is still on its way."""
     route = s[LISTS] + s[row + B]
     for i in range(route + 1, route + 1 + s[route]):
         s[s[HELD] + s[i]] = 0
+    if s[row + LATE]:
+        push(s, now + s[row + LATE], ARRIVE, row)
+    else:
+        arrive(s, row, now)
+    if s[N_CLAIMS] > 0:
+        push(s, now, CLAIM, -1)
+
+
+@part
+def arrive(s: Cells, row: int, now: int) -> None:
+    """Raise the counters that a send or a signal raises."""
+    if s[row + OP] == SIGNAL:
+        raise_flag(s, s[row + B], s[row + A], now)
+        return
     targets = targets_of(s, row)
     for i in range(targets + 1, targets + 1 + s[targets]):
         raise_flag(s, s[i], s[row + A], now)
-    if s[N_CLAIMS] > 0:
-        push(s, now, CLAIM, -1)
 
 
 @part

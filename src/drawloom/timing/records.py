@@ -9,8 +9,10 @@ from numba import njit
 
 from drawloom.timing.state import (
     CAPACITY,
+    CHIPS,
     FINISHED,
     FLAGS,
+    N_CHIP,
     N_ENGINES,
     N_FLAG,
     N_FLAGS,
@@ -38,6 +40,12 @@ def part(function: _Function) -> _Function:
 def tile_at(s: Cells, tile: int) -> int:
     """Return the place of a tile's record."""
     return s[TILES] + tile * s[TILE_SIZE]
+
+
+@part
+def chip_at(s: Cells, chip: int) -> int:
+    """Return the place of a chip's record."""
+    return s[CHIPS] + chip * N_CHIP
 
 
 @part

@@ -34,7 +34,7 @@ def time(
     """
     costs = profile_of(chip, profile)
     table = command_table(program, chip, costs)
-    s, spans = _run(compiling.machine(program, chip, costs, table), progress)
+    s, spans = run_machine(compiling.machine([program], chip, costs, [table]), progress)
     if s[state.HUNG_TILE] >= 0:
         raise hang.unarmed(program, table, s)
     if not hang.halted(s):
@@ -53,7 +53,7 @@ def time(
     )
 
 
-def _run(s: Ints, progress: Progress | None) -> tuple[Ints, Ints]:
+def run_machine(s: Ints, progress: Progress | None) -> tuple[Ints, Ints]:
     """Run the machine to its end; return it and its spans."""
     from drawloom.timing.machine import advance  # here, since it imports Numba
 

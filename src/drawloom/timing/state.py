@@ -27,16 +27,16 @@ DONE, FULL, HUNG = range(3)  # how a run of the event loop ends
 
 # The head of the array: scalars,
 NOW, EVENTS, SERIAL, N_HEAP, N_OUT, N_CLAIMS, HUNG_TILE, DIRTY, SOURCES = range(9)
-FLOW_LAST, FLOW_NEXT, READ_RATE, WRITE_RATE, N_READS, N_WRITES = range(9, 15)
+FLOW_NEXT, FLOW_CHIP, N_CHIPS, CHIP_TILES = range(9, 13)  # when and where a DRAM transfer ends
 READ_LIMIT, WRITE_LIMIT, COMBINED_LIMIT, PORT_LIMIT, ISSUE_PS, FIRST_PS = range(15, 21)
 # sizes,
 N_TILES, TILE_SIZE, N_FLAGS, PLACE_SIZE, N_PLACES, SPAN_SIZE, HEAP_ROOM, OUT_ROOM = range(21, 29)
 # and where the other parts begin.
-SPANS, LISTS, TILES, QUEUES, PLACES, FLAGS, HELD, CLAIMS, STOOD, OUT, HEAP = range(29, 40)
-CODE = 40
+SPANS, LISTS, TILES, QUEUES, PLACES, FLAGS, HELD, CLAIMS, STOOD, CHIPS, OUT, HEAP = range(29, 41)
+CODE = 41
 
-# A row of code.
-OP, ENGINE, FIXED, AMOUNT, A, B, SPAN, SPAN_END, COMMAND, N_CODE = range(10)
+# A row of code; LATE is how long what a send has sent is still on its way.
+OP, ENGINE, FIXED, AMOUNT, A, B, SPAN, SPAN_END, COMMAND, LATE, N_CODE = range(11)
 LOOP, END, HALT, RUN, SEND, ARM, SIGNAL, WAIT, JOIN, BARRIER, CPU = range(11)  # its OP
 # A byte range: first byte, length, whether written; then its strides, outermost loop first.
 LOW, LENGTH, WRITTEN, STRIDES = range(4)
@@ -53,6 +53,9 @@ N_HAZARD, N_ENGINES = 5, 6  # the first five are covered by the hazard checks
 # A command in a queue: its row, how many commands of each other engine must have ended before
 # it starts, its number of byte ranges; then per range: first byte, past the last, whether written.
 ROW, NEED, N_RANGES, RANGES = 0, 1, 6, 7
+# A chip's DRAM: when its transfers were last looked at, when the first ends, rates and numbers of
+# reads and writes, whether rates must be shared anew.
+C_LAST, C_NEXT, C_RATE, C_ACTIVE, C_DIRTY, N_CHIP = 0, 1, 2, 4, 6, 7
 # A flag of a tile.
 ARMED, COUNT, N_FLAG = range(3)
 # Events by priority; ends of DRAM transfers are not in the heap and come before all.

@@ -36,6 +36,7 @@ from drawloom.program.commands import (
 from drawloom.program.program import Program
 from drawloom.timing import costs
 from drawloom.timing.energy import command_energy
+from drawloom.timing.far import Ways
 from drawloom.timing.routes import Route, route
 
 ENGINES = tuple(Engine)  # a column holds the position in this tuple
@@ -80,8 +81,17 @@ def profile_of(chip: Chip, name: str) -> Profile:
     return chip.profiles[name]
 
 
-def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTable:
+def command_table(
+    program: Program, chip: Chip, profile: Profile, fabric: Ways | None = None, index: int = 0
+) -> CommandTable:
     """Price every command of a program.
+
+    Args:
+        program: the commands.
+        chip: the machine.
+        profile: the software on the tile.
+        fabric: the ways to other chips, where the program is one of a span.
+        index: of this chip in the span.
 
     Raises:
         InputError: the program has more tiles than the chip, names a tile it has not, uses a
@@ -95,7 +105,7 @@ def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTabl
     flat = tuple(command for row in rows for command in row)
     tile = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     routes = {
-        row: route(chip, int(tile[row]), command.targets)
+        row: _route(command, int(tile[row]), chip, fabric, index)
         for row, command in enumerate(flat)
         if isinstance(command, Send)
     }
@@ -106,6 +116,8 @@ def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTabl
         like = (likeness(command), routes[row].links if row in routes else ())
         if like not in known:
             known[like] = _price(command, chip, profile, routes.get(row))
+            if fabric is not None and isinstance(command, Send | Signal) and command.chip >= 0:
+                known[like] = _far(known[like], command, fabric, index)
         prices.append(known[like])
     engine, origin, fixed, transfer, moved, read, written, links, *energy = (
         np.array(prices, np.int64).reshape(len(flat), N_PRICES).T.copy()
@@ -127,6 +139,24 @@ def command_table(program: Program, chip: Chip, profile: Profile) -> CommandTabl
         energies,
         routes,
     )
+
+
+def _route(command: Send, tile: int, chip: Chip, fabric: Ways | None, index: int) -> Route:
+    """Return the links and ports that a send holds; one to another chip holds links of the fabric."""
+    if command.chip < 0 or fabric is None:
+        return route(chip, tile, command.targets)
+    return fabric.route(index, command.chip)
+
+
+def _far(
+    price: tuple[int, ...], command: Send | Signal, fabric: Ways, index: int
+) -> tuple[int, ...]:
+    """Return the price of a command that goes to another chip: the fabric's times in place of the mesh's."""
+    engine, origin, fixed, transfer, *rest = price
+    if isinstance(command, Send):
+        fixed = fabric.overhead
+        transfer = fabric.hold_ps(index, command.chip, costs.payload(command))
+    return (engine, origin, fixed, transfer, *rest)
 
 
 def _price(command: Command, chip: Chip, profile: Profile, way: Route | None) -> tuple[int, ...]:

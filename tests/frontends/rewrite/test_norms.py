@@ -100,7 +100,9 @@ def group(b: GraphBuilder, x: str) -> str:
 @pytest.mark.parametrize("make", [instance, group])
 def test_instance_and_group_norms_are_layernorms(make: Step) -> None:
     spelled = "Reshape LayerNormalization Reshape Mul Add"
-    check("decompose-norms", built(make, (2, 4, 3, 5)), spelled)
+    # Chips sum the pixels of an image as they lie, whatever the groups.
+    images = spelled if make is instance else "GroupNormalization"
+    check("decompose-norms", built(make, (2, 4, 3, 5)), images)
     lone = "LayerNormalization Mul Add" if make is instance else spelled
     check("decompose-norms", built(make, (2, 4, 7)), lone)
 

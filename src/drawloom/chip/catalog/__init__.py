@@ -2,4 +2,6 @@
 
 CATALOG = {
     "tx81": "Tsingmicro RPU TX81, from public sources",
+    "stacked_die": "HYPOTHETICAL: TX81 with DRAM stacked on the logic",
+    "wafer_die": "HYPOTHETICAL: TX8-like die of 64 tiles with HBM3, for a wafer",
 }

@@ -71,6 +71,9 @@ class DecomposeNorms:
             return None
         x, scale, bias = node.inputs
         shape = edit.shape(x)
+        known = all(edit.held(v) is not None for v in (scale, bias))
+        if node.op == "GroupNormalization" and len(shape) == 4 and known:
+            return None  # chips sum the pixels of an image as they lie
         groups = node.int("num_groups", shape[1])
         rows = math.prod(shape[1:]) // groups
         flat = _reshaped(edit, x, (shape[0], groups, rows), node)

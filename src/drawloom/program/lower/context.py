@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drawloom.chip.model import Chip
-from drawloom.mapping.storage import Transfer
+from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Move, Pick, Read, Write
 from drawloom.program.program import Origin
 from drawloom.program.streams import StreamSet, TileStream
+from drawloom.units import align_up
 
 
 @dataclass(slots=True)
@@ -48,6 +49,27 @@ def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: 
             stream.add(Pick(t.dram, number, spm + t.offset, t.inner, step, entries, t.dims, origin))
             continue
         stream.add(Read(t.dram, spm + t.offset, t.inner, t.dims, origin))
+
+
+def read_channels(
+    stream: TileStream, storage: Storage, channels: tuple[int, int], spm: int, origin: int
+) -> None:
+    """Read one value a channel for some channels, from a block on, its tail repeated to a block."""
+    size, block = storage.dtype.bytes, storage.blocking.of(storage.dtype.bytes)
+    first, end = channels
+    if storage.layout == "channel":
+        n = align_up(end - first, block) * size
+        read(stream, (Transfer(storage.address + first * size, n, (), 0),), spm, origin)
+        return
+    whole = (end - first) // block * block
+    found = list(storage.box(0, (0, 1), channels))
+    if end - first > whole:
+        tail = storage.blocking.width(end - first - whole, size)
+        last = storage.box(0, (0, 1), (first + whole, end))
+        found = list(storage.box(0, (0, 1), (first, first + whole))) if whole else []
+        for at in range(whole, whole + block, tail):
+            found += [replace(t, offset=at * size + t.offset) for t in last]
+    read(stream, tuple(found), spm, origin)
 
 
 def write_all(

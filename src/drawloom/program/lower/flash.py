@@ -3,8 +3,8 @@
 One visit, of nk keys and nq queries:
 
     matrix  S = K Q'            keys x queries; on top of the mask, if there is one
-    vector  S = min(S, edge)    only on the keys that some of the queries do not see
-            m = max over keys; S = exp(S - m)
+    move    S = low             where a query does not see a key that others of its strip see
+    vector  m = max over keys; S = exp(S - m)
     matrix  O = V' S, l = 1' S  values x queries and 1 x queries, in f32
     vector  O = O / l           rounded to the result's format
     matrix  O'                  turned by the identity, and written
@@ -16,72 +16,94 @@ one before and makes the scores of the next.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from drawloom.chip.layout import Blocked
-from drawloom.graph.dtypes import DType
-from drawloom.graph.rounding import LARGEST
-from drawloom.mapping.pieces import FlashPiece, Span
-from drawloom.mapping.storage import Transfer
-from drawloom.program.commands import Fill, MatMul, Move, Reduce, Vector
+from drawloom.mapping.pieces import FlashPiece
+from drawloom.program.commands import MatMul, Reduce, Select, Vector
 from drawloom.program.lower.context import Context, read, write
-from drawloom.program.lower.turns import LEAD, Load, Stay, Unit, Visit, shares, timetable, turns
-from drawloom.program.streams import TileStream
+from drawloom.program.lower.fixed import Fixed
+from drawloom.program.lower.keys import Keys
+from drawloom.program.lower.parts import Acts, Part, acts, parts
+from drawloom.program.lower.turns import Unit, Visit, shares, teams, turns
 from drawloom.units import align_down, align_up
 
 TWO, FOUR = 2, 4  # bytes of an element: of operands, of sums
+AHEAD = 4  # visits between asking for queries and making their scores
+OPENING = 4  # visits in which keys are waited for: no more queries than the next are asked for
 
 
 def lower(piece: FlashPiece, context: Context) -> None:
     """Write a flash piece's commands into every tile's stream."""
     origin = context.origin(piece.name, piece.nodes[0])
-    for tile, mine in enumerate(shares(piece, context.chip.n_tiles)):
-        if mine:
-            _Tile(piece, context.streams.tiles[tile], origin, mine).run()
+    mine = shares(piece, context.chip.n_tiles)
+    for team in teams(piece, context.chip.n_tiles):
+        stays, visits = turns(piece, [mine[tile] for tile in team])
+        loads = parts(stays, len(team))
+        for tile, own in zip(team, visits, strict=True):
+            if stays:
+                keys = Keys(context, piece, stays, team, tile, origin)
+                _Tile(piece, keys, own, loads).run()
 
 
 class _Tile:
     """One tile's stream."""
 
     def __init__(
-        self, piece: FlashPiece, stream: TileStream, origin: int, mine: list[Unit]
+        self, piece: FlashPiece, keys: Keys, visits: list[Visit], loads: list[Part]
     ) -> None:
-        self.piece, self.stream, self.origin = piece, stream, origin
-        self.stays, self.visits = turns(piece, mine)
+        self.piece, self.keys, self.visits, self.loads = piece, keys, visits, loads
+        self.stream, self.origin, self.stays = keys.stream, keys.origin, keys.stays
+        self.fixed = Fixed(piece, self.stream, self.origin)
         self.blocking = piece.k.blocking
         self.block = self.blocking.of(TWO)
         self.buffers = piece.buffers
+        self.due: Acts = {}
+        # Visits between scaling queries and weighing: the vector engine is busy with others until then.
+        self.scaling = 1 if "scale" in piece.buffers else 2
         self.turn: dict[int, int] = {}  # unit -> which of its two peaks is the latest
 
     def run(self) -> None:
-        self._constants()
-        due = timetable(self.stays, self.visits, self.block)
+        if self.piece.team > 1:
+            self.stream.join_all(self.origin)  # others send to this tile
+        self.fixed.make({v.unit.end - v.unit.first for v in self.visits if not v.pauses})
+        self.due = acts(self.loads, self.visits, len(self.keys.team), self.block)
         opening = [index for index, visit in enumerate(self.visits) if visit.opens]
         asked = 0
-        for step in range(-2, len(self.visits) + 1):
-            for load in due.get(step, ()):
-                self._load(load)
-            while asked < len(opening) and opening[asked] <= step + LEAD:
+        for step in range(-2, len(self.visits) + 2):
+            # At the start keys are waited for as well: no more queries than the first.
+            ahead = AHEAD if step >= OPENING else max(self.scaling, -step)
+            while asked < len(opening) and opening[asked] <= step + ahead:
                 self._ask(self.visits[opening[asked]])
                 asked += 1
             self._step(step)
+        self.keys.end()
 
     def _step(self, step: int) -> None:
-        """Make scores for the next visit, weigh this one's, finish the one before."""
-        before, now, later, last = (self._visit(step + i) for i in (-1, 0, 1, 2))
-        if last and last.opens:
-            self._scale(last)
-        if later:
-            self._scores(step + 1, later)
+        """Weigh a visit, make scores for the next one; finish a visit whose sums are long there."""
+        before, now, later, last = (self._visit(step + i) for i in (-2, 0, 1, 2))
         if now:
             self._weigh(step, now)
+        self._act(2 * step)
+        if later:
+            if later.opens and self.scaling == 1:
+                self._scale(later)
+            self._scores(step + 1, later)
+        self._act(2 * step + 1)
         if before and before.closes:
             self._finish(before)
         if now:
             self._mix(step, now)
+            self.keys.use(now.stay)
+        if last and last.opens and self.scaling > 1:
+            self._scale(last)
+
+    def _act(self, at: int) -> None:
+        for act, part in self.due.get(at, ()):
+            self.keys.act(act, part)
 
     def _visit(self, index: int) -> Visit | None:
-        return self.visits[index] if 0 <= index < len(self.visits) else None
+        if 0 <= index < len(self.visits) and not self.visits[index].pauses:
+            return self.visits[index]
+        return None
 
     # Sizes and places.
 
@@ -103,48 +125,7 @@ class _Tile:
             self.buffers["s"].at(step) + (key - self._start(visit)) * self._lanes(visit.unit) * TWO
         )
 
-    def _value_blocks(self) -> list[tuple[Span, int, int]]:
-        """Return each channel block of the values: channels, where it lies in its buffer, line bytes."""
-        width = self.block * TWO
-        lies = Blocked(self.blocking, 1, self.piece.span, self.piece.values, TWO)
-        out = [
-            ((i * self.block, (i + 1) * self.block), i * self.piece.span * width, width)
-            for i in range(lies.full)
-        ]
-        if lies.tail:
-            first = lies.full * self.block
-            out.append(((first, self.piece.values), first * self.piece.span * TWO, lies.tail * TWO))
-        return out
-
     # What is loaded.
-
-    def _load(self, load: Load) -> None:
-        piece, stay = self.piece, self.stays[load.stay]
-        keys = self.buffers["k"].at(load.stay)
-        for part, first in self._key_parts(stay, load):
-            at = keys + self._matrix(self.block, piece.features) * (
-                (first - stay.first) // self.block
-            )
-            read(self.stream, part, at, self.origin)
-        for channels, start, line in self._value_blocks():
-            box = piece.v.box(stay.held, (load.first, load.end), channels)
-            at = self.buffers["v"].at(load.stay) + start + (load.first - stay.first) * line
-            read(self.stream, box, at, self.origin)
-
-    def _key_parts(self, stay: Stay, load: Load) -> list[tuple[tuple[Transfer, ...], int]]:
-        """Return transfers of keys with the first key of each: block by block, as products want them."""
-        piece, block = self.piece, self.block
-        firsts = range(load.first, load.end, block)
-        boxes = [
-            piece.k.box(stay.held, (at, min(at + block, load.end)), (0, piece.features))
-            for at in firsts
-        ]
-        full = (load.end - load.first) // block
-        if full < 2 or len(boxes[0]) > 1 or any(len(t.dims) > 2 for t in boxes[0]):
-            return list(zip(boxes, firsts, strict=True))
-        (one,), (other,) = boxes[:2]
-        together = replace(one, dims=((other.dram - one.dram, full), *one.dims))
-        return [((together,), load.first), *list(zip(boxes, firsts, strict=True))[full:]]
 
     def _ask(self, visit: Visit) -> None:
         unit = visit.unit
@@ -152,10 +133,19 @@ class _Tile:
         read(self.stream, box, self.buffers["q"].at(visit.number), self.origin)
 
     def _scale(self, visit: Visit) -> None:
-        piece, unit = self.piece, visit.unit
-        count = self._matrix(unit.end - unit.first, piece.features) // TWO
-        queries = self.buffers["q"].at(visit.number)
-        self._vector("mul", queries, queries, count, scalar=piece.scale)
+        piece, n = self.piece, visit.unit.end - visit.unit.first
+        given = self.buffers["q"].at(visit.number)
+        scaled = self.buffers["scaled"].at(visit.number)
+        if "scale" not in self.buffers:
+            count = self._matrix(n, piece.features) // TWO
+            self._vector("mul", given, scaled, count, scalar=piece.scale)
+            return
+        self.stream.add(
+            MatMul(
+                given, self.buffers["scale"].at(0), scaled, n, piece.features, piece.features,
+                piece.fmt, piece.fmt, origin=self.origin,
+            )
+        )  # fmt: skip
 
     # The steps of a visit.
 
@@ -164,8 +154,8 @@ class _Tile:
         start = self._start(visit)
         end = min(align_up(visit.high, self.block), stay.end)
         size = self._matrix(self.block, piece.features)
-        keys = self.buffers["k"].at(visit.stay) + (start - stay.first) // self.block * size
-        queries = self.buffers["q"].at(visit.number)
+        keys = self.keys.key_address(visit.stay, start)
+        queries = self.buffers["scaled"].at(visit.number)
         under = self._masked(step, visit, start, end) if piece.mask else None
         lanes = self._lanes(unit)
         full, rest = divmod(end - start, self.block)
@@ -232,28 +222,26 @@ class _Tile:
         """Put the lowest number where a query does not see a key that others of its strip see."""
         piece, unit, lanes = self.piece, visit.unit, self._lanes(visit.unit)
         n = unit.end - unit.first
-        edges: list[tuple[int, int, int]] = []  # the first's bound, from which key, to which
+        edges: list[tuple[int, int, int, int]] = []  # kind, the first's bound, keys from and to
         if piece.ahead is not None:
             at = unit.first + piece.ahead
-            edges.append((at, at + 1, at + n))
+            edges.append((0, at, at + 1, at + n))
         if piece.behind is not None:
             at = unit.first - piece.behind
-            edges.append((at, at, at + n - 1))
-        kinds = [
-            kind for kind, bound in enumerate((piece.ahead, piece.behind)) if bound is not None
-        ]
-        for kind, (at, first, end) in zip(kinds, edges, strict=True):
+            edges.append((1, at, at, at + n - 1))
+        for kind, at, first, end in edges:
             first, end = max(first, visit.low), min(end, visit.high)
             if first < end:
-                edge = self._edge(kind, n) + (first - at) * lanes * TWO
-                scores = self._line(step, visit, first)
-                self._vector("min", scores, scores, (end - first) * lanes, edge)
+                edge = self.fixed.edge(kind, n) + (first - at) * lanes
+                scores, low = self._line(step, visit, first), self.buffers["low"].at(0)
+                count = (end - first) * lanes
+                self.stream.add(Select(edge, low, scores, TWO, count, self.origin))
 
     def _mix(self, step: int, visit: Visit) -> None:
         piece, unit, lanes = self.piece, visit.unit, self._lanes(visit.unit)
         keys, below = visit.high - visit.low, visit.low - self.stays[visit.stay].first
         weights, sums = self._line(step, visit, visit.low), self.buffers["sums"].at(visit.number)
-        blocks = self._value_blocks()
+        blocks = self.keys.value_blocks()
         values = self.buffers["v"].at(visit.stay)
         full = piece.values // self.block
         parts = [(values + below * self.block * TWO, sums, self.block, full)] if full else []
@@ -307,62 +295,3 @@ class _Tile:
         self.stream.add(
             Vector(op, a, dst, count, fmt or own, out_fmt or own, b, scalar, unit, self.origin)
         )
-
-    # What never changes: made by the engines, once.
-
-    def _constants(self) -> None:
-        piece = self.piece
-        ones, eye = self.buffers["ones"].at(0), self.buffers["eye"].at(0)
-        self._fill(ones, piece.span * self.blocking.min_tail, 1.0)
-        self._diagonal(eye, piece.values, piece.values)
-        widths = {visit.unit.end - visit.unit.first for visit in self.visits}
-        for n in sorted(widths):
-            if piece.ahead is not None:
-                self._triangle(0, n)
-            if piece.behind is not None:
-                self._triangle(1, n)
-            if piece.mask:
-                self._pick(n)
-
-    def _fill(self, at: int, count: int, value: float) -> None:
-        self.stream.add(Fill(at, self.piece.fmt, count, value, self.origin))
-
-    def _diagonal(self, at: int, rows: int, channels: int) -> None:
-        """Make an identity; the first of the ones is its source."""
-        lies = Blocked(self.blocking, 1, rows, channels, TWO)
-        self._fill(at, lies.matrix_bytes // TWO, 0.0)
-        for first in range(0, channels, self.block):
-            n = min(self.block, channels - first)
-            line = (self.block if first < lies.full * self.block else lies.tail) * TWO
-            dst = at + lies.offset(0, first, first)
-            dims = ((0, line + TWO, n),)
-            self.stream.add(Move(self.buffers["ones"].at(0), dst, TWO, dims, self.origin))
-
-    def _pick(self, n: int) -> None:
-        """Make what turns lines of a mask into its columns: an identity, or ones for a single line."""
-        mask = self.piece.mask
-        assert mask is not None
-        at = self.buffers["pick"].at(int(n < self.piece.strip))
-        if mask.shape[2] > 1:
-            self._diagonal(at, n, n)
-        else:
-            self._fill(at, Blocked(self.blocking, 1, 1, n, TWO).width, 1.0)
-
-    def _edge(self, kind: int, n: int) -> int:
-        """Return where the edge of a kind (0 ahead, 1 behind) for n queries lies."""
-        buffer = self.buffers["edge"]
-        return buffer.at(kind) + (buffer.bytes // 2 if n < self.piece.strip else 0)
-
-    def _triangle(self, kind: int, n: int) -> None:
-        """Make an edge: line j hides queries before j, or those behind it.
-
-        Each line is a window on one long line, which goes back by an element from line to line.
-        """
-        lanes = Blocked(self.blocking, 1, 1, n, TWO).width
-        line, largest = self.buffers["line"].at(kind), LARGEST[DType(self.piece.fmt)]
-        low, high = (-largest, largest) if kind == 0 else (largest, -largest)
-        before = n + kind  # elements up to the diagonal, which is seen
-        self._fill(line, before, low)
-        self._fill(line + before * TWO, lanes + n - before, high)
-        dims = ((-TWO, lanes * TWO, n),)
-        self.stream.add(Move(line + n * TWO, self._edge(kind, n), lanes * TWO, dims, self.origin))

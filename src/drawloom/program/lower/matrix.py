@@ -10,29 +10,33 @@ from __future__ import annotations
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.matrix import SCALES
 from drawloom.mapping.pieces import MatrixPiece, Span
-from drawloom.mapping.storage import Storage, Transfer
+from drawloom.mapping.storage import Storage, Transfer, split
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
-from drawloom.program.lower.context import Context, read, write_all
+from drawloom.program.lower.context import Context, read, read_channels, write_all
+from drawloom.program.lower.folding import clear, fold, unfolded_box
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
-from drawloom.units import align_up
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
-
-
+SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
 def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
-    _Lowering(piece, context).run()
+    from drawloom.program.lower.panel import Panels  # it builds on what stands here
+
+    kind = Panels if piece.panel else Lowering
+    kind(piece, context).run()
 
 
-class _Lowering:
+class Lowering:
+    """Writes the commands of one piece."""
+
     def __init__(self, piece: MatrixPiece, context: Context) -> None:
         self.piece, self.context = piece, context
         self.shares = Shares.of(piece)
@@ -89,6 +93,8 @@ class _Lowering:
             rows, _, _ = piece.window.rows_for(part.m)
             if rows[0] == rows[1]:
                 return ()
+            if piece.fold:
+                return unfolded_box(piece, piece.fold, batch, rows)
             return piece.a.box(
                 batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
             )
@@ -135,6 +141,7 @@ class _Lowering:
     # The pipeline.
 
     def run(self) -> None:
+        """Write all commands."""
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
@@ -142,6 +149,9 @@ class _Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
+        if self.piece.fold:
+            for tile in self.tiles:
+                clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -157,14 +167,17 @@ class _Lowering:
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""
         piece = self.piece
-        if piece.b.kind != "constant" or piece.share_b or piece.numbers is not None:
+        if piece.b.kind != "constant" or piece.numbers is not None:
             return
         first = begins.get(-1, [])
-        begins[-1] = [load for load in first if load[0] is not self.b]
-        for operand, key, slot in first:
-            if operand is self.b:
-                for tile in self.tiles:
-                    operand.begin_ahead(tile, key, slot)
+        if not piece.share_b:
+            begins[-1] = [load for load in first if load[0] is not self.b]
+        ahead = [load for load in first if load[0] is self.b]
+        if piece.share_b:
+            ahead = ahead[:SHARED_AHEAD]
+        for operand, key, slot in ahead:
+            for tile in self.tiles:
+                operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
@@ -176,7 +189,9 @@ class _Lowering:
                 self._body_loads(tile, self.shares.part(tile, self.steps[index + 1]), index + 1)
         if index >= 0 and self.steps[index].ki == self.shares.chunks[2] - 1:
             for tile in self.tiles:
-                self._finish(tile, self.shares.part(tile, self.steps[index]))
+                part = self.shares.part(tile, self.steps[index])
+                self._finish(tile, part)
+                self._store(tile, part, self.outs)
         for operand, key, slot in delivers.get(index, ()):
             for tile in self.tiles:
                 operand.deliver(tile, key, slot)
@@ -218,6 +233,17 @@ class _Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
+            if self.piece.fold and operand is self.a and not part.empty and self.piece.window:
+                rows, _, _ = self.piece.window.rows_for(part.m)
+                places = operand.address(slot), self.piece.buffers["a.wide"].at(slot)
+                fold(
+                    self.context.streams.tiles[tile],
+                    self.piece,
+                    self.piece.fold,
+                    rows,
+                    places,
+                    self.origin,
+                )
             if self.piece.coding and operand is self.b:
                 self._decode(tile, key, slot)
         if not part.empty:
@@ -259,10 +285,11 @@ class _Lowering:
             psum = piece.buffers["psum"].at(self.outs) if self.shares.chunks[2] > 1 else result
             source = None if first else psum
             b = piece.buffers["b.wide"] if piece.coding else self.b.buffer
+            a = piece.buffers["a.wide"] if piece.fold else self.a.buffer
             self._matrix(
                 tile,
                 part,
-                (self.a.address(a_slot), b.at(b_slot)),
+                (a.at(a_slot), b.at(b_slot)),
                 source,
                 psum,
                 result,
@@ -301,14 +328,12 @@ class _Lowering:
         window = piece.window
         rows, above, below = window.rows_for(part.m)
         channels = part.n if piece.depthwise else part.k
-        pads = (above, below, window.pads[2], _right_pad(piece))
-        stream.add(
-            Conv(
-                *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
-                *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
-                piece.depthwise, source, self.origin,
-            )
-        )  # fmt: skip
+        pads = (above, below, window.pads[2], window.right)
+        stream.add(Conv(
+            *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
+            *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
+            piece.depthwise, source, self.origin,
+        ))  # fmt: skip
 
     # The body on each result.
 
@@ -328,17 +353,9 @@ class _Lowering:
             for slot, value in body.loads:
                 if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
                     storage = self.piece.values[value]
-                    size = storage.dtype.bytes
-                    n = (
-                        align_up(
-                            min(self.shares.per_n, self.piece.n - first), storage.blocking.of(size)
-                        )
-                        * size
-                    )
-                    part = Transfer(storage.address + first * size, n, (), 0)
-                    read(
-                        self.context.streams.tiles[tile], (part,), self._slot(slot, 0), self.origin
-                    )
+                    end = min(first + self.shares.per_n, self.piece.n)
+                    stream = self.context.streams.tiles[tile]
+                    read_channels(stream, storage, (first, end), self._slot(slot, 0), self.origin)
 
     def _body_loads(self, tile: int, part: Part, index: int) -> None:
         if part.empty:
@@ -354,6 +371,7 @@ class _Lowering:
         return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
 
     def _finish(self, tile: int, part: Part) -> None:
+        """Do the body's work on a result."""
         if part.empty:
             return
         stream, body = self.context.streams.tiles[tile], self.piece.body
@@ -369,16 +387,15 @@ class _Lowering:
             return self._slot(slot, self.outs)
 
         Emitter(stream, body, chunk, address, self.origins).emit()
+
+    def _store(self, tile: int, part: Part, copy: int, pieces: int = 1) -> None:
+        """Write a result out, in so many pieces at least."""
+        if part.empty:
+            return
         stores = [
-            (self._box(self.piece.values[value], part, into=True), self._slot(slot, self.outs))
-            for slot, value in body.stores
+            (self._box(self.piece.values[value], part, into=True), self._slot(slot, copy))
+            for slot, value in self.piece.body.stores
         ]
-        write_all(stream, stores, self.origin)
-
-
-def _right_pad(piece: MatrixPiece) -> int:
-    """Padding on the right that makes exactly the wanted width."""
-    window = piece.window
-    assert window is not None
-    span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
-    return max(0, span - window.w - window.pads[2])
+        if pieces > 1 and not any(t.pitch for box, _ in stores for t in box):
+            stores = [(sum(split(box, pieces), ()), slot) for box, slot in stores]
+        write_all(self.context.streams.tiles[tile], stores, self.origin)

@@ -14,6 +14,7 @@ not covered by its hazard checks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
@@ -43,36 +44,56 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    early: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])  # read ahead
+    # Where a chunk does not lie in a slot: tile, key, slot -> its address.
+    place: Callable[[int, Key, int], int] | None = None
+    # Which tiles of a group read a chunk for all, a part each: the first, and how many; if not all.
+    readers: Callable[[Key], tuple[int, int]] | None = None
     phases: int = 1  # how many ways tiles are kept out of step in their own reads
-    begun: set[int] = field(default_factory=set[int])
+    skipped: int = 0  # chunks before the one by which they get out of step
+    begun: Counter[int] = field(default_factory=Counter[int])
     parts: dict[tuple[Group, Key], Parts] = field(default_factory=dict[tuple[Group, Key], Parts])
 
     def __post_init__(self) -> None:
         """Settle whom each tile sends to."""
         fanout = self.context.chip.send.fanout
-        self.fans = [_fans(tile, group, fanout) for tile, group in enumerate(self.groups)]
+        self.fans = [fans_of(tile, group, fanout) for tile, group in enumerate(self.groups)]
 
     def address(self, slot: int) -> int:
         """Scratchpad address of a slot."""
         return self.buffer.at(slot)
 
+    def _at(self, tile: int, key: Key, slot: int) -> int:
+        return self.place(tile, key, slot) if self.place else self.buffer.at(slot)
+
     def _parts(self, tile: int, key: Key) -> Parts:
         group = self.groups[tile]
         if (group, key) not in self.parts:
-            self.parts[group, key] = split(self.transfers(tile, key), len(group))
+            found = self.transfers(tile, key)
+            first, count = self.readers(key) if self.readers else (0, len(group))
+            made: list[tuple[Transfer, ...]] = [()] * len(group)
+            for i, part in enumerate(split(found, min(count, len(group)))):
+                made[(first + i) % len(group)] = part
+            self.parts[group, key] = tuple(made)
         return self.parts[group, key]
 
     def begin_ahead(self, tile: int, key: Key, slot: int) -> None:
-        """Load a chunk of a constant that no other tile needs, ahead of the piece's barrier."""
-        stream = self.context.streams.tiles[tile]
-        read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+        """Load a chunk of a constant ahead of the piece's barrier: of a shared one the tile's part."""
+        stream, group = self.context.streams.tiles[tile], self.groups[tile]
+        if len(group) == 1:
+            read_ahead(stream, self.transfers(tile, key), self.address(slot), self.origin)
+            return
+        own = self._parts(tile, key)[group.index(tile)]
+        read_ahead(stream, own, self._at(tile, key, slot), self.origin)
+        self.read_mark[tile, slot] = stream.issued[Engine.READ]
+        self.early.add((tile, slot))
 
     def begin(self, tile: int, key: Key, slot: int) -> None:
         """Steps 1 to 3."""
         stream = self.context.streams.tiles[tile]
-        address, group = self.address(slot), self.groups[tile]
+        address, group = self._at(tile, key, slot), self.groups[tile]
         if len(group) == 1:
-            for part in self._parts_alone(tile, self.transfers(tile, key)):
+            for part in self._in_phase(tile, self.transfers(tile, key)):
                 read(stream, part, address, self.origin)
             return
         chip = self.context.chip
@@ -81,19 +102,23 @@ class Operand:
         stream.join_since(Engine.SEND, sent, chip.send.depth, self.origin)
         for _ in range(self._incoming(tile, key)):
             stream.add(Arm(self.first_flag + slot, self.origin))
-        read(stream, self._parts(tile, key)[group.index(tile)], address, self.origin)
+        if (tile, slot) in self.early:
+            self.early.remove((tile, slot))
+            return
+        for part in self._in_phase(tile, self._parts(tile, key)[group.index(tile)]):
+            read(stream, part, address, self.origin)
         self.read_mark[tile, slot] = stream.issued[Engine.READ]
 
-    def _parts_alone(self, tile: int, transfers: tuple[Transfer, ...]) -> Parts:
-        """Return what no other tile needs by the commands that read it: of a first chunk as many as its phase says.
+    def _in_phase(self, tile: int, transfers: tuple[Transfer, ...]) -> Parts:
+        """Return what a tile reads by the commands that read it: of a first chunk as many as its phase says.
 
         Tiles that read alike would all stand in the latency of their next read at once, and leave
         the DRAM idle. Each command more delays a tile by one latency: so they fall out of step,
         and stay so.
         """
-        if tile in self.begun:
+        self.begun[tile] += 1
+        if self.begun[tile] != 1 + self.skipped:
             return (transfers,)
-        self.begun.add(tile)
         return split(transfers, 1 + tile % self.phases)
 
     def _incoming(self, tile: int, key: Key) -> int:
@@ -114,7 +139,7 @@ class Operand:
             stream.join_since(Engine.READ, mark, depth, self.origin)
         stream.add(Barrier(group, self.origin))
         for t, fan in product(own, self.fans[tile]):
-            place = self.address(slot) + t.offset
+            place = self._at(tile, key, slot) + t.offset
             stream.add(Send(place, place, t.bytes, fan, self.first_flag + slot, (), self.origin))
         self.sent[tile, slot] = stream.issued[Engine.SEND]
 
@@ -128,7 +153,7 @@ class Operand:
         self.used[tile, slot] = self.context.streams.tiles[tile].issued[Engine.MATRIX]
 
 
-def _fans(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:
+def fans_of(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:
     """Return the targets of a tile's sends: all others, in as few sends as the fan-outs allow.
 
     A tile sends to itself as well where that makes up a number that the engine can do at once.

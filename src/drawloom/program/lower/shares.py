@@ -71,6 +71,9 @@ class Shares:
     def place(self, tile: int) -> tuple[int, int, int]:
         """Position of a tile in the grid."""
         _, gm, gn = self.piece.grid
+        if self.piece.panel is not None:
+            # Tiles that share channels are neighbours: what streams by is theirs together.
+            return 0, tile % gm, tile // gm
         return tile // (gm * gn), tile // gn % gm, tile % gn
 
     def has_work(self, tile: int) -> bool:

@@ -6,7 +6,7 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import StripPiece
 from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.lower.body import Chunk, Emitter
-from drawloom.program.lower.context import Context, read, write_all
+from drawloom.program.lower.context import Context, read, read_channels, write_all
 from drawloom.units import align_up, ceil_div
 
 FLAT_GRAIN = 128  # elements: keeps every tile's share whole in all formats
@@ -66,9 +66,9 @@ def lower(piece: StripPiece, context: Context) -> None:
 def _constants(piece: StripPiece, context: Context, tile: int, origin: int) -> None:
     for slot, value in piece.body.loads:
         if piece.body.slot(slot).kind == "channel":
-            storage = piece.values[value]
-            part = Transfer(storage.address, storage.bytes, (), 0)
-            read(context.streams.tiles[tile], (part,), piece.buffers[f"slot.{slot}"].at(0), origin)
+            storage, place = piece.values[value], piece.buffers[f"slot.{slot}"].at(0)
+            stream = context.streams.tiles[tile]
+            read_channels(stream, storage, (0, piece.channels), place, origin)
 
 
 def _loads(

@@ -1,12 +1,15 @@
 """How the work of a flash piece is shared out, and in which turns a tile goes over keys.
 
-Units (a strip of queries of one head) stand in a row, those of one key head together, and the
-tiles cut the row into parts of equal cost: what a tile holds of keys serves many of its units.
-A tile begins where few keys are needed, so that its engines have work while the others come in.
+Tiles stand in teams of ``piece.team``, which go over the same keys together: each tile reads a
+part of them and hands it to the others. A team has whole key heads. Their units (a strip of
+queries of one head) are dealt out so that few keys are needed first, and all tiles of the team
+have about the same to do. A tile alone in its team has a part of the row of all units instead,
+those of one key head together, and begins where few keys are needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -14,8 +17,7 @@ from drawloom.mapping.pieces import FlashPiece
 from drawloom.units import align_down, align_up, ceil_div
 
 UNIT_COST = 128  # keys: what a unit costs beside its keys
-PART = 64  # keys that are loaded at a time
-LEAD = 3  # visits between asking for keys and using them
+STEADY = 3  # units of the piece's first that need the fewest keys, and so begin
 VISIT_COST = 64  # keys: what going over one more span of keys costs
 
 
@@ -42,7 +44,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A unit's work on the keys ``low`` to before ``high`` of a stay."""
+    """A unit's work on the keys ``low`` to before ``high`` of a stay; a pause where no unit needs it."""
 
     stay: int
     number: int  # of the unit, on its tile
@@ -51,6 +53,11 @@ class Visit:
     high: int
     opens: bool  # the unit's first
     closes: bool  # the unit's last
+
+    @property
+    def pauses(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.low >= self.high
 
 
 def units(piece: FlashPiece) -> list[Unit]:
@@ -72,8 +79,35 @@ def _strip(piece: FlashPiece, first: int) -> tuple[int, int, int, int]:
     return first, end, low, high
 
 
+def teams(piece: FlashPiece, n_tiles: int) -> list[tuple[int, ...]]:
+    """Return the tiles of each team: neighbours."""
+    return [
+        tuple(range(first, first + piece.team))
+        for first in range(0, n_tiles - piece.team + 1, piece.team)
+    ]
+
+
 def shares(piece: FlashPiece, n_tiles: int) -> list[list[Unit]]:
-    """Return each tile's units: neighbours, of about the same cost in all."""
+    """Return each tile's units, of about the same cost in all."""
+    if piece.team == 1:
+        return _row(piece, n_tiles)
+    out: list[list[Unit]] = [[] for _ in range(n_tiles)]
+    load = [0] * n_tiles
+    found, n_held = teams(piece, n_tiles), piece.k.blocked.batch
+    for held, run in groupby(units(piece), key=lambda unit: unit.held):
+        team, mine = found[held * len(found) // n_held], list(run)
+        for start in range(0, len(mine), piece.team):
+            # Of a round, whoever has done least gets what costs most.
+            some = sorted(mine[start : start + piece.team], key=lambda unit: -_cost(piece, unit))
+            tiles = sorted(team, key=lambda tile: load[tile])
+            for tile, unit in zip(tiles, some, strict=False):
+                out[tile].append(unit)
+                load[tile] += _cost(piece, unit)
+    return out
+
+
+def _row(piece: FlashPiece, n_tiles: int) -> list[list[Unit]]:
+    """Cut the row of all units into parts of equal cost."""
     found = units(piece)
     costs = [_cost(piece, unit) for unit in found]
     total, done = sum(costs), 0
@@ -89,21 +123,41 @@ def _cost(piece: FlashPiece, unit: Unit) -> int:
     return keys + UNIT_COST + VISIT_COST * (ceil_div(keys, piece.span) - 1)
 
 
-def turns(piece: FlashPiece, mine: list[Unit]) -> tuple[list[Stay], list[Visit]]:
-    """Return the stays and visits of a tile that has these units."""
-    runs = [list(run) for _, run in groupby(mine, key=lambda unit: unit.held)]
-    runs.sort(key=lambda run: run[0].high - run[0].low)
+def turns(
+    piece: FlashPiece, team: Sequence[Sequence[Unit]]
+) -> tuple[list[Stay], list[list[Visit]]]:
+    """Return the stays of a team whose tiles have these units, and each tile's visits."""
+    runs = [
+        {held: list(run) for held, run in groupby(mine, key=lambda unit: unit.held)}
+        for mine in team
+    ]
+    order = list(dict.fromkeys(held for mine in runs for held in mine))
+    if len(team) == 1:
+        order.sort(key=lambda held: runs[0][held][0].high - runs[0][held][0].low)
     stays: list[Stay] = []
-    visits: list[Visit] = []
-    number = 0
-    for run in runs:
-        whole = _reach(piece, run)
-        size = len(run) if whole.end - whole.first <= piece.span else piece.units
-        for start in range(0, len(run), size):
-            together = run[start : start + size]
-            _over(piece, together, number, stays, visits)
-            number += len(together)
+    visits: list[list[Visit]] = [[] for _ in team]
+    done = [0] * len(team)
+    for held in order:
+        here = [mine.get(held, []) for mine in runs]
+        whole = _reach(piece, [unit for run in here for unit in run])
+        most = max(map(len, here))
+        if fits := whole.end - whole.first <= piece.span:
+            here = [_hill(run, 0 if stays else STEADY) for run in here]
+        size = most if fits else piece.units
+        for start in range(0, most, size):
+            together = [run[start : start + size] for run in here]
+            _over(piece, together, done, stays, visits)
+            done = [n + len(some) for n, some in zip(done, together, strict=True)]
     return stays, visits
+
+
+def _hill(run: list[Unit], steady: int) -> list[Unit]:
+    """Put units whose keys become more so that they rise and fall: both ends are small, and all steps.
+
+    The first ones keep their order: keys come in as they need them.
+    """
+    rest = run[steady:]
+    return run[:steady] + rest[::2] + rest[1::2][::-1]
 
 
 def _reach(piece: FlashPiece, run: list[Unit]) -> Stay:
@@ -115,56 +169,28 @@ def _reach(piece: FlashPiece, run: list[Unit]) -> Stay:
 
 
 def _over(
-    piece: FlashPiece, together: list[Unit], number: int, stays: list[Stay], visits: list[Visit]
+    piece: FlashPiece,
+    together: list[list[Unit]],
+    done: list[int],
+    stays: list[Stay],
+    visits: list[list[Visit]],
 ) -> None:
-    """Let units go over all their keys, a span at a time."""
-    whole = _reach(piece, together)
-    for first in range(whole.first, whole.end, piece.span):
-        end = min(first + piece.span, whole.end)
-        for index, unit in enumerate(together):
-            low, high = max(first, unit.low), min(end, unit.high)
-            if low < high:
-                opens, closes = low == unit.low, high == unit.high
-                visits.append(Visit(len(stays), number + index, unit, low, high, opens, closes))
-        stays.append(Stay(whole.held, first, end))
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Keys ``first`` to before ``end`` of a stay, with their values."""
-
-    stay: int
-    first: int
-    end: int
-
-
-def timetable(stays: list[Stay], visits: list[Visit], block: int) -> dict[int, list[Load]]:
-    """Return at which step each part of the keys is asked for.
-
-    That is some steps ahead of its use and no two at once, but not before the visits to what lay
-    in its place: two stays have room.
-    """
-    ends = {visit.stay: index for index, visit in enumerate(visits)}
-    due: dict[int, list[Load]] = {}
-    for index, stay in enumerate(stays):
-        free = ends[index - 2] + 1 if index > 1 else -2
-        loads = [
-            Load(index, first, min(first + PART, stay.end))
-            for first in range(stay.first, stay.end, PART)
-        ]
-        at = [_need(load, visits, block) - 1 - LEAD for load in loads]
-        # What lies in the way of work goes before it; the rest has the later half of the time.
-        room = (max(at[0], free) - free) // 2
-        for position, (load, latest) in enumerate(zip(loads, at, strict=True)):
-            early = at[0] - room + room * position // len(loads)
-            due.setdefault(max(free, min(latest, early) if index else latest), []).append(load)
-    return due
-
-
-def _need(load: Load, visits: list[Visit], block: int) -> int:
-    """Return the first visit that wants a part; -1 where none does."""
-    for index, visit in enumerate(visits):
-        seen = align_down(visit.low, block), align_up(visit.high, block)
-        if visit.stay == load.stay and load.first < seen[1] and load.end > seen[0]:
-            return index
-    return -1
+    """Let units go over all their keys, in as few spans of one size as can be held."""
+    whole = _reach(piece, [unit for some in together for unit in some])
+    keys = whole.end - whole.first
+    span = align_up(ceil_div(keys, ceil_div(keys, piece.span)), piece.k.blocking.of(2))
+    for first in range(whole.first, whole.end, span):
+        end = min(first + span, whole.end)
+        stay = Stay(whole.held, first, end)
+        for some, number, mine in zip(together, done, visits, strict=True):
+            found = [
+                Visit(
+                    len(stays), number + index, unit, max(first, unit.low), min(end, unit.high),
+                    unit.low >= first, unit.high <= end,
+                )
+                for index, unit in enumerate(some)
+                if max(first, unit.low) < min(end, unit.high)
+            ]  # fmt: skip
+            nobody = Unit(0, whole.held, 0, 0, 0, 0)
+            mine += found or [Visit(len(stays), -1, nobody, 0, 0, opens=False, closes=False)]
+        stays.append(stay)

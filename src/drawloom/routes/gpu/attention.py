@@ -45,6 +45,8 @@ class Attention:
         head_dim: size of a head.
         window: how far back a token sees, 0 for all the way.
         kv_bytes: of a number in the cache, 1 or 2; with 1, products run on 8-bit formats.
+        queries: of a sequence in a prompt, the last of ``tokens``; 0 for all of them.
+        is_causal: 1 where a query sees no later keys.
     """
 
     batch: Floats
@@ -54,6 +56,8 @@ class Attention:
     head_dim: Floats
     window: Floats
     kv_bytes: Floats
+    queries: Floats
+    is_causal: Floats
 
     @staticmethod
     def of(
@@ -64,9 +68,13 @@ class Attention:
         head_dim: Any,
         window: Any,
         kv_bytes: Any,
+        queries: Any = 0,
+        is_causal: Any = 1,
     ) -> Attention:
         """Return the cases from arrays or numbers, spread to one length."""
-        given = (batch, tokens, heads, kv_heads, head_dim, window, kv_bytes)
+        given = (
+            batch, tokens, heads, kv_heads, head_dim, window, kv_bytes, queries, is_causal,
+        )  # fmt: skip
         columns = np.broadcast_arrays(
             *(np.atleast_1d(np.asarray(each, np.float64)) for each in given)
         )
@@ -82,6 +90,8 @@ class Attention:
             self.head_dim[where],
             self.window[where],
             self.kv_bytes[where],
+            self.queries[where],
+            self.is_causal[where],
         )
 
     def rows(self) -> Floats:
@@ -103,7 +113,7 @@ class Attention:
 
 
 def prefill_seconds(gpu: Gpu, cases: Attention) -> Floats:
-    """Return the seconds of causal attention over whole prompts, storing keys and values too."""
+    """Return the seconds of attention over prompts; causal ones store keys and values too."""
     return _by_kernel(cases, "prefill", lambda some, fitted: _prefill(gpu, some, fitted))
 
 
@@ -124,22 +134,34 @@ def _by_kernel(
 
 @cache
 def causal_blocks(
-    tokens: float, group: float, rows: float, keys: float, window: float
+    tokens: float,
+    group: float,
+    rows: float,
+    keys: float,
+    window: float,
+    queries: float = 0,
+    is_causal: float = 1,
 ) -> tuple[int, float, float]:
     """Return tiles of one key-value head, the blocks of keys of all of them, of the longest one."""
-    tiles = int(np.ceil(tokens * group / rows))
+    queries = queries or tokens
+    tiles = int(np.ceil(queries * group / rows))
     tile = np.arange(tiles)
-    first = np.floor(tile * rows / group)
-    last = np.minimum(tokens, np.ceil((tile + 1) * rows / group))
+    earlier = tokens - queries
+    first = earlier + np.floor(tile * rows / group)
+    last = np.minimum(tokens, earlier + np.ceil((tile + 1) * rows / group))
     start = np.maximum(0, first - window) if window > 0 else np.zeros(tiles)
-    blocks = np.ceil(last / keys) - np.floor(start / keys)
+    end = last if is_causal else np.full(tiles, tokens)
+    blocks = np.ceil(end / keys) - np.floor(start / keys)
     return tiles, float(blocks.sum()), float(blocks.max())
 
 
 def _prefill(gpu: Gpu, cases: Attention, fitted: dict[str, float]) -> Floats:
     rows, keys = cases.rows(), cases.keys()
     group = cases.heads / cases.kv_heads
-    columns = zip(cases.tokens, group, rows, keys, cases.window, strict=True)
+    queries = np.where(cases.queries > 0, cases.queries, cases.tokens)
+    columns = zip(
+        cases.tokens, group, rows, keys, cases.window, queries, cases.is_causal, strict=True
+    )
     counted = np.array([causal_blocks(*map(float, each)) for each in columns])
     tiles, blocks, longest = counted.T
     step = _step(gpu, rows, keys, cases.head_dim, fitted)
@@ -150,10 +172,11 @@ def _prefill(gpu: Gpu, cases: Attention, fitted: dict[str, float]) -> Floats:
     work = ((1 - even) * np.ceil(share) + even * share) * each
     work = np.maximum(work, longest * step + end)
     numbers_kv = cases.batch * cases.tokens * cases.kv_heads * cases.head_dim * 2
-    numbers_q = cases.batch * cases.tokens * cases.heads * cases.head_dim * 2
+    numbers_q = cases.batch * queries * cases.heads * cases.head_dim * 2
     dram = gpu.dram_rate * fitted["dram_share"]
     moved = (2 * numbers_q + cases.kv_bytes * numbers_kv) / dram
-    storing = (2 + cases.kv_bytes) * numbers_kv / (gpu.dram_rate * fitted["store_share"])
+    stored = cases.is_causal * numbers_kv * queries / cases.tokens
+    storing = (2 + cases.kv_bytes) * stored / (gpu.dram_rate * fitted["store_share"])
     together = _joined(work, moved, fitted["sharpness"])
     return fitted["launch"] + fitted["sequence"] * cases.batch + together + storing
 

@@ -42,23 +42,38 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
-    """Products of [m, k] by [k, n], any number of them: arrays of one length, as float64."""
+    """Products of [m, k] by [k, n], any number of them: arrays of one length, as float64.
+
+    Attributes:
+        m: rows.
+        n: columns.
+        k: the inner size.
+        batch: products of one kernel, each with operands of its own.
+        copies: how often a number of the left operand stands in it: more than once in the windows
+            of a convolution, which come from one image.
+    """
 
     m: Floats
     n: Floats
     k: Floats
+    batch: Floats | float = 1.0
+    copies: Floats | float = 1.0
 
     def of(self, chosen: NDArray[np.bool_]) -> Shapes:
         """Return the chosen shapes."""
-        return Shapes(self.m[chosen], self.n[chosen], self.k[chosen])
+        batch, copies = (
+            each[chosen] if isinstance(each, np.ndarray) else each
+            for each in (self.batch, self.copies)
+        )
+        return Shapes(self.m[chosen], self.n[chosen], self.k[chosen], batch, copies)
 
     def turned(self) -> Shapes:
-        """Return the shapes with M and N exchanged: the transposed product."""
-        return Shapes(self.n, self.m, self.k)
+        """Return the shapes with M and N exchanged: the transposed product of matrices."""
+        return Shapes(self.n, self.m, self.k, self.batch)
 
     def macs(self) -> Floats:
         """Return the multiply-adds of each."""
-        return self.m * self.n * self.k
+        return self.batch * self.m * self.n * self.k
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,7 @@ class Kernel:
         tile = self.tile
         rows = np.ceil(np.ceil(shapes.m / tile.m) / tile.cluster_m) * tile.cluster_m
         columns = np.ceil(np.ceil(shapes.n / tile.n) / tile.cluster_n) * tile.cluster_n
-        return rows * columns * parts
+        return shapes.batch * rows * columns * parts
 
     def waves(self, shapes: Shapes, parts: int = 1) -> Floats:
         """Return the seconds of all waves, were DRAM and power no bounds."""
@@ -115,13 +130,13 @@ class Kernel:
         # A wave covers a patch of tiles that is about as high as it is wide.
         high = np.minimum(rows, np.maximum(1, np.sqrt(gpu.sms * tile.n / tile.m)))
         wide = np.minimum(columns, gpu.sms / high)
-        panels = (high * tile.m + wide * tile.n) * shapes.k * self.operand_bytes
+        panels = (high * tile.m / shapes.copies + wide * tile.n) * shapes.k * self.operand_bytes
         waves = np.maximum(1, rows * columns / (high * wide))
-        once = (shapes.m + shapes.n) * shapes.k * self.operand_bytes
+        once = (shapes.m / shapes.copies + shapes.n) * shapes.k * self.operand_bytes
         again = np.maximum(once, waves * panels * habits.panel_share)
         read = np.where(once > habits.l2_share * gpu.l2, again, once)
         written = RESULT_BYTES * shapes.m * shapes.n
-        return (read + written) / (habits.dram_share * gpu.dram_rate)
+        return shapes.batch * (read + written) / (habits.dram_share * gpu.dram_rate)
 
     def _step(self, active: Floats | float) -> Floats:
         """Return seconds for one element of K when so many SMs work on tiles."""
@@ -148,4 +163,5 @@ class Kernel:
         if parts == 1:
             return np.zeros_like(shapes.m)
         rate = gpu.sms * gpu.clock * habits.store_width
-        return habits.split_start + parts * PARTIAL_BYTES * shapes.m * shapes.n / rate
+        partial = parts * PARTIAL_BYTES * shapes.batch * shapes.m * shapes.n
+        return habits.split_start + partial / rate

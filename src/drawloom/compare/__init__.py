@@ -1,0 +1,1 @@
+"""Systems side by side on one model and load: what each takes, what binds it, at what cost."""

@@ -1,0 +1,47 @@
+"""The order of nodes: what is one value a channel is made before the images that it joins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drawloom.graph.ir import Graph, Node
+from drawloom.mapping.legalise import BROADCASTING, broadcast_kind
+
+
+def channels_first(graph: Graph) -> Graph:
+    """Return the graph with computed operands of one value a channel as early as they can be made.
+
+    Work with such an operand can then join the piece that makes the image, which would otherwise
+    be planned before the operand. What itself comes out of a convolution stays where it is.
+    """
+    made = {value: node for node in graph.nodes for value in node.outputs}
+    early: dict[str, bool] = {}  # by node: whether no convolution stands behind it
+    for node in graph.nodes:
+        behind = (made[v].name for v in node.inputs if v in made)
+        early[node.name] = node.op != "Conv" and all(early[name] for name in behind)
+    wanted: set[str] = set()
+    for node in graph.nodes:
+        if node.op in BROADCASTING and len(node.outputs) == 1:
+            wanted |= set(_operands(graph, node)) & made.keys()
+    chosen: set[str] = set()
+    for node in reversed(graph.nodes):
+        if early[node.name] and wanted.intersection(node.outputs):
+            chosen.add(node.name)
+            wanted.update(node.inputs)
+    if not chosen:
+        return graph
+    first = [node for node in graph.nodes if node.name in chosen]
+    rest = [node for node in graph.nodes if node.name not in chosen]
+    return replace(graph, nodes=(*first, *rest))
+
+
+def _operands(graph: Graph, node: Node) -> list[str]:
+    """The computed operands of a node that are one value a channel of an image."""
+    shape = graph.types[node.outputs[0]].shape
+    out: list[str] = []
+    for value in node.inputs:
+        have = graph.types[value].shape
+        is_made = value not in graph.constants and have != shape
+        if is_made and broadcast_kind(have, shape, False, flat=False) == "image":
+            out.append(value)
+    return out

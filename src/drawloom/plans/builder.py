@@ -1,0 +1,308 @@
+"""Puts a cut graph's programs together: each stretch compiled, exchanges between, chip by chip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.chip.model import Chip
+from drawloom.chip.system import System
+from drawloom.chip.topology import Topology, topology
+from drawloom.errors import Fault, InputError
+from drawloom.flow import Build, Options, compile
+from drawloom.graph.ir import Graph
+from drawloom.graph.tensor import TensorType
+from drawloom.mapping.collectives import schedules
+from drawloom.mapping.collectives.schedule import Chain, Schedule
+from drawloom.mapping.collectives.schedule import Stage as Hop
+from drawloom.plans.cut import Cut, Exchange
+from drawloom.plans.flow import Flow, is_alike
+from drawloom.program.chain import ChipChain
+from drawloom.program.commands import Arm, Send, Signal, Wait
+from drawloom.program.exchange import Area, Buffers, Exchanger
+from drawloom.program.flags import Flags
+from drawloom.program.folded import FoldedExchanger
+from drawloom.program.program import Program, Region
+from drawloom.program.span import Span
+from drawloom.timing.fabric import FabricClock
+from drawloom.timing.far import Ways
+from drawloom.timing.span import SpanTrace, time_beside
+from drawloom.units import Bytes
+
+AREA_BYTES = 256 << 10  # of each tile's scratchpad, for what is exchanged
+N_FLAGS = 64
+KINDS = {"sum": "all_reduce", "gather": "all_gather"}
+
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """One program a group of chips, which stands for all of the group, and the ways of what it sends."""
+
+    name: str
+    programs: tuple[Program, ...]
+    ways: Ways
+
+    def time(self, chip: Chip, profile: str = "lean") -> SpanTrace:
+        """Return the time of the whole, as ``time_span`` would."""
+        return time_beside(self.name, self.programs, self.ways, chip, profile)
+
+
+@dataclass(slots=True)
+class Builder:
+    """The programs of a span in the making; ``stage_of`` says which group has which stretch."""
+
+    cut: Cut
+    stage_of: list[int]
+    graph: Graph
+    system: System
+    chip: Chip
+    options: Options
+    groups: tuple[System, list[tuple[int, ...]]]
+    held: int  # chips of each group that are made: all, or the one that stands for them
+    tell: Tell | None
+    flags: Flags = field(default_factory=lambda: Flags(()))
+    chains: list[ChipChain] = field(default_factory=list[ChipChain])
+    types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
+    built: dict[tuple[object, ...], tuple[Build, tuple[str, ...]]] = field(
+        default_factory=dict[tuple[object, ...], tuple[Build, tuple[str, ...]]]
+    )
+    made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
+        default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
+    )
+
+    ways: Ways | None = None
+
+    @property
+    def tensor(self) -> int:
+        """Return how many chips share each layer."""
+        return self.cut.chips
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether one chip stands for all of its group."""
+        return self.held < self.tensor
+
+    @property
+    def area(self) -> Area:
+        """Return the scratchpad that exchanges have to themselves."""
+        pad = self.chip.scratchpad
+        return Area(pad.bytes - pad.reserve_high - AREA_BYTES, AREA_BYTES)
+
+    def build(self) -> None:
+        """Compile all stretches, and put them together."""
+        _, members = self.groups
+        self.ways = Ways(self.system, tuple(chip for each in members for chip in each[: self.held]))
+        stretches = [
+            [self._compiled(graph) for graph in stage.graphs] if stage.graphs[0].nodes else []
+            for stage in self.cut.stages
+        ]
+        used = {
+            command.flag
+            for stretch in stretches
+            for program, _ in stretch
+            for tile in range(len(program.streams))
+            for command in program.commands(tile)
+            if isinstance(command, Send | Arm | Signal | Wait)
+        }
+        self.flags = Flags([flag for flag in range(N_FLAGS) if flag not in used])
+        n = self.chip.n_tiles
+        depth = max(1, self.chip.dram_read.depth - 1)
+        rate = self.chip.dram.read // n
+        self.chains = [ChipChain(n, depth, rate) for group in members for _ in group[: self.held]]
+        at = 0
+        for level, stage in enumerate(self.cut.stages):
+            if self.stage_of[level] != at:
+                self._hand_over(level, at)
+                at = self.stage_of[level]
+            first = at * self.held
+            for i in range(self.held):
+                self._stretch(self.chains[first + i], stage.graphs[i], stretches[level], i)
+            for exchange in stage.exchanges:
+                self._exchange(exchange, first)
+
+    def _compiled(self, graph: Graph) -> tuple[Program, int]:
+        """Return a stretch's program, and the bytes of DRAM that it uses."""
+        has_values = any(not graph.constants.is_meta(name) for name in graph.constants)
+        key, names = _likeness(graph)
+        if self.tell:
+            self.tell(graph.name)
+        known = None if has_values else self.built.get(key)
+        if known is None:
+            pad = self.chip.scratchpad
+            room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
+            build = compile(
+                graph, replace(self.chip, scratchpad=room), precision=self.options.precision,
+                mapping=replace(self.options.mapping, fold=False),
+            )  # fmt: skip
+            known = self.built[key] = build, names
+        build, its_names = known
+        called = dict(zip(its_names, names, strict=True))
+        regions = tuple(
+            replace(region, name=called[region.name]) for region in build.program.regions
+        )
+        return replace(build.program, regions=regions), build.mapping.dram_bytes
+
+    def _stretch(
+        self, chain: ChipChain, graph: Graph, compiled: list[tuple[Program, int]], i: int
+    ) -> None:
+        self.types |= graph.types
+        if not compiled:
+            chain.settle()
+            return
+        program, size = compiled[i]
+        chain.program(program, size, (*self.graph.inputs, *self.graph.outputs))
+
+    def _exchange(self, exchange: Exchange, first: int) -> None:
+        """Add a sum or a gather over a group."""
+        fabric, _ = self.groups
+        kind = self.types[exchange.source]
+        self.types[exchange.target] = whole = self._whole(kind, exchange)
+        key = exchange.kind, first, whole.bytes
+        if key not in self.made:
+            self.made[key] = self._exchanger(exchange.kind, topology(fabric), whole.bytes, first)
+        run = prod(kind.shape[exchange.axis :]) if exchange.kind == "gather" else 0
+        members = range(first, first + self.held)
+        exchanger, ps = self.made[key]
+        self._lower(exchanger, members, exchange.source, exchange.target, run, ps)
+
+    def _exchanger(
+        self, kind: str, fabric: Topology, size: int, first: int
+    ) -> tuple[Exchanger, int]:
+        """Return what writes a group's exchange by its quickest schedule, and how long that takes."""
+        clock = FabricClock(fabric)
+        found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
+        priced = [(clock.price(s, size, 1).ps, s) for s in found]
+        ps, schedule = min(priced, key=lambda each: each[0])
+        if not self.is_folded:
+            index = {i: first + i for i in range(self.tensor)}
+            return Exchanger(kind, schedule, index, self.area, self.flags), ps
+        _, members = self.groups
+        others = len(members)
+        index = {i: first if i == 0 else others + i for i in range(self.tensor)}
+        assert self.ways is not None
+        flow = Flow(fabric, schedule, 0, self.ways, first, others)
+        return (
+            FoldedExchanger(kind, schedule, index, self.area, self.flags, 0, flow.way_of),
+            ps,
+        )
+
+    def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:
+        if exchange.kind == "sum":
+            return kind
+        axis, shape = exchange.axis, kind.shape
+        return replace(kind, shape=(*shape[:axis], shape[axis] * self.tensor, *shape[axis + 1 :]))
+
+    def _hand_over(self, level: int, stage: int) -> None:
+        """Let each chip of a stage give the one of its place in the next what is needed there."""
+        _, members = self.groups
+        pairs = zip(members[stage], members[stage + 1], strict=True)
+        first = stage * self.held
+        both = [first, first + self.held]
+        wanted = dict.fromkeys(
+            value
+            for later in self.cut.stages[level:]
+            for value in (*later.graphs[0].inputs, *(e.source for e in later.exchanges))
+        )
+        given = [v for v in wanted if v in self.chains[first].places and v not in self.graph.inputs]
+        for i, (source, target) in enumerate(list(pairs)[: self.held]):
+            hop = Hop(
+                -1,
+                1,
+                np.array([source]),
+                np.array([target]),
+                1,
+                lambda _: np.array([0]),
+                adds=False,
+            )
+            schedule = Schedule("broadcast", "hand", (Chain(1, (hop,)),))
+            index = {source: both[0] + i, target: both[1] + i}
+            made = Exchanger("hand", schedule, index, self.area, self.flags)
+            for value in given:
+                self._lower(made, [both[0] + i, both[1] + i], value, value, 0)
+
+    def _lower(
+        self,
+        exchanger: Exchanger,
+        chips: Sequence[int],
+        source: str,
+        target: str,
+        run: int,
+        ps: int = 0,
+    ) -> None:
+        kind, result = self.types[source], self.types[target]
+        for chip in chips:
+            chain = self.chains[chip]
+            origin = chain.origin(f"{exchanger.kind}.{source}", source)
+            buffers = Buffers(
+                chain.place(source, kind.bytes), chain.place(target, result.bytes),
+                kind.dtype.value, kind.size, run,
+            )  # fmt: skip
+            assert FORMAT_BYTES[buffers.fmt] == kind.dtype.bytes
+            chain.exchange(exchanger.lowered(chip, buffers, chain.tiles, origin), ps)
+
+    def folded(self) -> Folded:
+        """Return the programs that stand for their groups."""
+        assert self.ways is not None
+        programs = tuple(self._program(index, chain) for index, chain in enumerate(self.chains))
+        return Folded(self.graph.name, programs, self.ways)
+
+    def span(self) -> Span:
+        """Return the programs of all chips."""
+        _, members = self.groups
+        cuts = {
+            value: (lie.axis, lie.ways)
+            for value, lie in self.cut.lies.items()
+            if lie.kind == "part"
+        }
+        programs = tuple(self._program(index, chain) for index, chain in enumerate(self.chains))
+        notes = {"precision": self.options.precision, "tensor": str(self.tensor)}
+        places = tuple(chip for group in members for chip in group)
+        return Span(self.graph.name, self.system, places, programs, cuts, notes)
+
+    def _program(self, index: int, chain: ChipChain) -> Program:
+        streams = chain.finish()
+        if chain.end > self.chip.dram.bytes:
+            fault = Fault(
+                f"chip {index}", f"{chain.end:,} bytes", f"at most {self.chip.dram.bytes:,}"
+            )
+            raise InputError("span.memory", "a chip's part does not fit its DRAM", [fault])
+        self._outputs(chain)
+        return Program(
+            f"{self.graph.name}.{index}", self.chip.name, self.chip.blocking,
+            self.chip.scratchpad.bytes, chain.end, tuple(chain.regions.values()), tuple(chain.data),
+            streams, tuple(chain.origins), {"precision": self.options.precision},
+        )  # fmt: skip
+
+    def _outputs(self, chain: ChipChain) -> None:
+        """Make outputs that an exchange gives regions."""
+        for value in self.graph.outputs:
+            if value not in chain.regions and value in chain.places and value in self.types:
+                kind = self.types[value]
+                chain.regions[value] = Region(
+                    value, "output", chain.places[value], kind.bytes, kind.dtype.value, kind.shape
+                )
+
+
+def _likeness(graph: Graph) -> tuple[tuple[object, ...], tuple[str, ...]]:
+    """Return what is the same of graphs that differ in names alone, and the names in one order."""
+    names = tuple(
+        dict.fromkeys(
+            (*graph.inputs, *(v for n in graph.nodes for v in (*n.inputs, *n.outputs) if v))
+        )
+    )
+    number = {name: i for i, name in enumerate(names)} | {"": -1}
+    nodes = tuple(
+        (n.op, tuple(sorted(n.attrs.items())), tuple(number[v] for v in n.inputs),
+         tuple(number[v] for v in n.outputs))
+        for n in graph.nodes
+    )  # fmt: skip
+    types = tuple(graph.types[name].text() for name in names)
+    ends = tuple(number[v] for v in graph.inputs), tuple(number[v] for v in graph.outputs)
+    return (nodes, types, ends, tuple(number[c] for c in graph.constants)), names

@@ -1,0 +1,299 @@
+"""A graph cut into one graph a chip, with exchanges between: products by columns and rows, attention by heads.
+
+    lie      how chips hold a value: whole, part (a slice along an axis), sum (to be added up)
+    stage    what every chip computes by itself, then exchanges that all chips take part in
+
+Going through the nodes in order, a product of a whole value and a weight is cut by its outputs, the
+product behind it by its inputs; what it gives are sums, which are added up where they are used. All
+other operators pass a cut on where it is along an axis that they do not mix, and else ask for whole
+values. Nothing here is told which model it is.
+
+A part need not be a chip's alone: where an axis has fewer parts than there are chips, as key heads
+may, neighbours hold the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import gcd, prod
+
+import numpy as np
+
+from drawloom.errors import Fault, InputError
+from drawloom.graph.build import infer_node
+from drawloom.graph.ir import Array, Graph, Node
+from drawloom.graph.lazy import Constants, Held, derive
+from drawloom.graph.tensor import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Lie:
+    """How the chips hold a value.
+
+    Attributes:
+        kind: ``whole``; ``part``: chip c of n has slice c * ways // n of ``ways`` along ``axis``;
+            ``sum``: the value is the sum of what the chips have; ``free``: an input, not yet said.
+        axis: of the parts.
+        ways: how many different parts there are.
+    """
+
+    kind: str
+    axis: int = -1
+    ways: int = 1
+
+
+WHOLE, SUM, FREE = Lie("whole"), Lie("sum"), Lie("free")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What all chips do between two stages: ``sum`` or ``gather`` along ``axis`` of one value."""
+
+    kind: str
+    source: str
+    target: str
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """A graph for each chip, and the exchanges behind them."""
+
+    graphs: tuple[Graph, ...]
+    exchanges: tuple[Exchange, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A graph cut for ``chips`` chips; ``lies`` says how inputs and outputs are held."""
+
+    chips: int
+    stages: tuple[Stage, ...]
+    lies: Mapping[str, Lie]
+
+
+def cut(graph: Graph, chips: int, held: int = 0) -> Cut:
+    """Return a graph cut for a number of chips.
+
+    Args:
+        graph: what to cut.
+        chips: among how many.
+        held: of how many chips, from the first on, the graphs are wanted; 0: of all.
+
+    Raises:
+        InputError: (``plan.cut``) an exchange would be needed that there is not.
+    """
+    cutter = Cutter(graph, chips, held or chips)
+    from drawloom.plans.cut_rules import apply
+
+    for node in graph.nodes:
+        apply(cutter, node)
+    return cutter.finish()
+
+
+@dataclass(slots=True)
+class Cutter:
+    """The cut in the making. Values keep their names; sums and slices of them get new ones."""
+
+    graph: Graph
+    chips: int
+    held: int
+    types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
+    lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
+    levels: dict[str, int] = field(default_factory=dict[str, int])
+    constants: dict[str, tuple[Held, ...]] = field(default_factory=dict[str, tuple[Held, ...]])
+    nodes: list[tuple[int, tuple[Node, ...]]] = field(
+        default_factory=list[tuple[int, tuple[Node, ...]]]
+    )
+    exchanges: list[tuple[int, Exchange]] = field(default_factory=list[tuple[int, Exchange]])
+    made: dict[tuple[str, Lie], str] = field(default_factory=dict[tuple[str, Lie], str])
+
+    def __post_init__(self) -> None:
+        """Begin with inputs that lie nowhere yet, and whole constants."""
+        for value in (*self.graph.inputs, *self.graph.constants):
+            self.types[value] = self.graph.types[value]
+            self.levels[value] = 0
+        self.lies |= dict.fromkeys(self.graph.inputs, FREE)
+        for name, held in self.graph.constants.held.items():
+            self.lies[name] = WHOLE
+            self.constants[name] = (held,) * self.held
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        """Return the whole shape of a value of the graph."""
+        return self.graph.types[value].shape
+
+    def lie(self, value: str) -> Lie:
+        """Return how a value lies; an absent one is whole."""
+        return self.lies[value] if value else WHOLE
+
+    def part(self, axis: int, ways: int) -> Lie:
+        """Return the lie of parts along an axis, which may be counted from behind."""
+        return Lie("part", axis, ways)
+
+    def need(self, value: str, want: Lie) -> str:
+        """Return the name under which the chips hold a value as is wanted, made so if it is not."""
+        have = self.lie(value)
+        if not value or have == want:
+            return value
+        if have is FREE:
+            self.lies[value] = want
+            if want.kind == "part":
+                self.types[value] = self._share(self.graph.types[value], want)
+            return value
+        key = value, want
+        if key not in self.made:
+            self.made[key] = self._make(value, have, want)
+        return self.made[key]
+
+    def _make(self, value: str, have: Lie, want: Lie) -> str:
+        if want == WHOLE:
+            if have.kind == "part" and have.ways != self.chips:
+                fault = Fault(value, f"{have.ways} parts on {self.chips} chips", "a part each")
+                raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
+            kind = "sum" if have == SUM else "gather"
+            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis))
+        whole = self.need(value, WHOLE)
+        name = f"{value}.part{want.axis}.{want.ways}"
+        kind = self._share(self.types[whole], want)
+        if whole in self.constants:
+            size = kind.shape[want.axis]
+            cuts = [
+                derive(held, partial(_slice, want.axis, self.index(chip, want) * size, size), kind)
+                for chip, held in enumerate(self.constants[whole])
+            ]
+            self.constants[name] = tuple(cuts)
+            self.types[name], self.levels[name], self.lies[name] = kind, 0, want
+            return name
+        return self._sliced(whole, name, want, kind.shape[want.axis])
+
+    def _sliced(self, whole: str, name: str, want: Lie, size: int) -> str:
+        """Add a slice of a whole value, another one on each chip."""
+        starts = [self.index(chip, want) * size for chip in range(self.held)]
+        self.add(
+            tuple(
+                Node(name, "Slice", (whole,), (name,),
+                     {"starts": (at,), "ends": (at + size,), "axes": (want.axis,)})
+                for at in starts
+            ),
+            want,
+        )  # fmt: skip
+        return name
+
+    def _exchange(self, value: str, exchange: Exchange) -> str:
+        level = self.levels[value]
+        self.exchanges.append((level, exchange))
+        kind = self.types[value]
+        if exchange.kind == "gather":
+            size = kind.shape[exchange.axis] * self.chips
+            kind = replace(kind, shape=_with(kind.shape, exchange.axis, size))
+        name = exchange.target
+        self.types[name], self.levels[name], self.lies[name] = kind, level + 1, WHOLE
+        return name
+
+    def _share(self, kind: TensorType, lie: Lie) -> TensorType:
+        size = kind.shape[lie.axis]
+        assert size % lie.ways == 0, (kind, lie)
+        return replace(kind, shape=_with(kind.shape, lie.axis, size // lie.ways))
+
+    def index(self, chip: int, lie: Lie) -> int:
+        """Return which part a chip has."""
+        return chip * lie.ways // self.chips
+
+    def ways(self, size: int) -> int:
+        """Return into how many parts an axis can be cut."""
+        return gcd(size, self.chips)
+
+    def add(self, nodes: tuple[Node, ...], *lies: Lie) -> None:
+        """Add a node, as each chip has it; ``lies`` are its outputs'."""
+        first = nodes[0]
+        level = max((self.levels[v] for v in first.inputs if v), default=0)
+        self.nodes.append((level, nodes))
+        for value, kind, lie in zip(
+            first.outputs, infer_node(first, self.types), lies, strict=True
+        ):
+            if value:
+                self.types[value], self.levels[value], self.lies[value] = kind, level, lie
+
+    def keep(self, node: Node, inputs: tuple[str, ...], *lies: Lie, **attrs: object) -> None:
+        """Add a node of the graph with other inputs, and some other attributes."""
+        changed = replace(node, inputs=inputs, attrs={**node.attrs, **attrs})
+        self.add((changed,) * self.held, *lies)
+
+    def finish(self) -> Cut:
+        """Return the cut: outputs that are sums are added up."""
+        outputs = {v: self.need(v, WHOLE) if self.lie(v) == SUM else v for v in self.graph.outputs}
+        for value, held in outputs.items():
+            if held != value:
+                self._rename(held, value)
+        for value in self.graph.inputs:
+            self.need(value, WHOLE if self.lies[value] is FREE else self.lies[value])
+        top = max((*self.levels.values(), 0))
+        stages = tuple(self._stage(level) for level in range(top + 1))
+        ends = (*self.graph.inputs, *self.graph.outputs)
+        return Cut(self.chips, stages, {value: self.lies[value] for value in ends})
+
+    def _rename(self, held: str, value: str) -> None:
+        """Give an output the sum of what has its name so far."""
+        inner = f"{value}.addend"
+        self.nodes = [
+            (level, tuple(_renamed(node, value, inner) for node in nodes))
+            for level, nodes in self.nodes
+        ]
+        self.exchanges = [
+            (level, replace(e, source=inner, target=value) if e.target == held else e)
+            for level, e in self.exchanges
+        ]
+        self.types[inner], self.levels[inner] = self.types[value], self.levels[value]
+        self.types[value], self.levels[value] = self.types[held], self.levels[held]
+        self.lies[value] = WHOLE
+
+    def _stage(self, level: int) -> Stage:
+        mine = [nodes for at, nodes in self.nodes if at == level]
+        exchanges = tuple(e for at, e in self.exchanges if at == level)
+        made = {v for nodes in mine for v in nodes[0].outputs if v}
+        later = {v for at, nodes in self.nodes if at > level for v in nodes[0].inputs}
+        later |= {e.source for _, e in self.exchanges} | set(self.graph.outputs)
+        read = dict.fromkeys(v for nodes in mine for v in nodes[0].inputs if v)
+        constants = [v for v in read if v in self.constants]
+        inputs = tuple(v for v in read if v not in made and v not in self.constants)
+        outputs = tuple(
+            v for v in dict.fromkeys(x for n in mine for x in n[0].outputs) if v in later
+        )
+        known = (*inputs, *constants, *made)
+        graphs = tuple(
+            Graph(
+                f"{self.graph.name}.{level}", inputs, outputs, tuple(n[chip] for n in mine),
+                {v: self.types[v] for v in known},
+                Constants({v: self.constants[v][chip] for v in constants}),
+            )
+            for chip in range(self.held)
+        )  # fmt: skip
+        return Stage(graphs, exchanges)
+
+
+def _renamed(node: Node, value: str, other: str) -> Node:
+    if value not in node.inputs and value not in node.outputs:
+        return node
+    inputs = tuple(other if v == value else v for v in node.inputs)
+    return replace(
+        node, inputs=inputs, outputs=tuple(other if v == value else v for v in node.outputs)
+    )
+
+
+def _slice(axis: int, start: int, size: int, array: Array) -> Array:
+    return np.ascontiguousarray(np.take(array, range(start, start + size), axis))
+
+
+def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+def leading(before: tuple[int, ...], axis: int, after: tuple[int, ...], ways: int) -> int:
+    """Return the axis of a reshaped value along which parts along ``axis`` lie; -1 if along none."""
+    ahead = prod(before[:axis])
+    for at, size in enumerate(after):
+        if prod(after[:at]) == ahead and size % ways == 0:
+            return at
+    return -1

@@ -1,0 +1,206 @@
+"""How each operator passes a cut on: one function a kind of operator, one line in ``RULES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import gcd, prod
+
+from drawloom.graph.ir import Node
+from drawloom.graph.ops import FAMILIES
+from drawloom.plans.cut import SUM, WHOLE, Cutter, Lie, leading
+
+Rule = Callable[[Cutter, Node], bool]  # False: not so; all operands must be whole
+
+
+def apply(cutter: Cutter, node: Node) -> None:
+    """Add a node to the cut, by its operator's rule or with whole operands."""
+    rule = RULES.get(node.op)
+    if rule is None or not rule(cutter, node):
+        inputs = tuple(cutter.need(value, WHOLE) for value in node.inputs)
+        cutter.keep(node, inputs, *(WHOLE for _ in node.outputs))
+
+
+def _parts(cutter: Cutter, node: Node) -> list[tuple[int, Lie]]:
+    """Return which operands lie in parts."""
+    lies = ((i, cutter.lie(value)) for i, value in enumerate(node.inputs))
+    return [(i, lie) for i, lie in lies if lie.kind == "part"]
+
+
+def _pointwise(cutter: Cutter, node: Node) -> bool:
+    """Broadcast operands: what has the axis is cut along it, what repeats along it is whole."""
+    parts = _parts(cutter, node)
+    if not parts:
+        return False
+    rank = len(cutter.shape(node.outputs[0]))
+    first, lie = parts[0]
+    axis = lie.axis + rank - len(cutter.shape(node.inputs[first]))
+    inputs: list[str] = []
+    for value in node.inputs:
+        shape = cutter.shape(value) if value else ()
+        own = axis - rank + len(shape)
+        cut = own >= 0 and shape[own] > 1
+        inputs.append(cutter.need(value, cutter.part(own, lie.ways) if cut else WHOLE))
+    out = cutter.part(axis, lie.ways)
+    cutter.keep(node, tuple(inputs), *(out for _ in node.outputs))
+    return True
+
+
+def _product(cutter: Cutter, node: Node) -> bool:
+    """Cut by outputs where the operand is whole, by inputs where it lies in parts of them."""
+    a, b, *zeros = node.inputs
+    if node.int("trans_a") or any(z and cutter.shape(z) for z in zeros):
+        return False
+    if b not in cutter.constants or len(cutter.shape(b)) != 2:
+        return _batched(cutter, node)
+    lie, last = cutter.lie(a), len(cutter.shape(a)) - 1
+    out = len(cutter.shape(node.outputs[0])) - 1
+    inner, outer = (1, 0) if node.int("trans_b") else (0, 1)
+    if lie.kind == "part" and lie.axis == last:
+        if lie.ways != cutter.chips:
+            return False
+        inputs = (a, cutter.need(b, cutter.part(inner, lie.ways)), *zeros)
+        cutter.keep(node, inputs, SUM)
+        return True
+    if lie.kind == "part":
+        cutter.keep(node, (a, b, *zeros), lie)
+        return True
+    ways = _useful(cutter, node.outputs[0])
+    if ways == 1 or cutter.shape(b)[outer] % ways:
+        return False
+    inputs = (cutter.need(a, WHOLE), cutter.need(b, cutter.part(outer, ways)), *zeros)
+    cutter.keep(node, inputs, cutter.part(out, ways))
+    return True
+
+
+def _useful(cutter: Cutter, value: str) -> int:
+    """Return into how many parts a product's outputs may be cut: whole heads where it feeds heads."""
+    *ahead, size = cutter.shape(value)
+    ways = gcd(size, cutter.chips)
+    for node in cutter.graph.nodes:
+        if value not in node.inputs:
+            continue
+        if node.op == "Reshape":
+            after = cutter.shape(node.outputs[0])
+            heads = [n for at, n in enumerate(after) if prod(after[:at]) == prod(ahead) and n > 1]
+            ways = gcd(ways, heads[0]) if heads else 1
+        elif node.op == "Add" and cutter.shape(node.outputs[0]) == cutter.shape(value):
+            ways = gcd(ways, _useful(cutter, node.outputs[0]))
+    return ways
+
+
+def _batched(cutter: Cutter, node: Node) -> bool:
+    """Products of two values: cut along an axis of the batch that both have."""
+    a, b = node.inputs[:2]
+    if len(node.inputs) > 2 or len(cutter.shape(a)) != len(cutter.shape(b)):
+        return False
+    parts = _parts(cutter, node)
+    batch = len(cutter.shape(a)) - 2
+    if not parts or any(lie.axis >= batch for _, lie in parts):
+        return False
+    lie = parts[0][1]
+    if cutter.shape(a)[lie.axis] != cutter.shape(b)[lie.axis]:
+        return False
+    cutter.keep(node, (cutter.need(a, lie), cutter.need(b, lie)), lie)
+    return True
+
+
+def _reshape(cutter: Cutter, node: Node) -> bool:
+    lie = cutter.lie(node.inputs[0])
+    if lie.kind != "part":
+        return False
+    after = cutter.shape(node.outputs[0])
+    axis = leading(cutter.shape(node.inputs[0]), lie.axis, after, lie.ways)
+    if axis < 0:
+        return False
+    shape = (*after[:axis], after[axis] // lie.ways, *after[axis + 1 :])
+    cutter.keep(node, node.inputs, cutter.part(axis, lie.ways), shape=shape)
+    return True
+
+
+def _transpose(cutter: Cutter, node: Node) -> bool:
+    lie = cutter.lie(node.inputs[0])
+    if lie.kind != "part":
+        return False
+    rank = len(cutter.shape(node.inputs[0]))
+    perm = node.ints("perm") or tuple(range(rank))[::-1]
+    cutter.keep(node, node.inputs, cutter.part(perm.index(lie.axis), lie.ways))
+    return True
+
+
+def _beside(mixed: Callable[[Node, int], range | tuple[int, ...]]) -> Rule:
+    """Return the rule of operators that mix some axes of their first operands and leave the others alone."""
+
+    def rule(cutter: Cutter, node: Node) -> bool:
+        parts = _parts(cutter, node)
+        rank = len(cutter.shape(node.inputs[0]))
+        axes = {axis % rank for axis in mixed(node, rank)}
+        if not parts or parts[0][1].axis in axes:
+            return False
+        lie = parts[0][1]
+        same = [len(cutter.shape(v)) == rank for v in node.inputs]
+        inputs = tuple(
+            cutter.need(v, lie if like else WHOLE)
+            for v, like in zip(node.inputs, same, strict=True)
+        )
+        cutter.keep(node, inputs, *(lie for _ in node.outputs))
+        return True
+
+    return rule
+
+
+def _normal_axes(node: Node, rank: int) -> range:
+    return range(node.int("axis", -1) % rank, rank)
+
+
+def _padded(node: Node, rank: int) -> tuple[int, ...]:
+    pads = node.ints("pads")
+    return tuple(i for i in range(rank) if pads[i] or pads[rank + i])
+
+
+def _scatter(cutter: Cutter, node: Node) -> bool:
+    """A cache lies as what is written into it, but along the axis that is written."""
+    past, new, *rest = node.inputs
+    lie = cutter.lie(new)
+    rank = len(cutter.shape(past))
+    if lie.kind != "part" or lie.axis in (0, node.int("axis", -2) % rank):
+        return False
+    inputs = (cutter.need(past, lie), new, *(cutter.need(v, WHOLE) for v in rest))
+    cutter.keep(node, inputs, lie)
+    return True
+
+
+def _attention(cutter: Cutter, node: Node) -> bool:
+    """Heads apart: each chip has some of the query heads, and the key heads that they look at."""
+    q, k, v, *rest = node.inputs
+    lie = cutter.lie(q)
+    if lie.kind != "part" or lie.axis != 1 or lie.ways != cutter.chips:
+        return False
+    heads = cutter.shape(k)[1]
+    ways = gcd(heads, cutter.chips)
+    if ways != cutter.chips and heads != ways:
+        return False
+    held = cutter.part(1, ways)
+    masks = [
+        cutter.need(m, lie if m and cutter.shape(m)[-3:-2] not in ((), (1,)) else WHOLE)
+        for m in rest
+    ]
+    cutter.keep(node, (q, cutter.need(k, held), cutter.need(v, held), *masks), lie)
+    return True
+
+
+_POINTWISE = [*FAMILIES["elementwise"], *FAMILIES["unary"]]
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_POINTWISE, _pointwise),
+    "MatMul": _product,
+    "MatMulInteger": _product,
+    "Reshape": _reshape,
+    "Transpose": _transpose,
+    "Softmax": _beside(lambda node, rank: (node.int("axis", -1),)),
+    "RMSNormalization": _beside(_normal_axes),
+    "LayerNormalization": _beside(_normal_axes),
+    "Slice": _beside(lambda node, rank: node.ints("axes") or tuple(range(rank))),
+    "Concat": _beside(lambda node, rank: (node.int("axis"),)),
+    "Pad": _beside(_padded),
+    "TensorScatter": _scatter,
+    "Attention": _attention,
+}

@@ -1,0 +1,205 @@
+"""Programs of one chip put behind each other into one, with exchanges between them.
+
+Each keeps its commands; its DRAM is moved behind that of the one before, except for what they hand
+on, which lies where it was made. Between two all tiles meet. The first reads of constants of the
+one behind an exchange are given to the engine before the exchange waits for the links.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
+
+from drawloom.graph.lazy import Held
+from drawloom.program.addresses import addresses, dram_fields, with_addresses
+from drawloom.program.commands import (
+    Address,
+    Affine,
+    Barrier,
+    Command,
+    Engine,
+    Join,
+    Loop,
+    Read,
+    Stream,
+)
+from drawloom.program.early import Splitter
+from drawloom.program.exchange import Lowered
+from drawloom.program.program import Origin, Program, Region
+from drawloom.program.streams import ALL_ENGINES
+from drawloom.units import PS_PER_S, align_up
+
+_ALIGN = 4096
+_QUIET = (Engine.VECTOR, Engine.WRITE, Engine.SEND)
+Item = Command | Loop
+
+
+@dataclass(slots=True)
+class ChipChain:
+    """One chip's program in the making.
+
+    Attributes:
+        tiles: tiles of the chip.
+        ahead: most reads of a tile that are given to the engine before an exchange waits.
+        rate: bytes a second that a tile reads when all do.
+        places: where in DRAM values that are handed on lie.
+        regions: inputs and outputs so far, by name.
+        end: of the DRAM in use.
+    """
+
+    tiles: int
+    ahead: int
+    rate: int
+    places: dict[str, int] = field(default_factory=dict[str, int])
+    regions: dict[str, Region] = field(default_factory=dict[str, Region])
+    data: list[tuple[int, Held]] = field(default_factory=list[tuple[int, Held]])
+    origins: list[Origin] = field(default_factory=list[Origin])
+    streams: list[list[Item]] = field(default_factory=list[list[Item]])
+    end: int = 0
+    _waiting: list[list[Command]] = field(default_factory=list[list[Command]])  # exchanges
+    _starts: list[int] = field(default_factory=list[int])  # of the last program
+    _ps: int = 0  # of the exchanges that wait
+
+    def __post_init__(self) -> None:
+        """Begin with empty streams."""
+        self.streams = [[] for _ in range(self.tiles)]
+        self._starts = [0] * self.tiles
+
+    def place(self, value: str, size: int) -> int:
+        """Give a value room in DRAM, or return the room that it has."""
+        if value not in self.places:
+            self.places[value] = self.end
+            self.end = align_up(self.end + size, _ALIGN)
+        return self.places[value]
+
+    def origin(self, piece: str, node: str) -> int:
+        """Add an origin; return its number."""
+        self.origins.append(Origin(piece, node, node))
+        return len(self.origins) - 1
+
+    def program(self, program: Program, size: int, ends: Container[str]) -> None:
+        """Put a program behind what there is.
+
+        Args:
+            program: what comes next; it finds the values that are handed on where they lie.
+            size: bytes of DRAM that it uses.
+            ends: names of regions that stay inputs and outputs of the whole.
+        """
+        base, self.end = self.end, align_up(self.end + size, _ALIGN)
+        moved: list[tuple[int, int, int]] = []  # first byte, behind the last, by how much it moves
+        for region in program.regions:
+            at = self.places.setdefault(region.name, region.address + base)
+            moved.append((region.address, region.address + region.bytes, at - region.address))
+            if region.name in ends:
+                self.regions.setdefault(region.name, replace(region, address=at))
+        shift = _Shift(sorted(moved), base, len(self.origins))
+        self.origins += program.origins
+        self.data += [(address + base, raw) for address, raw in program.data]
+        constants = [(a + base, a + base + raw.size) for a, raw in program.data]
+        streams = [shift.stream(stream) for stream in program.streams]
+        budget = self.rate * self._ps // PS_PER_S if self._waiting else 0
+        splitter = Splitter(constants, program.blocking, self.ahead, budget)
+        early = [splitter.split(stream) for stream in streams]
+        self._end_exchange([one.reads for one in early])
+        self._starts = [len(stream) for stream in self.streams]
+        for tile, one in enumerate(early):
+            self.streams[tile] += one.rest
+
+    def exchange(self, lowered: Sequence[Lowered], ps: int = 0) -> None:
+        """Put an exchange behind what there is; its arming goes before the last program.
+
+        Where another one stands behind that program already, the arming goes behind that: both
+        use the same scratchpad. ``ps`` is about how long it takes.
+        """
+        self._ps += ps
+        is_first = not self._waiting
+        if is_first:
+            for stream in self.streams:
+                stream += [Join(ALL_ENGINES, 0), Barrier(tuple(range(self.tiles)))]
+            self._waiting = [[] for _ in range(self.tiles)]
+        for tile, one in enumerate(lowered):
+            if is_first:
+                start = self._starts[tile]
+                self.streams[tile][start:start] = one.ahead
+                self._waiting[tile] += one.body
+            elif one.ahead or one.body:
+                self._waiting[tile] += [Join(_QUIET, 0), *one.ahead, *one.body]
+
+    def settle(self) -> None:
+        """Let what waits to be exchanged be exchanged now."""
+        self._end_exchange([[] for _ in range(self.tiles)])
+        self._starts = [len(stream) for stream in self.streams]
+
+    def finish(self) -> tuple[Stream, ...]:
+        """Return the streams, what is still to be exchanged at their ends."""
+        self.settle()
+        return tuple(tuple(stream) for stream in self.streams)
+
+    def _end_exchange(self, reads: Sequence[Sequence[Item]]) -> None:
+        """Write the exchanges that wait, each tile's with reads of what comes next among them."""
+        for tile, body in enumerate(self._waiting):
+            self.streams[tile] += _among(body, reads[tile])
+            self.streams[tile] += [Join(_QUIET, 0), Barrier(tuple(range(self.tiles)))]
+        self._waiting, self._ps = [], 0
+
+
+def _among(body: Sequence[Command], reads: Sequence[Item]) -> list[Item]:
+    """Return an exchange with other reads behind its first one, for which its first join does not wait."""
+    if not reads:
+        return list(body)
+    first = next((i for i, command in enumerate(body) if isinstance(command, Read)), -1)
+    if first < 0:
+        return [*reads, *body]
+    made: list[Item] = [*body[: first + 1], *reads]
+    rest = list(body[first + 1 :])
+    for at, command in enumerate(rest):
+        if isinstance(command, Join) and Engine.READ in command.engines:
+            others = tuple(engine for engine in command.engines if engine is not Engine.READ)
+            rest[at : at + 1] = [
+                Join((Engine.READ,), len(reads), command.origin), Join(others, 0, command.origin),
+            ]  # fmt: skip
+            break
+    return [*made, *rest]
+
+
+@dataclass(slots=True)
+class _Shift:
+    """Moves a program's commands: DRAM by region or else by ``base``, origins by ``origins``."""
+
+    moved: list[tuple[int, int, int]]
+    base: int
+    origins: int
+    _firsts: list[int] = field(default_factory=list[int])
+
+    def __post_init__(self) -> None:
+        self._firsts = [first for first, _, _ in self.moved]
+
+    def stream(self, stream: Stream) -> list[Item]:
+        return [
+            Loop(item.count, tuple(self.stream(item.body)))
+            if isinstance(item, Loop)
+            else self.command(item)
+            for item in stream
+        ]
+
+    def command(self, command: Command) -> Command:
+        kinds = dram_fields(command)
+        if True in kinds:
+            old = addresses(command)
+            new = [self.address(a) if is_dram else a for a, is_dram in zip(old, kinds, strict=True)]
+            command = with_addresses(command, new)
+        if command.origin >= 0 and self.origins:
+            command = replace(command, origin=command.origin + self.origins)
+        return command
+
+    def address(self, address: Address) -> Address:
+        if isinstance(address, Affine):
+            return Affine(address.base + self._by(address.base), address.strides)
+        return address + self._by(address)
+
+    def _by(self, at: int) -> int:
+        place = bisect_right(self._firsts, at) - 1
+        if place >= 0 and at < self.moved[place][1]:
+            return self.moved[place][2]
+        return self.base

@@ -1,0 +1,385 @@
+"""A collective as commands: tile j of each chip works on the j-th slice of the buffer, over the links.
+
+A tile holds its slice in the scratchpad, where nothing else may be, and behind it a slot for each
+part that is added. What a tile is sent needs an arming, and its sender's word that it has come to
+that: a chip arms all of a round, signals its senders, and a sender waits for that signal once. So
+
+    ahead   arm ... signal ...                                     may stand long before
+    body    read, [wait for the signal] send, wait, add, ... write
+
+A buffer too large for the scratchpad goes in rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+import numpy as np
+
+from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.mapping.collectives.schedule import Schedule
+from drawloom.program.commands import (
+    Arm,
+    Command,
+    Engine,
+    Join,
+    Read,
+    Send,
+    Signal,
+    Vector,
+    Wait,
+    Write,
+)
+from drawloom.program.flags import Flags
+from drawloom.units import ceil_div
+
+_GRAIN = 64  # bytes that slots are multiples of
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """What is exchanged, on each chip alike.
+
+    Attributes:
+        source: address in DRAM of a chip's own value, dense.
+        target: address of the result, dense.
+        fmt: format of its elements.
+        count: elements of a chip's own value.
+        run: of a gather: elements of a chip's own value that stand together in the result.
+    """
+
+    source: int
+    target: int
+    fmt: str
+    count: int
+    run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """What of a tile's scratchpad exchanges have to themselves."""
+
+    base: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A transfer of one step: units of a chain, between chips by their index in the span.
+
+    ``place`` is its place among all that its target gets.
+    """
+
+    chain: int
+    source: int
+    target: int
+    first: int
+    into: int
+    count: int
+    adds: bool
+    place: int = 0
+
+
+@dataclass(slots=True)
+class Lowered:
+    """Commands of one tile: what may stand ahead of other work, and the exchange itself.
+
+    The first command of ``body`` is its first read.
+    """
+
+    ahead: list[Command] = field(default_factory=list[Command])
+    body: list[Command] = field(default_factory=list[Command])
+
+
+def _chain(
+    schedule: Schedule, at: int, index: Mapping[int, int], only: int | None
+) -> Iterator[list[Transfer]]:
+    """Yield the transfers of a chain step by step: all, or those of one chip of the fabric."""
+    for stage in schedule.chains[at].stages:
+        mine = np.arange(len(stage.source))
+        if only is not None:
+            mine = np.flatnonzero((stage.source == only) | (stage.target == only))
+        source, target = stage.source[mine], stage.target[mine]
+        for step in range(stage.steps):
+            first, into = stage.first(step)[mine], stage.landing(step)[mine]
+            yield [
+                Transfer(at, index[int(s)], index[int(t)], int(f), int(i), stage.count, stage.adds)
+                for s, t, f, i in zip(source, target, first, into, strict=True)
+            ]
+
+
+def _placed(steps: list[list[Transfer]]) -> list[list[Transfer]]:
+    """Return transfers with their places."""
+    got: dict[int, int] = {}
+    made: list[list[Transfer]] = []
+    for step in steps:
+        made.append([])
+        for move in step:
+            place = got.get(move.target, 0)
+            made[-1].append(replace(move, place=place))
+            got[move.target] = place + 1
+    return made
+
+
+class Exchanger:
+    """Writes the commands of one exchange.
+
+    A ``gather``'s buffer is one unit a chip, unit c being chip c's own value; a ``sum``'s is the
+    value, and a ``hand``'s, which chips that send nothing do not have before.
+    """
+
+    def __init__(
+        self, kind: str, schedule: Schedule, index: Mapping[int, int], area: Area, flags: Flags,
+        only: int | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare for a schedule whose chips have these indices in the span.
+
+        Args:
+            kind: sum, gather or hand.
+            schedule: who sends what to whom, by chips of the fabric.
+            index: of each chip of the fabric, in the span.
+            area: what each tile gives it.
+            flags: of all chips.
+            only: the one chip of the fabric whose commands are wanted; by default all.
+        """
+        self.kind, self.schedule, self.area, self.flags = kind, schedule, area, flags
+        self.place = {chip: place for place, chip in index.items()}
+        chains = [list(_chain(schedule, at, index, only)) for at in range(len(schedule.chains))]
+        together = zip_longest(*chains, fillvalue=list[Transfer]())
+        self.steps = _placed([[m for step in steps for m in step] for steps in together])
+        moves = [move for step in self.steps for move in step]
+        chips = index.values() if only is None else (index[only],)
+        self.comes = {chip: [m for m in moves if m.target == chip] for chip in chips}
+        self.senders = {c: sorted({m.source for m in moves if m.target == c}) for c in self.comes}
+        self.targets = {c: sorted({m.target for m in moves if m.source == c}) for c in self.comes}
+        self.own = {
+            chip: [
+                (
+                    [m for m in step if m.source == chip],
+                    [m for m in step if m.target == chip],
+                )
+                for step in self.steps
+            ]
+            for chip in self.comes
+        }
+        self._slots: dict[tuple[int, int, int], dict[int, int]] = {}
+
+    @property
+    def held(self) -> int:
+        """Return how many of a chip's own values a buffer holds."""
+        return self.schedule.chains[0].units if self.kind == "gather" else 1
+
+    def data_flag(self, chip: int, source: int) -> int:
+        """Return the flag of a chip that what another one sends it raises."""
+        return self.flags.of(chip, "data", source)
+
+    def ready_flag(self, chip: int, target: int) -> int:
+        """Return the flag of a chip that another one raises when it is ready to be sent to."""
+        return self.flags.of(chip, "ready", target)
+
+    def arrival(self, move: Transfer, size: int, width: int) -> tuple[int, int, int]:
+        """Return to which chip, with which flag and to which address a transfer goes."""
+        return (
+            move.target,
+            self.data_flag(move.target, move.source),
+            self.landing(move, size, width),
+        )
+
+    def landing(self, move: Transfer, size: int, width: int) -> int:
+        """Return where a transfer arrives: in its place, or in a slot if it is to be added."""
+        if move.adds:
+            return self.slots(move.target, move.chain, size, width)[move.place]
+        return self.area.base + self.units(move, move.into, size)[0] * width
+
+    def word(self, chip: int, source: int) -> tuple[int, int]:
+        """Return the flag by which a chip tells a sender that it is ready, and whom it tells."""
+        return self.ready_flag(source, chip), source
+
+    def taken(self, move: Transfer, size: int) -> int:
+        """Return how many elements a chip gets by a transfer."""
+        return self.units(move, move.first, size)[1]
+
+    def units(self, move: Transfer, first: int, size: int) -> tuple[int, int]:
+        """Return where units of a transfer lie in a buffer, and how many elements they are.
+
+        ``size`` is the number of elements of a chip's own value that are exchanged at a time.
+        """
+        if self.kind == "gather":
+            return first * size, move.count * size
+        units = self.schedule.chains[move.chain].units
+        start = first * size // units
+        return start, (first + move.count) * size // units - start
+
+    def slots(self, chip: int, chain: int, size: int, width: int) -> dict[int, int]:
+        """Return where each transfer of a chain that a chip adds arrives, by its place."""
+        key = chip, chain, size * width
+        if key not in self._slots:
+            at, found = _up(self.area.base + self.held * size * width), dict[int, int]()
+            for move in self.comes[chip]:
+                if move.adds and move.chain == chain:
+                    found[move.place] = at
+                    at = _up(at + self.units(move, move.first, size)[1] * width)
+            self._slots[key] = found
+        return self._slots[key]
+
+    def most(self, width: int) -> int:
+        """Return how many elements of ``width`` bytes of its own value a tile can work on at a time.
+
+        Raises:
+            DoesNotFit: not even one (``span.exchange``).
+        """
+        least: int | None = None
+        parts = self.schedule.chains[0].units
+        for moves in self.comes.values():
+            adds = [m for m in moves if m.adds and m.chain == 0]
+            share = self.held + sum(m.count for m in adds) / parts
+            room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
+            fits = int(room / (share * width)) if room > 0 else 0
+            least = fits if least is None else min(least, fits)
+        if not least:
+            raise self._short(
+                f"{self.area.bytes:,} bytes of a scratchpad", "more of the scratchpad"
+            )
+        return least
+
+    def _short(self, has: str, way: str) -> DoesNotFit:
+        needs = f"room for an element in each of {len(self.steps)} steps"
+        return DoesNotFit(
+            "span.exchange", f"schedule '{self.schedule.name}' does not fit a tile",
+            Diagnosis(needs=needs, has=has, short="some of it", ways_out=(way, "fewer chips")),
+        )  # fmt: skip
+
+    def lowered(self, chip: int, buffers: Buffers, tiles: int, origin: int = -1) -> list[Lowered]:
+        """Return the commands of each of a chip's ``tiles``.
+
+        Raises:
+            DoesNotFit: the area has too few bytes (``span.exchange``).
+        """
+        b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt])
+        rows = b.count // b.run if self.kind == "gather" and b.count > b.run else 0
+        grain, n, chains = b.run if rows else 1, rows or b.count, len(self.schedule.chains)
+        each = max(1, most // grain) * grain
+        # Each tile has one chain: what it sends over one link does not wait for another.
+        of_chain = [
+            (tile % chains, tile // chains, -(-(tiles - tile % chains) // chains))
+            for tile in range(tiles)
+        ]
+        made: list[Lowered] = []
+        for tile, (chain, at, beside) in enumerate(of_chain):
+            low, high = chain * n // chains, (chain + 1) * n // chains
+            start, stop = ((low + i * (high - low) // beside) * grain for i in (at, at + 1))
+            writer = _Tile(self, chip, tile, chain, buffers, origin)
+            for first in range(start, stop, each):
+                writer.round(first, min(stop, first + each), is_first=first == start)
+            made.append(writer.made)
+        return made
+
+
+class _Tile:
+    """The commands of one tile of a chip as they are written."""
+
+    def __init__(
+        self, of: Exchanger, chip: int, tile: int, chain: int, buffers: Buffers, origin: int
+    ) -> None:
+        self.of, self.chip, self.tile, self.buffers, self.origin = of, chip, tile, buffers, origin
+        self.chain = chain
+        self.width = FORMAT_BYTES[buffers.fmt]
+        self.made = Lowered()
+        self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
+        self.is_joined = False
+        self.size = 0
+
+    def put(self, *commands: Command) -> None:
+        self.made.body += commands
+
+    def bytes_of(self, move: Transfer, first: int) -> tuple[int, int]:
+        """Return the address and the bytes of units in the buffer."""
+        start, n = self.of.units(move, first, self.size)
+        return self.of.area.base + start * self.width, n * self.width
+
+    def round(self, low: int, high: int, *, is_first: bool) -> None:
+        """Exchange the elements from ``low`` to ``high`` of each chip's own value."""
+        of, origin, width = self.of, self.origin, self.width
+        self.size = high - low
+        own = of.place[self.chip] * self.size * width if of.kind == "gather" else 0
+        if not is_first:
+            self.put(Join((Engine.SEND, Engine.WRITE), 0, origin))
+        self.pending, self.is_joined = [], False
+        self._expect(is_first=is_first)
+        source = self.buffers.source + low * width
+        if of.kind != "hand" or of.targets[self.chip]:
+            self.put(Read(source, of.area.base + own, self.size * width, (), origin))
+        ready: set[int] = set()
+        for sends, takes in of.own[self.chip]:
+            for move in sends:
+                if move.chain == self.chain:
+                    self._send(move, ready)
+            for move in takes:
+                if move.chain == self.chain:
+                    self._take(move)
+        if of.kind != "hand" or of.senders[self.chip]:
+            self._store(low)
+
+    def _expect(self, *, is_first: bool) -> None:
+        """Arm for all that comes in this round, and tell its senders."""
+        of, origin = self.of, self.origin
+        mine = (m for m in of.comes[self.chip] if m.chain == self.chain)
+        comes = [m for m in mine if of.taken(m, self.size)]
+        put = self.made.ahead if is_first else self.made.body
+        put += [Arm(of.data_flag(self.chip, m.source), origin) for m in comes]
+        for source in dict.fromkeys(m.source for m in comes):
+            flag, to = of.word(self.chip, source)
+            put.append(Signal(self.tile, flag, origin, to))
+
+    def _send(self, move: Transfer, ready: set[int]) -> None:
+        of, origin = self.of, self.origin
+        src, nbytes = self.bytes_of(move, move.first)
+        if not nbytes:
+            return
+        if not self.is_joined:
+            self.put(Join((Engine.READ, Engine.VECTOR), 0, origin))
+            self.is_joined = True
+        if move.target not in ready:
+            ready.add(move.target)
+            self.put(Wait(of.ready_flag(self.chip, move.target), 1, origin))
+        to, flag, dst = of.arrival(move, self.size, self.width)
+        self.put(Send(src, dst, nbytes, (self.tile,), flag, (), origin, to))
+        self.pending.append((src, src + nbytes))
+
+    def _take(self, move: Transfer) -> None:
+        """Wait for what comes, and add it."""
+        of, origin, fmt = self.of, self.origin, self.buffers.fmt
+        into = self.bytes_of(move, move.into)[0]
+        nbytes = of.taken(move, self.size) * self.width
+        if not nbytes:
+            return
+        self.put(Wait(of.data_flag(self.chip, move.source), 1, origin))
+        if not move.adds:
+            return
+        if any(low < into + nbytes and into < high for low, high in self.pending):
+            self.put(Join((Engine.SEND,), 0, origin))
+            self.pending = []
+        slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
+        self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
+        self.is_joined = False
+
+    def _store(self, low: int) -> None:
+        of, b, origin, width, size = self.of, self.buffers, self.origin, self.width, self.size
+        base = of.area.base
+        if of.kind != "gather":
+            self.put(Write(base, b.target + low * width, size * width, (), origin))
+            return
+        row, offset = divmod(low, b.run)
+        rows = size // b.run if size > b.run else 1
+        for unit in range(of.held):
+            at = b.target + ((row * of.held + unit) * b.run + offset) * width
+            dims = ((of.held * b.run * width, rows),) if rows > 1 else ()
+            inner = (b.run if rows > 1 else size) * width
+            self.put(Write(base + unit * size * width, at, inner, dims, origin))
+
+
+def _up(address: int) -> int:
+    return ceil_div(address, _GRAIN) * _GRAIN

@@ -1,0 +1,1 @@
+"""Chips of systolic arrays beside vector units, fed from an SRAM that software manages."""

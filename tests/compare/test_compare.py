@@ -1,0 +1,191 @@
+"""Comparisons: counts, bounds, routes, bars; what is unknown is said and never made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from drawloom.compare.answer import Answer
+from drawloom.compare.ask import Ask
+from drawloom.compare.bounds import bound_passes
+from drawloom.compare.errors import error_of
+from drawloom.compare.gpu import gpu_passes
+from drawloom.compare.machine import parse_machine, parse_machines
+from drawloom.compare.passes import Lacking
+from drawloom.compare.price import parse_prices
+from drawloom.compare.run import Load, compare
+from drawloom.compare.sizes import prompt_need, sizes_of, token_need
+from drawloom.compare.span import Span, exactly
+from drawloom.compare.words import explain, figures_text, span_text
+from drawloom.errors import InputError
+from drawloom.frontends.hf import Request, model_graph, read_config
+from drawloom.frontends.hf.config import catalog_entry
+from drawloom.graph.dtypes import DType
+
+
+def asked(model: str = "llama-3-8b", batch: int = 16, weights: str = "float") -> Ask:
+    config = read_config(model)
+    return Ask(config, sizes_of(config), "serve", 2048, 512, batch, weights)
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt2", "llama-3-8b", "llama-3-70b", "mixtral-8x7b", "opt-6.7b", "qwen3-30b-a3b",
+             "deepseek-v3"],
+)  # fmt: skip
+def test_all_weights_are_counted(name: str) -> None:
+    sizes = sizes_of(read_config(name))
+    # What a graph keeps beside its weights (tables of angles, masks) is less than a millionth.
+    assert sizes.weights == pytest.approx(catalog_entry(name).parameters, rel=1e-6)
+
+
+def test_deepseek_has_37_billion_active_weights_and_a_latent_cache() -> None:
+    sizes = sizes_of(read_config("deepseek-v3"))
+    # Its paper: 671 B in all, 37 B a token with embeddings; 512 + 64 numbers a token and layer.
+    assert sizes.active + sizes.table == pytest.approx(37.5e9, rel=0.01)
+    assert sizes.cached == ((0, 61 * (512 + 64)),)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 300])
+def test_needs_agree_with_the_graph_of_the_whole_pass(tokens: int) -> None:
+    from drawloom.bound.work import node_macs
+
+    config = read_config("gpt2")
+    sizes = sizes_of(config)
+    for request, need in (
+        (Request("prefill", batch=1, tokens=tokens), prompt_need(sizes, tokens)),
+        (Request("decode", batch=3, context=tokens), token_need(sizes, 3, tokens)),
+    ):
+        graph = model_graph(config, request, None, DType.BF16)
+        macs = sum(node_macs(node, graph.types)[1] for node in graph.nodes)
+        assert need.macs == pytest.approx(macs, rel=1e-9)
+
+
+def test_a_few_tokens_touch_few_experts_and_many_touch_all() -> None:
+    sizes = sizes_of(read_config("qwen3-30b-a3b"))
+    assert sizes.read_weights(1) == pytest.approx(sizes.active)
+    assert sizes.read_weights(10_000) == pytest.approx(sizes.weights - sizes.table)
+
+
+def test_the_bound_of_a_step_is_its_bytes_over_the_memory_rate() -> None:
+    ask = asked()
+    need = token_need(ask.sizes, 16, ask.context)
+    made = bound_passes(ask, parse_machine("h200x8"))
+    by_hand = (2 * need.weights + 2 * need.cache) / (8 * 4.8e12)
+    assert made.token == Span(by_hand, None, by_hand)
+    assert made.is_bound
+
+
+@pytest.mark.parametrize("machine", ["h200", "mi300x"])
+def test_a_gpu_is_never_quicker_than_its_bound(machine: str) -> None:
+    batch = 48
+    ask, on = asked(batch=batch), parse_machine(machine)
+    made, least = gpu_passes(ask, on), bound_passes(ask, on)
+    share = batch / made.copies / made.admitted
+    assert made.token.low * max(1, share) >= least.token.low
+    assert made.prompt.low >= least.prompt.low
+    assert sum(made.token_parts.values()) == pytest.approx(
+        made.token.best + min(made.token_parts["matrix"], made.token_parts["memory"])
+    )
+
+
+def test_more_gpus_take_no_longer_and_a_larger_batch_gives_more() -> None:
+    one, two = compare("llama-3-8b", "h200,h200x2")
+    (more,) = compare("llama-3-8b", "h200", Load(batches=(32,)))
+    assert one.token is not None
+    assert two.token is not None
+    assert one.rate is not None
+    assert more.rate is not None
+    assert two.token.best < one.token.best
+    assert more.rate.best > one.rate.best
+
+
+def test_figures_of_a_validated_route_carry_its_error() -> None:
+    (found,) = compare("llama-3-8b", "h200")
+    error = error_of("h200_sxm", "serve", "token")
+    assert error is not None
+    assert found.token is not None
+    assert found.token.value is not None
+    assert found.token.low == pytest.approx(found.token.value / (1 + error.median))
+    assert [each.name for each in found.errors] == ["serving.tpot.vllm", "serving.ttft.vllm"]
+
+
+def test_a_chip_with_unknown_numbers_gets_a_bound_that_names_them() -> None:
+    (found,) = compare("llama-3-8b", "b200")
+    assert found.passes is not None
+    assert found.passes.is_bound
+    assert found.passes.lacks == ("clock is unknown",)
+    assert found.passes.rests_on == ("memory_rate 7.7..8 TB/s (grade B)",)
+    assert figures_text(found)["token"].startswith(">= ")
+    assert figures_text(found)["rate"].startswith("<= ")
+    with pytest.raises(Lacking):
+        gpu_passes(asked(), parse_machine("b200"))
+
+
+def test_what_does_not_fit_says_by_how_much() -> None:
+    (found,) = compare("llama-3-70b", "r200x4")
+    assert found.passes is None
+    assert "needs  141.9 GB" in found.short
+    assert "has    57.6 GB" in found.short
+    assert "10 chips" in found.short
+
+
+def cost(found: Answer) -> float:
+    assert found.cost is not None
+    return found.cost.best
+
+
+def test_cost_is_price_over_tokens_and_an_unknown_price_is_an_unknown_cost() -> None:
+    said, given = compare("llama-3-8b", "h200"), compare("llama-3-8b", "h200", prices=("h200=7",))
+    assert cost(given[0]) == pytest.approx(2 * cost(said[0]))
+    assert given[0].rate is not None
+    assert given[0].rate.value is not None
+    assert cost(given[0]) == pytest.approx(7 / 3600 / given[0].rate.value * 1e6)
+    assert compare("llama-3-8b", "tpu_v4x4")[0].cost is None
+
+
+def test_prices_that_are_none_are_told_together() -> None:
+    with pytest.raises(InputError) as raised:
+        parse_prices(("h200=cheap", "h2000=1", "h100=3..2"))
+    assert raised.value.text() == (
+        "error[compare.price]: these are no prices\n"
+        "  h200=cheap (a system and dollars an hour: h200=2.5 or tx81=0.4..0.8)\n"
+        "  h2000 (did you mean 'h200'?)\n"
+        "  h100=3..2 (a system and dollars an hour: h200=2.5 or tx81=0.4..0.8)"
+    )
+
+
+def test_machines_are_read_with_their_counts() -> None:
+    made = parse_machines("tx81x32, h200x8,r200x4,tpu_v5e-16,mlu370_x4,r480_x8x2")
+    assert [(each.sheet.name, each.count) for each in made] == [
+        ("tsingmicro_tx81", 32), ("h200_sxm", 8), ("kunlun_r200", 4), ("tpu_v5e", 16),
+        ("mlu370_x4", 1), ("kunlun_r480_x8", 2),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"h201x8|did you mean 'h20'"):
+        parse_machines("h201x8,h200x0")
+
+
+def test_the_host_is_a_part_of_a_service_that_can_be_left_out() -> None:
+    (with_host,) = compare("llama-3-8b", "h200")
+    (without,) = compare("llama-3-8b", "h200", Load(has_host=False))
+    assert with_host.token is not None
+    assert without.token is not None
+    assert without.token.best < with_host.token.best
+    assert without.errors == ()
+
+
+def test_words_say_who_wins_and_whether_the_bars_overlap() -> None:
+    lines = explain(compare("llama-3-8b", "h200,h100,r200x4"))
+    assert lines[1].startswith("  soonest: h200, 1.2")
+    assert "because its memories together are read quicker" in lines[2]
+    assert any("it cannot be the soonest" in line for line in lines)
+
+
+def test_spans_keep_their_order_through_arithmetic() -> None:
+    span = Span(1, 2, 4)
+    assert span.over(8) == Span(2, 4, 8)
+    assert span.times(exactly(3)) == Span(3, 6, 12)
+    assert span.plus(Span(1, None, 1)) == Span(2, None, 5)
+    assert Span(2, 2, 2).widened(0.5) == Span(2 / 1.5, 2, 4)
+    assert span_text(span) == "2 (1..4)"
+    assert span_text(Span(3, None, 5), bound=">=") == ">= 3..5"
+    assert span_text(Span(0, None, 5)) == "<= 5"
+    assert span_text(None) == "?"

@@ -1,0 +1,74 @@
+"""Graphs that make no tokens in a comparison: ONNX files, models of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from examples.models.resnet import resnet18
+
+from drawloom.compare.run import Load, compare
+from drawloom.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("models") / "resnet.onnx"
+    path.write_bytes(resnet18(image=64, width=16).SerializeToString())
+    return str(path)
+
+
+def test_an_onnx_model_runs_on_each_chip_by_itself(resnet: str) -> None:
+    one, four = compare(resnet, "tpu_v5e,tpu_v5e-4", Load(phase="forward"))
+    assert one.first is not None
+    assert one.rate is not None
+    assert four.rate is not None
+    assert one.token is None
+    assert one.first == four.first
+    assert four.rate.best == pytest.approx(4 * one.rate.best)
+    assert one.passes is not None
+    assert not one.passes.is_bound
+
+
+def test_a_route_that_cannot_walk_a_graph_gives_its_bound(resnet: str) -> None:
+    tpu, stick = compare(resnet, "tpu_v5e,tt_n150")
+    assert stick.passes is not None
+    assert stick.passes.is_bound
+    assert "no chip file" in stick.passes.lacks[0]
+    assert tpu.passes is not None
+    bound = compare(resnet, "mlu370_x4")[0]
+    assert bound.first is not None
+    assert bound.first.low > 0
+
+
+def test_a_gpu_runs_a_graph_kernel_by_kernel(resnet: str) -> None:
+    h200, b200 = compare(resnet, "h200,b200")
+    assert h200.passes is not None
+    assert b200.passes is not None
+    assert (h200.passes.is_bound, b200.passes.is_bound) == (False, True)
+    assert b200.passes.lacks == ("clock is unknown",)
+    assert h200.first is not None
+    assert h200.first.best > 20 * 2e-6  # launches of its twenty convolutions
+
+
+def test_a_model_of_images_is_asked_for_by_batch() -> None:
+    few, many = compare("vit-b-16", "tpu_v6e", Load(batches=(1, 8)))
+    assert (few.ask.batch, many.ask.batch) == (1, 8)
+    assert few.rate is not None
+    assert many.rate is not None
+    assert many.rate.best > few.rate.best
+
+
+@pytest.mark.slow
+def test_a_small_graph_is_compiled_for_tiles(resnet: str) -> None:
+    (found,) = compare(resnet, "tx81x2")
+    assert found.first is not None
+    assert found.first.low < found.first.best < found.first.high
+    assert found.energy is not None
+
+
+def test_a_language_model_is_not_asked_forward_and_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'gpt2' makes tokens"):
+        compare("gpt2", "tpu_v5e", Load(phase="forward"))
+    with pytest.raises(InputError):
+        compare(str(tmp_path / "none.onnx"), "tpu_v5e")

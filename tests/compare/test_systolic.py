@@ -1,0 +1,88 @@
+"""Systolic machines in a comparison: bounds kept, ends in order, what is unknown named."""
+
+from __future__ import annotations
+
+import pytest
+
+from drawloom.chip.datasheet import load_datasheet
+from drawloom.compare.ask import Ask
+from drawloom.compare.bounds import bound_passes
+from drawloom.compare.fabrics import links_of
+from drawloom.compare.machine import parse_machine
+from drawloom.compare.passes import Lacking
+from drawloom.compare.run import Load, compare
+from drawloom.compare.sizes import sizes_of
+from drawloom.compare.systolic import chips_of, systolic_passes
+from drawloom.frontends.hf import read_config
+
+
+def asked(model: str = "llama-3-8b", batch: int = 16) -> Ask:
+    config = read_config(model)
+    return Ask(config, sizes_of(config), "serve", 2048, 512, batch, "float")
+
+
+@pytest.mark.parametrize("machine", ["tpu_v5e-16", "tpu_v6e-2", "trn2x4", "gaudi3"])
+def test_a_systolic_machine_is_never_quicker_than_its_bound(machine: str) -> None:
+    ask, on = asked(), parse_machine(machine)
+    made, least = systolic_passes(ask, on), bound_passes(ask, on)
+    share = ask.batch / made.copies / made.admitted
+    # Trainium's printed peak is more than its arrays make; the bound goes by the print.
+    assert made.token.best * max(1, share) >= least.token.low
+    assert made.prompt.best >= least.prompt.low
+    assert made.token.low <= made.token.best <= made.token.high
+    assert made.tensor * made.copies <= on.count
+
+
+def test_more_chips_share_a_layer_only_where_a_token_comes_sooner() -> None:
+    one, four = (systolic_passes(asked(), parse_machine(f"tpu_v6e-{n}")) for n in (1, 4))
+    assert one.tensor == 1
+    assert four.token.best < one.token.best
+    assert four.token_parts["links"] > 0
+    assert one.token_parts["links"] == 0
+
+
+def test_the_model_that_a_chip_cannot_hold_is_shared() -> None:
+    (found,) = compare("llama-3-70b", "tpu_v5e-16", Load(batches=(1,)))
+    assert found.passes is not None
+    assert found.passes.tensor == 16
+    assert compare("llama-3-70b", "tpu_v5e-4")[0].passes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [("kunlun_r200", "array_rows"), ("mlu370_x8", "clock"), ("tpu_v7", "arrays"),
+     ("ascend_910b", "sram")],
+)  # fmt: skip
+def test_what_a_chip_lacks_for_the_route_is_named(name: str, lacking: str) -> None:
+    with pytest.raises(Lacking) as raised:
+        chips_of(load_datasheet(name))
+    assert f"{lacking} is unknown" in raised.value.what
+
+
+def test_mixtures_and_other_layers_get_a_bound() -> None:
+    for model, said in (("mixtral-8x7b", "experts"), ("gpt2", "layers of 'gpt2'")):
+        (found,) = compare(model, "tpu_v4x8", Load(batches=(1,), prompt=512, answer=64))
+        assert found.passes is not None
+        assert found.passes.is_bound
+        assert said in found.passes.lacks[0]
+
+
+def test_links_are_those_of_the_system_file_or_of_the_datasheet() -> None:
+    pod = links_of(load_datasheet("tpu_v5e"), 16)
+    assert pod.clock.topology.system.levels[0].rate == 45_000_000_000
+    assert pod.assumed == ()
+    torus = links_of(load_datasheet("trainium1"), 16).clock.topology.system.levels[0]
+    assert (torus.shape, torus.sizes, torus.rate) == ("torus", (4, 4), 48_000_000_000)
+    full = links_of(load_datasheet("gaudi3"), 8).clock.topology.system.levels[0]
+    assert (full.shape, full.rate) == ("full", 75_000_000_000)
+    host = links_of(load_datasheet("kunlun_r200"), 4)
+    assert host.clock.topology.system.levels[0].rate == 32_000_000_000
+    assert "host's switch" in host.assumed[-1]
+    with pytest.raises(Lacking, match="no block of 3 chips"):
+        links_of(load_datasheet("tpu_v5e"), 3)
+
+
+def test_sums_over_a_torus_take_at_least_their_bytes_over_its_links() -> None:
+    size = 64 * 2**20
+    seconds = links_of(load_datasheet("trainium1"), 16).sum_seconds(size)
+    assert seconds >= 2 * 15 / 16 * size / (4 * 48e9)

@@ -1,0 +1,80 @@
+"""Values that stay in the scratchpads from piece to piece: whole images, or rows of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.mapping.test_values import check as check_values
+
+from drawloom.check import check
+from drawloom.chip.files import load_chip
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Graph, TensorType
+from drawloom.mapping.options import MapOptions
+from drawloom.mapping.plan import map_graph
+from drawloom.program.assemble import assemble
+
+TX81 = load_chip("tx81")
+
+
+def blocks(batch: int, high: int, wide: int, channels: int = 70, *, norm: bool = False) -> Graph:
+    """Two bottlenecks, the second's sum where the first's was."""
+    rng = np.random.default_rng(3)
+    builder = GraphBuilder("blocks")
+
+    def conv(x: str, name: str, outs: int, size: int) -> str:
+        ins = builder.types[x].shape[1]
+        drawn = rng.standard_normal((outs, ins, size, size)) / (ins * size * size) ** 0.5
+        weights = builder.constant(f"{name}.w", drawn.astype(np.float16))
+        pads = {"pads": (size // 2,) * 4}
+        return builder.add("Conv", (x, weights), pads, name=name)
+
+    given = builder.input("x", TensorType(DType.F16, (batch, 5, high, wide)))
+    x = conv(given, "stem", channels, 3)
+    for i in range(2):
+        y = builder.add("Relu", (conv(x, f"b{i}.narrow", 24, 1),))
+        y = builder.add("Relu", (conv(y, f"b{i}.middle", 24, 3),))
+        if norm:
+            scale = builder.constant(f"b{i}.s", rng.standard_normal(24).astype(np.float16))
+            y = builder.add("GroupNormalization", (y, scale, scale), {"num_groups": 4})
+        y = builder.add("Add", (conv(y, f"b{i}.wide", channels, 1), x))
+        x = builder.add("Relu", (y,), name=f"b{i}.out")
+    return builder.finish([conv(x, "last", 8, 3)])
+
+
+def inputs(graph: Graph) -> dict[str, np.ndarray]:
+    kind = graph.types["x"]
+    return {"x": np.random.default_rng(1).standard_normal(kind.shape).astype(np.float16)}
+
+
+@pytest.mark.parametrize(
+    ("batch", "high", "wide", "norm"),
+    [(16, 6, 5, False), (1, 14, 48, False), (1, 16, 48, True), (1, 32, 24, True)],
+)
+def test_what_stays_is_what_the_graph_has(batch: int, high: int, wide: int, norm: bool) -> None:
+    graph = blocks(batch, high, wide, norm=norm)
+    mapping = map_graph(graph, TX81)
+    held = [s for s in mapping.storages if s.kind == "resident"]
+    assert len(held) >= 4
+    assert all(bool(s.held_rows) == (batch == 1) for s in held)
+    check_values(graph, inputs(graph), slack=16.0)
+    assert check(assemble(mapping), TX81) == ()
+
+
+def test_a_sum_takes_the_place_of_what_it_adds_to() -> None:
+    mapping = map_graph(blocks(16, 6, 5), TX81)
+    places = {s.value: s.address for s in mapping.storages if s.kind == "resident"}
+    assert places["b0.out"] == places["b1.out"] == places["stem"]
+    others = [v for v in places if v not in ("b0.out", "b1.out", "stem")]
+    assert all(places[v] != places["stem"] for v in others)
+
+
+def test_nothing_stays_where_that_is_turned_off() -> None:
+    mapping = map_graph(blocks(16, 6, 5), TX81, MapOptions(resident=False))
+    assert not any(s.kind == "resident" for s in mapping.storages)
+
+
+def test_rows_stay_only_where_weights_may_be_multicast() -> None:
+    mapping = map_graph(blocks(1, 16, 48), TX81, MapOptions(multicast=False))
+    assert not any(s.kind == "resident" for s in mapping.storages)

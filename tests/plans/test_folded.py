@@ -1,0 +1,62 @@
+"""One chip that stands for all of a group, against all of them command by command."""
+
+from __future__ import annotations
+
+import pytest
+
+from drawloom.chip.files import load_chip
+from drawloom.chip.system import Level, System
+from drawloom.graph.build import GraphBuilder
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Graph
+from drawloom.graph.lazy import LazyTensor
+from drawloom.graph.tensor import TensorType
+from drawloom.plans.span import Spread, compile_folded, compile_span
+from drawloom.timing.span import time_span
+from drawloom.units import Picoseconds
+
+TX81 = load_chip("tx81")
+
+
+def mlp(rows: int, inner: int) -> Graph:
+    b = GraphBuilder("mlp")
+    x = b.input("x", TensorType(DType.F16, (rows, 256)))
+    up = b.constant("up", LazyTensor.meta(TensorType(DType.F16, (256, inner))))
+    down = b.constant("down", LazyTensor.meta(TensorType(DType.F16, (inner, 256))))
+    wide = b.add("Relu", (b.add("MatMul", (x, up)),))
+    return b.finish([b.add("Relu", (b.add("MatMul", (wide, down)),), name="y")])
+
+
+def system(shape: str, *sizes: int) -> System:
+    level = Level(shape, sizes, 25 * 10**9, Picoseconds(553_000))
+    return System("s", "s", "tx81", (level,), Picoseconds(1_500_000))
+
+
+CASES = [
+    (system("mesh", 2), 2),
+    (system("torus", 4), 4),
+    (system("mesh", 2, 4), 8),
+    (system("switch", 8), 8),
+    pytest.param(system("torus", 4, 4), 16, marks=pytest.mark.slow),
+    pytest.param(system("mesh", 4, 8), 32, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("fabric", "chips"), CASES, ids=str)
+@pytest.mark.parametrize("rows", [1, 64])
+def test_the_flow_model_is_within_3_percent_of_all_commands(
+    fabric: System, chips: int, rows: int
+) -> None:
+    graph = mlp(rows, 64 * chips)
+    whole = time_span(compile_span(graph, fabric, Spread(chips)), TX81)
+    one = compile_folded(graph, fabric, Spread(chips)).time(TX81)
+    assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
+
+
+def test_one_chip_of_each_stage_stands_for_a_pipeline() -> None:
+    fabric = system("mesh", 2, 2)
+    graph = mlp(8, 256)
+    whole = time_span(compile_span(graph, fabric, Spread(2, 2)), TX81)
+    one = compile_folded(graph, fabric, Spread(2, 2)).time(TX81)
+    assert len(one.chips) == 2
+    assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
