@@ -49,7 +49,7 @@ from drawloom.errors import Fault, InputError
 from drawloom.program.commands import Engine
 from drawloom.program.program import Program
 
-MOST_CELLS = 1 << 26
+MOST_CELLS = 1 << 27
 Array = NDArray[Any]
 
 
