@@ -349,7 +349,8 @@ def test_every_option_of_the_mapper_is_a_flag(line: Line) -> None:
     for command in ("run", "compile", "time"):
         _, out, _ = line(command, "--help")
         for each in fields(MapOptions):
-            assert f"--no-{each.name.replace('_', '-')}" in out, (command, each.name)
+            no = "no-" if each.type == "bool" else ""
+            assert f"--{no}{each.name.replace('_', '-')}" in out, (command, each.name)
 
 
 def test_usage_errors_exit_with_2(line: Line) -> None:

@@ -15,6 +15,7 @@ from tests.test_artefacts import graph, mapping, program, trace
 
 from drawloom import flow
 from drawloom.chip.files import load_chip
+from drawloom.chip.system_files import load_system
 from drawloom.chip.text import chip_text
 from drawloom.errors import InputError
 from drawloom.flow import Build
@@ -22,6 +23,8 @@ from drawloom.graph.files import read_graph, write_graph
 from drawloom.mapping.files import read_mapping, write_mapping
 from drawloom.program.binary import HASH_BYTES, MAGIC
 from drawloom.program.files import read_program, write_program
+from drawloom.program.span import Span
+from drawloom.program.span_files import read_span, write_span
 from drawloom.timing.files import read_trace, write_trace
 
 Change = Callable[[bytes, int], bytes]
@@ -67,6 +70,10 @@ def record(raw: bytes, version: int) -> bytes:
 
 def write_build(path: Path) -> None:
     flow.compile(graph(), "tx81").save(path)
+
+
+def span() -> Span:
+    return Span("conv", load_system("rex1032"), (3,), (program(),))
 
 
 # Artefact -> what writes it, what puts another version into it, what reads it, what is said.
@@ -117,6 +124,13 @@ ARTEFACTS: dict[str, Row] = {
         "error[timing.file]: '{path}' is not a trace that can be read\n"
         "  content: version {v}, this drawloom reads version 1 (what drawloom wrote)",
     ),
+    "a.span": (
+        lambda path: write_span(span(), path),
+        member("span.json", record),
+        read_span,
+        "error[span.file]: this is no span\n"
+        "  {path}: version {v}, this drawloom reads version 1 (a file that write_span writes)",
+    ),
     "a.chip.yaml": (
         lambda path: path.write_text(chip_text(load_chip("tx81"))),
         yaml,
@@ -166,3 +180,17 @@ def test_a_build_from_before_versions_is_refused(tmp_path: Path) -> None:
     path.write_bytes(member("options.json", without)(path.read_bytes(), 0))
     with pytest.raises(InputError, match="version None, this drawloom reads version 1"):
         Build.load(path)
+
+
+def test_a_span_of_a_system_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.span"
+    write_span(span(), path)
+
+    def vast(raw: bytes, size: int) -> bytes:
+        held = json.loads(raw)
+        held["system"]["levels"][0]["sizes"] = [size, size]
+        return json.dumps(held).encode()
+
+    path.write_bytes(member("span.json", vast)(path.read_bytes(), 1 << 40))
+    with pytest.raises(InputError, match="a system of more than 65,536 chips"):
+        read_span(path)

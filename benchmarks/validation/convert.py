@@ -19,6 +19,10 @@ from typing import Any
 import numpy as np
 
 DATA = Path(__file__).parents[2] / "src" / "drawloom" / "validate" / "data"
+MLPERF_COLUMNS = (
+    "submitter", "benchmark", "model", "gpu", "backend", "gpus_per_node", "gpus", "tokens_per_s",
+    "samples_per_s",
+)  # fmt: skip
 NOC_COLUMNS = (
     "trace", "device", "processor", "kind", "network", "tile_x", "tile_y", "other_x", "other_y",
     "size", "cycle",
@@ -132,6 +136,32 @@ def _event(event: Mapping[str, Any]) -> tuple[Any, ...]:
     return (event["proc"], kind, network, event["sx"], event["sy"], *to, size)
 
 
+def mlperf(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the closed and valid offline results on H100 and H200 SXM, of models that are known."""
+    kept: dict[str, list[Any]] = {name: [] for name in MLPERF_COLUMNS}
+    for row in zip(*columns.values(), strict=True):
+        said = dict(zip(columns, row, strict=True))
+        model = said["model"].replace("llama3_1", "llama3.1").removesuffix("-99.9")
+        model = model.removesuffix("-99")
+        gpu = said["accelerator"].removeprefix("NVIDIA ").split("-")
+        is_asked = (said["division"], said["scenario"], said["valid"]) == (
+            "closed", "Offline", "VALID",
+        )  # fmt: skip
+        if not is_asked or gpu[0] not in ("H100", "H200") or gpu[1] != "SXM":
+            continue
+        if model not in ("llama2-70b", "llama3.1-8b", "llama3.1-405b"):
+            continue
+        backend = "vllm" if "vLLM" in said["framework"] else "trtllm"
+        per_node, nodes = int(said["accel_per_node"]), int(said["nodes"])
+        values = (
+            said["submitter"], said["model"], model, gpu[0], backend, per_node, per_node * nodes,
+            said["tokens_per_s"], said["samples_per_s"],
+        )  # fmt: skip
+        for name, value in zip(MLPERF_COLUMNS, values, strict=True):
+            kept[name].append(value)
+    return kept
+
+
 def convert(source: Path) -> None:
     kernels = source / "gpu_kernels"
     for name in ("h200_vllm_gemm", "h200_vllm_context_attention", "h200_vllm_generation_attention"):
@@ -148,6 +178,8 @@ def convert(source: Path) -> None:
         path = kernels / f"llmcompass_a100_{name}.csv"
         write(path.stem, of_csv(path, ("m", "n", "throughput")))
     write("measured_h100_h200", varying(of_csv(source / "llm_serving" / "measured_h100_h200.csv")))
+    results = of_csv(source / "llm_serving" / "mlperf_v5.1_llm_runs.csv")
+    write("mlperf_v5_1_offline", mlperf(results))
     write("wormhole_noc", noc_events(source / "noc_wormhole"))
     with tarfile.open(source / "noc_wormhole" / "traces.tar.gz") as archive:
         licence = archive.extractfile("noc_wormhole/LICENSE.tt-npe")

@@ -62,7 +62,7 @@ def test_a_missing_arming_is_found(span: Span) -> None:
 
 def test_a_missing_signal_stops_the_chip_that_waits_for_it(span: Span) -> None:
     found = check_span(without(span, 1, Signal, far=True), TX81)
-    assert [finding.rule for finding in found] == ["deadlock"]
+    assert [finding.rule for finding in found] == ["starved"]
     assert "chip 0 tile 0" in found[0].text(*span.programs)
 
 

@@ -41,6 +41,16 @@ def test_a_route_that_cannot_walk_a_graph_gives_its_bound(resnet: str) -> None:
     assert bound.first.low > 0
 
 
+def test_a_gpu_runs_a_graph_kernel_by_kernel(resnet: str) -> None:
+    h200, b200 = compare(resnet, "h200,b200")
+    assert h200.passes is not None
+    assert b200.passes is not None
+    assert (h200.passes.is_bound, b200.passes.is_bound) == (False, True)
+    assert b200.passes.lacks == ("clock is unknown",)
+    assert h200.first is not None
+    assert h200.first.best > 20 * 2e-6  # launches of its twenty convolutions
+
+
 def test_a_model_of_images_is_asked_for_by_batch() -> None:
     few, many = compare("vit-b-16", "tpu_v6e", Load(batches=(1, 8)))
     assert (few.ask.batch, many.ask.batch) == (1, 8)

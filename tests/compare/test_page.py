@@ -58,6 +58,11 @@ def test_json_has_every_figure_with_its_ends(line: Line) -> None:
     )  # fmt: skip
     for name in ("first_token_s", "token_s", "tokens_per_s", "usd_per_million_tokens"):
         assert h200[name]["low"] <= h200[name]["value"] <= h200[name]["high"]
+    roof = h200["roofline"]
+    assert [each["pass"] for each in roof["passes"]] == ["a token", "a prompt"]
+    for each in roof["passes"]:
+        ceiling = each["operations_per_byte"] * roof["memory_bytes_per_s"]
+        assert each["operations_per_s"] <= min(roof["peak_operations_per_s"], ceiling)
     assert (bound["is_bound"], bound["token_s"]["value"]) == (True, None)
     assert (bound["usd_per_million_tokens"], bound["price_source"]) == (None, "no public price")
     assert (none["fits"], none["token_s"]) == (False, None)

@@ -26,6 +26,7 @@ from drawloom.program.files import read_program
 from drawloom.program.fits import refuse_misfit
 from drawloom.program.parse import parse
 from drawloom.program.program import Program
+from drawloom.program.span_files import read_span
 from drawloom.program.text import blobs, text
 from drawloom.report import figures
 from drawloom.timing import time
@@ -121,6 +122,14 @@ def _trace(path: Path) -> str:
     return "read"
 
 
+def _span(path: Path) -> str:
+    span = read_span(path)
+    assert span.text()
+    for program in span.programs:
+        assert text(program)
+    return "read"
+
+
 def _chip(path: Path) -> str:
     chip = parse_chip(path.read_text(errors="replace"), path.name, path.parent)
     assert chip_text(parse_chip(chip_text(chip))) == chip_text(chip)
@@ -134,6 +143,7 @@ JUDGES: dict[str, Callable[[Path], str]] = {
     ".map": _mapping,
     ".build": _build,
     ".trace": _trace,
+    ".span": _span,
     ".yaml": _chip,
 }
 

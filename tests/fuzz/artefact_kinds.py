@@ -110,7 +110,8 @@ def _command(raw: bytes, rng: random.Random, _: Donors) -> bytes:
             name = rng.choice(("scratchpad_bytes", "dram_bytes"))
             made = replace(program, **{name: rng.choice(NUMBERS)})
         elif rng.random() < 0.1:
-            made = replace(program, streams=program.streams * rng.choice((2, 17, 300, 5000)))
+            times = min(rng.choice((2, 17, 300)), 6000 // max(1, len(program.streams)))
+            made = replace(program, streams=program.streams * times)
         else:
             at = rng.randrange(len(program.streams))
             streams = list(program.streams)

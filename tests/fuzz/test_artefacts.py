@@ -24,10 +24,13 @@ from tests.test_artefacts import graph, mapping, program, trace
 
 from drawloom import flow
 from drawloom.chip.files import load_chip
+from drawloom.chip.system_files import load_system
 from drawloom.chip.text import chip_text
 from drawloom.graph.files import write_graph
 from drawloom.mapping.files import write_mapping
 from drawloom.program.files import read_program, write_program
+from drawloom.program.span import Span
+from drawloom.program.span_files import write_span
 from drawloom.timing.files import write_trace
 
 SEED = int(os.environ.get("DRAWLOOM_FUZZ_SEED", "20261125"))
@@ -50,6 +53,7 @@ def seeds() -> dict[str, bytes]:
         write_program(norm, folder / "norm.prog.txt")
         write_trace(trace(), folder / "conv.trace")
         flow.compile(graph(), "tx81").save(folder / "conv.build")
+        write_span(Span("conv", load_system("rex1032"), (3,), (program(),)), folder / "conv.span")
         (folder / "tx81.chip.yaml").write_text(chip_text(load_chip("tx81")))
         (folder / "hand.prog.txt").write_bytes((KERNELS / "rmsnorm.prog.txt").read_bytes())
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".data"}

@@ -35,6 +35,7 @@ from drawloom.timing.files import read_trace, write_trace
 from drawloom.tune import memory
 
 SEED = int(os.environ.get("DRAWLOOM_FUZZ_SEED", "20261125"))
+KILLS = int(os.environ.get("DRAWLOOM_KILLS", "40"))
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
@@ -225,7 +226,7 @@ def test_a_command_that_is_killed_leaves_whole_files(here: Path, name: str) -> N
     whole = time.monotonic() - begun
     kept = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
     rng = random.Random(f"{SEED}/{name}")
-    for _ in range(40):
+    for _ in range(KILLS):
         for path in here.glob("cache/tune/*.json"):
             path.unlink()
         with aside(work):

@@ -93,6 +93,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "inner": st.integers(0, 256),
     "flag": FLAGS,
     "target": TILES,
+    "chip": st.integers(-1, 3),
     "value": FLOATS,
     "scalar": FLOATS,
     "axis": st.sampled_from(["c", "w", "h", "hw"]),

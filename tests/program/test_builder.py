@@ -49,7 +49,7 @@ tile 0,2:
   pool op=max src=a dst=c h=4 w=4 c=3 kh=2 kw=2 fmt=f16
   arm flag=3
   send src=a dst=b inner=8 targets=0..2 flag=3 dims=2@16 #out
-  signal target=1 flag=4
+  signal target=1 flag=4 chip=2
   wait flag=3 count=2
   join engines=read,vector keep=1
   barrier tiles=0..2
@@ -93,7 +93,7 @@ def everything() -> Kernel:
         k.step("out")
         k.send(a, b, 8, range(3), 3, ((16, 2),))
         k.step("")
-        k.signal(1, 4)
+        k.signal(1, 4, chip=2)
         k.wait(3, 2)
         k.join("read", "vector", keep=1)
         k.barrier(range(3))

@@ -11,7 +11,7 @@ from drawloom.chip.gpu import load_gpu
 from drawloom.routes.gpu.fitted import behaviour
 from drawloom.routes.gpu.gemm import FORMATS, gemm_seconds
 from drawloom.routes.gpu.kernel import Kernel, Shapes, Tile
-from drawloom.routes.gpu.libraries import cublas_tiles
+from drawloom.routes.gpu.libraries import cublas_tiles, earlier_cublas_tiles
 
 H200 = load_gpu("h200_sxm")
 A100 = load_gpu("a100_sxm")
@@ -43,6 +43,18 @@ def test_a_gpu_without_clusters_gets_none() -> None:
     older, newer = cublas_tiles(A100, 2), cublas_tiles(H200, 2)
     assert {(tile.cluster_m, tile.cluster_n) for tile in older} == {(1, 1)}
     assert {(tile.cluster_m, tile.cluster_n) for tile in newer} == {(1, 1), (1, 2), (2, 1)}
+
+
+def test_an_earlier_library_has_some_of_the_tiles_and_is_no_quicker() -> None:
+    earlier, later = earlier_cublas_tiles(H200, 2), cublas_tiles(H200, 2)
+    assert len(earlier) == 5
+    assert {(tile.m, tile.n, tile.k) for tile in earlier} < {(t.m, t.n, t.k) for t in later}
+    assert earlier_cublas_tiles(A100, 2) == cublas_tiles(A100, 2)
+    m = np.array([1, 100, 256, 300, 1000, 5000])
+    sizes = (m, np.full_like(m, 12288), np.full_like(m, 4096))
+    slower = gemm_seconds(H200, "bfloat16_earlier", *sizes)
+    assert (slower >= gemm_seconds(H200, "bfloat16", *sizes)).all()
+    assert slower[2] > 1.05 * gemm_seconds(H200, "bfloat16", *sizes)[2]
 
 
 def test_power_holds_large_products_to_what_is_sustained() -> None:

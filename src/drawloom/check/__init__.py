@@ -1,6 +1,7 @@
 """Program → Findings: races, sends that nobody expects, waits for ever, bytes that are not there."""
 
 from drawloom.check.findings import RULES, Finding
-from drawloom.check.run import check, check_span
+from drawloom.check.run import check
+from drawloom.check.spans import check_span
 
 __all__ = ["RULES", "Finding", "check", "check_span"]

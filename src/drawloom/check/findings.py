@@ -29,8 +29,16 @@ RULES: Mapping[str, Rule] = {
         "arm the flag on the target, and let a barrier or a wait come between that and the send",
     ),
     "deadlock": Rule(
-        "nothing can proceed",
-        "match waits with sends and signals to their flags, and barriers with all their tiles",
+        "tiles wait for each other in a circle",
+        "let one of them go first: send, signal or arm before it waits",
+    ),
+    "barrier": Rule(
+        "tiles do not meet at the same barriers",
+        "give every tile of a barrier the same one, with the same tiles, as often",
+    ),
+    "starved": Rule(
+        "a tile waits for what nobody sends any more",
+        "match the counts of waits with the sends and signals to their flags",
     ),
     "unwritten": Rule(
         "a command reads bytes of which nothing has been written",
@@ -43,6 +51,38 @@ RULES: Mapping[str, Rule] = {
     "bounds": Rule(
         "a command reaches outside the scratchpad or the DRAM",
         "move it inside, or make the region larger",
+    ),
+    "format": Rule(
+        "a command takes bytes for another format than they were written in",
+        "read them as what they are, or convert them first",
+    ),
+    "straddle": Rule(
+        "a command reads a part of one write together with bytes of another",
+        "look for an address or a size that is off: a whole buffer, or a part of one, is read at a time",
+    ),
+    "remains": Rule(
+        "a command reads what is left of one write together with what went over the rest",
+        "let buffers that are in use at a time not overlap; give a buffer away after its last use only",
+    ),
+    "lost": Rule(
+        "bytes are written that nobody reads",
+        "look for the command that should have read them: left out, too late, or at another address",
+    ),
+    "mixed": Rule(
+        "a wait may take what another tile sends for what it waits for",
+        "give the two flags of their own, or order the second behind the wait",
+    ),
+    "align": Rule(
+        "an address is not a multiple of what its engine needs",
+        "place the operand at a multiple: 256 bytes for matrix, reduce and pool, its elements' size else",
+    ),
+    "limits": Rule(
+        "a size is beyond what one command may have on this chip",
+        "cut the work into several commands",
+    ),
+    "engine": Rule(
+        "the engine does not do this",
+        "see the detail for what it does",
     ),
     "watchdog": Rule(
         "a move has more runs or bytes than the engine's watchdog allows",
@@ -84,12 +124,19 @@ class Finding:
         where: the command that breaks it; None where all stand still.
         other: the command that it is not ordered with; None where there is none.
         detail: which bytes, which flag, who waits for what.
+        alike: equal for findings of a rule of which one tells enough.
     """
 
     rule: str
     where: Place | None
     other: Place | None
     detail: str
+    alike: tuple[object, ...] = ()
+
+    @property
+    def key(self) -> object:
+        """Equal for findings of which one tells enough."""
+        return self.rule, self.alike
 
     def text(self, *programs: Program) -> str:
         """Return the finding on some lines, with the way out; of a span, given all its programs."""

@@ -86,6 +86,8 @@ class System:
     dead_chips: frozenset[int] = frozenset()
     dead_links: frozenset[tuple[int, int]] = frozenset()  # both ways are dead
     sources: Mapping[str, Source] = field(default_factory=dict[str, Source])
+    link_pj_per_byte: float = 0.0  # of a hop; 0: not known
+    link_usd: int = 0  # price of a link, both ways; 0: not known
 
     def __post_init__(self) -> None:
         """Check that the dead ones exist."""

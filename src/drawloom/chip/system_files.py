@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from drawloom.chip.faults import faults_of
 from drawloom.chip.model import Source
-from drawloom.chip.schema import Entry, ListEntry, Positive, Rate, Time, Word
+from drawloom.chip.schema import Entry, HopEnergy, ListEntry, Positive, Rate, Time, Word
 from drawloom.chip.system import MOST_LAYERS, MOST_REACH_MM, Level, System
 from drawloom.chip.systems import SYSTEMS
 from drawloom.chip.tree import Tree, read
@@ -82,6 +82,8 @@ class SystemFile(BaseModel):
     levels: list[LevelFile] = Field(description="ways of joining chips, the innermost first")
     overhead: Time = Field(description="time of a message at its sender")
     switching: Entry[Literal["cut-through", "store-and-forward"]]
+    link_energy: HopEnergy | None = Field(None, description="energy of a byte over one link")
+    link_usd: Positive | None = Field(None, description="price of a link in dollars, both ways")
 
     @model_validator(mode="after")
     def _is_not_too_large(self) -> SystemFile:
@@ -147,11 +149,17 @@ def parse_system(text: str, file: str = "text") -> System:
     levels = tuple(
         _level(level, f"levels.{i}", tree, sources) for i, level in enumerate(parsed.levels)
     )
+
+    def given(entry: Any, path: str, default: Any) -> Any:
+        return default if entry is None else _take(entry, path, tree, sources)
+
     return System(
         parsed.name, parsed.title, parsed.chip, levels,
         _take(parsed.overhead, "overhead", tree, sources),
         _take(parsed.switching, "switching", tree, sources) == "cut-through",
         sources=sources,
+        link_pj_per_byte=given(parsed.link_energy, "link_energy", 0.0),
+        link_usd=given(parsed.link_usd, "link_usd", 0),
     )  # fmt: skip
 
 

@@ -91,8 +91,10 @@ def parse_batches(text: str) -> tuple[int, ...]:
 def record(each: Answer, prices: Sequence[str]) -> dict[str, Any]:
     """Return an answer as JSON has it: times in seconds, ``null`` where nothing is known."""
     from drawloom.compare.price import parse_prices, price_of
+    from drawloom.compare.roof import roof_of
     from drawloom.compare.words import basis_lines
 
+    roof = roof_of(each)
     passes, ask = each.passes, each.ask
     price, source = price_of(each.machine.sheet, parse_prices(prices))
     made: dict[str, Any] = {
@@ -133,6 +135,7 @@ def record(each: Answer, prices: Sequence[str]) -> dict[str, Any]:
         "prompt_pass_s": passes.prompt.record(),
         "binds": each.binds,
         "needs_s": dict(each.parts),
+        "roofline": roof and roof.record(),
     }
 
 

@@ -131,6 +131,30 @@ def with_dead(system: System, dead: str) -> System:
     return replace(system, dead_chips=frozenset(chips), dead_links=frozenset(links))
 
 
+def halves_of(system: System, dead: str) -> tuple[list[int], str]:
+    """Return the chips that a list says have half of their tiles (``half:A``), and the rest of the list.
+
+    Raises:
+        InputError: (``cli.dead``) a chip that there is not.
+    """
+    from drawloom.errors import Fault, InputError
+
+    halves: list[int] = []
+    rest: list[str] = []
+    faults: list[Fault] = []
+    for word in filter(None, dead.split(",")):
+        what, _, which = word.strip().partition(":")
+        if what != "half":
+            rest.append(word)
+        elif which.isdigit() and int(which) < system.n_places:
+            halves.append(int(which))
+        else:
+            faults.append(Fault("--dead", word, f"half:A, with chips 0 to {system.n_places - 1}"))
+    if faults:
+        raise InputError("cli.dead", "nothing of this name can be half dead", faults)
+    return halves, ",".join(rest)
+
+
 def _bytes(text: str) -> int:
     from drawloom.chip.quantity import POSITIVE_SIZE, QuantityError
     from drawloom.errors import Fault, InputError

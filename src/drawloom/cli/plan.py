@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drawloom.cli.fabric import Dead, Json
+from drawloom.cli.fabric import Json
 from drawloom.cli.flags import Asked, options_flags
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
+    from drawloom.chip.model import Chip
     from drawloom.chip.system import System
+    from drawloom.frontends.hf.request import Request
     from drawloom.plans.plan import Plan
+
+
+class Growth(StrEnum):
+    """How a batch goes with the number of chips."""
+
+    strong = "strong"
+    weak = "weak"
+
 
 _MOST_DRAWN = 32  # chips along a side of the picture
 
@@ -25,7 +37,23 @@ def plan_model(
     system: Annotated[
         str, typer.Option(help="A name of `drawloom fabric`, or a system file.")
     ] = "rex1032",
-    dead: Dead = "",
+    dead: Annotated[
+        str,
+        typer.Option(
+            help="What does not live: chip:5,link:3-4,half:7 (half of its tiles). (default: nothing)",
+            metavar="LIST",
+        ),
+    ] = "",
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Sums on a mesh, a torus and a switch of the same chips."),
+    ] = False,
+    scaling: Annotated[
+        Growth | None,
+        typer.Option(
+            help="Plans on 1, 2, 4, ... chips: strong, one batch; weak, a batch that grows."
+        ),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="Format of floats: f16, bf16 or f32. (default: the model's)")
     ] = "",
@@ -37,21 +65,39 @@ def plan_model(
     """Share a model out over the chips of a system: who has what, what a step takes, and why."""
     from drawloom import plans
     from drawloom.chip.system_files import load_system
-    from drawloom.cli import screen
-    from drawloom.cli.fabric import with_dead
+    from drawloom.cli import plan_tables, screen
+    from drawloom.cli.fabric import halves_of, with_dead
     from drawloom.errors import Fault, InputError
+    from drawloom.plans import compare as beside
 
     request = asked.request()
     if request is None or request.phase == "forward":
         fault = Fault("phase", "not said", "prefill with tokens, or decode with context")
         raise InputError("hf.request", f"say what is asked of '{model}'", [fault])
-    made = with_dead(load_system(system), dead)
+    whole = load_system(system)
+    halves, rest = halves_of(whole, dead)
+    made = with_dead(whole, rest)
     with screen.Progress() as progress:
-        found = plans.plan(
-            model, made, request, weights=asked.weights, group=asked.group, precision=precision,
-            mapping=mapping, tell=progress.step,
-        )  # fmt: skip
+
+        def planner(each: System, wanted: Request, chip: Chip | None) -> Plan:
+            return plans.plan(
+                model, each, wanted, weights=asked.weights, group=asked.group,
+                precision=precision, mapping=mapping, chip=chip, tell=progress.step,
+            )  # fmt: skip
+
+        if scaling is not None:
+            points = beside.growth(planner, made, request, weak=scaling is Growth.weak)
+            plan_tables.show_growth(points, scaling.value, as_json=as_json)
+            return
+        if dead:
+            lost = beside.loss(planner, made, whole, halves, request)
+            plan_tables.show_loss(lost, made, halves, as_json=as_json)
+            return
+        found = planner(made, request, None)
+        others = plan_tables.others(found, made, model, precision) if compare else []
     show_plan(found, made, as_json=as_json)
+    if compare:
+        plan_tables.show_fabrics(others, as_json=as_json)
 
 
 def show_plan(made: Plan, system: System, *, as_json: bool) -> None:
@@ -59,14 +105,15 @@ def show_plan(made: Plan, system: System, *, as_json: bool) -> None:
     from drawloom.cli.screen import facts, show, show_json
 
     if as_json:
-        show_json(_record(made))
+        show_json(plan_record(made))
         return
-    show(facts(f"plan for '{made.model}' on '{made.system}'", _words(made)))
+    show(facts(f"plan for '{made.model}' on '{made.system}'", words(made)))
     if picture := draw(made, system):
         show("", picture)
 
 
-def _record(made: Plan) -> dict[str, object]:
+def plan_record(made: Plan) -> dict[str, object]:
+    """Return a plan as JSON has it."""
     step = made.step
     return {
         "model": made.model,
@@ -90,6 +137,10 @@ def _record(made: Plan) -> dict[str, object]:
             "sums_ps": step.sums_ps,
             "hand_over_ps": step.hand_over_ps,
         },
+        "split_ps": step.split,
+        "apart": made.shares.apart,
+        "links": [{"from": a, "to": b, "busy": busy} for a, b, busy in made.loads],
+        "fabric_pj": made.fabric_pj,
         "sum": {"schedule": made.algorithm[0], "bytes": made.algorithm[1]},
         "hot_link": made.hot_link,
         "hot_link_bytes": made.link_bytes,
@@ -97,7 +148,8 @@ def _record(made: Plan) -> dict[str, object]:
     }
 
 
-def _words(made: Plan) -> dict[str, str]:
+def words(made: Plan) -> dict[str, str]:
+    """Return a plan in words."""
     shares, step, request = made.shares, made.step, made.request
     sides = " x ".join(str(side) for side in made.block.sides[::-1] if side > 1) or "1"
     layers = f"{shares.tensor} chips ({sides}) share each layer, {shares.stages} stages of layers"
@@ -107,22 +159,31 @@ def _words(made: Plan) -> dict[str, str]:
     if made.parts > 1:
         batch += f", {made.parts} parts follow each other through the stages"
     whole = step.ps or 1
-    words = {
+    said = {
         "sharing": layers,
         "batch": batch,
         "memory": f"{made.chip_bytes / 2**30:.2f} GiB of {made.has_bytes / 2**30:.0f} GiB a chip",
         "step": f"{made.round_ps / 1e9:,.3f} ms, {made.over_bound:.2f} of the bound of "
         f"{made.bound_ps / 1e9:,.3f} ms",
         "tokens": f"{made.tokens_per_s:,.1f} a second",
+        "of a token": ", ".join(f"{word} {ps / whole:.1%}" for word, ps in step.split.items()),
         "of a stage": f"chips {step.chip_ps / whole:.1%}, sums {step.sums_ps / whole:.1%}, "
         f"handing over {step.hand_over_ps / whole:.1%}",
     }
     if shares.tensor > 1:
-        words["sums"] = f"{made.algorithm[1]:,} bytes by '{made.algorithm[0]}', two a layer"
-        words["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes a sum"
+        said["sums"] = f"{made.algorithm[1]:,} bytes by '{made.algorithm[0]}', two a layer"
+        said["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes a sum"
+        said["fabric"] = (
+            "energy and price of a link are not known: nothing public says them"
+            if made.fabric_pj is None
+            else f"{made.fabric_pj / 1e9:,.3f} mJ a step over the links, "
+            f"{made.fabric_pj / made.round_ps:,.2f} W"
+        )
+    if shares.apart > 1:
+        said["caches"] = f"{shares.apart} chips part the sequences of each key head among them"
     if made.spare:
-        words["spare"] = f"{len(made.spare)} living chips: " + ", ".join(map(str, made.spare[:16]))
-    return words
+        said["spare"] = f"{len(made.spare)} living chips: " + ", ".join(map(str, made.spare[:16]))
+    return said
 
 
 def draw(made: Plan, system: System) -> str:
@@ -135,12 +196,27 @@ def draw(made: Plan, system: System) -> str:
     name = {chip: i for i, group in enumerate(made.groups) for chip in group}
     fast, rows = sides[0], sides[1].size if len(sides) > 1 else 1
     step = sides[1].stride if len(sides) > 1 else 0
-    lines: list[str] = ["chips by group (. spare, x dead):"]
+    loads = {(a, b): busy for a, b, busy in made.loads}
+    lines: list[str] = [
+        "chips by group (. spare, x dead); between them how busy a link is with sums:"
+    ]
     for row in range(rows):
         chips = [row * step + column * fast.stride for column in range(fast.size)]
         marks = [
             "x" if chip in system.dead_chips else str(name[chip]) if chip in name else "."
             for chip in chips
         ]
-        lines.append("  " + " ".join(f"{mark:>3}" for mark in marks))
+        gaps = [_load(loads, a, b) for a, b in pairwise(chips)]
+        beside = [f"{mark:>3}{gap:>5}" for mark, gap in zip(marks, [*gaps, ""], strict=True)]
+        lines.append("  " + "".join(beside).rstrip())
+        if row + 1 < rows:
+            below = "".join(f"{_load(loads, chip, chip + step):>4}    " for chip in chips)
+            if below.strip():
+                lines.append("  " + below.rstrip())
     return "\n".join(lines)
+
+
+def _load(loads: dict[tuple[int, int], float], a: int, b: int) -> str:
+    """Return how busy the busier way of a link is, in percent; nothing where it carries nothing."""
+    busy = max(loads.get((a, b), 0.0), loads.get((b, a), 0.0))
+    return f"{busy:.0%}" if busy else ""

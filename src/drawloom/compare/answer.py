@@ -91,7 +91,7 @@ def answer(
         has_host: whether ``serve`` has the host's part.
     """
     first, token, rate = _times(ask, passes, has_host=has_host)
-    errors = _errors(machine, ask, has_host=has_host)
+    errors = {} if passes.is_bound else _errors(machine, ask, has_host=has_host)
     if (error := errors.get("token")) and token:
         token, rate = token.widened(error.median), rate.widened(error.median)
     if (error := errors.get("first")) and first:

@@ -1,6 +1,7 @@
 """How far the models are from measured silicon, by class: what ``drawloom validate`` prints.
 
-``errors.json`` holds the classes that figures here carry; a test holds it to what is computed.
+``errors.json`` holds the classes that figures here carry; a test holds it to what is computed, and
+``refresh`` writes it anew.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from drawloom.files import write_whole
 
 FILE = Path(__file__).parent / "errors.json"
 
@@ -32,6 +35,29 @@ class ClassError:
 def class_errors() -> dict[str, ClassError]:
     """Return the classes by name."""
     return {each["name"]: ClassError(**each) for each in json.loads(FILE.read_text("utf-8"))}
+
+
+def refresh() -> None:
+    """Write the classes anew, from the comparisons that ship."""
+    from drawloom.validate.comparison import run_comparisons
+
+    wanted = {
+        name for phases in CLASSES.values() for each in phases.values() for name in each.values()
+    }
+    found = [
+        {
+            "name": each.name,
+            "median": round(each.median, 4),
+            "p90": round(each.p90, 4),
+            "count": each.count,
+            "calibrated": each.calibrated,
+        }
+        for each in run_comparisons(sorted({name.split(".")[0] for name in wanted}))
+        if each.name in wanted
+    ]
+    lines = ",\n".join(f" {json.dumps(each)}" for each in found)
+    write_whole(FILE, f"[\n{lines}\n]\n".encode())
+    class_errors.cache_clear()
 
 
 # Which class stands for a figure, by machine: of a service, and of whole layers without a host.

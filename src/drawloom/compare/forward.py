@@ -12,6 +12,7 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.ranges import ends
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_parts, chips_needed, longest, peak_of, too_large, unsure
+from drawloom.compare.gpu import gpus_of
 from drawloom.compare.grid import PJ_PER_J, RANGES
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
@@ -26,6 +27,7 @@ from drawloom.frontends.hf.families import FAMILIES
 from drawloom.graph.dtypes import DType
 from drawloom.graph.files import read_graph
 from drawloom.graph.ir import Graph
+from drawloom.routes.gpu.run import run_gpu
 from drawloom.routes.systolic.run import run_systolic
 from drawloom.timing import time
 from drawloom.units import PS_PER_S
@@ -80,7 +82,9 @@ def forward_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
             return _systolic(ask, machine)
         if machine.sheet.route == "grid":
             return _grid(ask, machine, tell)
-        raise Lacking(f"graphs are not yet walked on the route '{machine.sheet.route}'")
+        if machine.sheet.route == "gpu":
+            return _gpu(ask, machine)
+        raise Lacking(f"graphs without tokens are not run on the route '{machine.sheet.route}'")
     except Lacking as error:
         return _bound(ask, machine, error.what)
 
@@ -109,6 +113,28 @@ def _systolic(ask: Ask, machine: Machine) -> Passes:
     way = f"kernel by kernel over arrays, SRAM and DRAM; {ALONE}"
     made = _made(ask, machine, way, Span.of(quick, likely, slow), parts)
     return replace(made, rests_on=chips.rests_on)
+
+
+def _gpu(ask: Ask, machine: Machine) -> Passes:
+    assert ask.graph is not None
+    gpus = gpus_of(machine.sheet)
+    graph = ask.graph
+    try:
+        likely = run_gpu(graph, gpus.likely).seconds
+        quick, slow = (
+            run_gpu(graph, gpu).seconds if gpus.assumed else likely
+            for gpu in (gpus.quick, gpus.slow)
+        )
+    except InputError as error:
+        raise Lacking(error.summary) from None
+    need, gpu = ask.prompt_need(), gpus.likely
+    parts = {
+        "matrix": need.macs / (gpu.rated_peak("bf16") * gpu.sustained),
+        "memory": 2 * (need.weights + need.cache) / gpu.dram_rate,
+    }
+    way = f"kernel by kernel: tiles and waves over SMs, L2, DRAM, launches; {ALONE}"
+    made = _made(ask, machine, way, Span.of(quick, likely, slow), parts)
+    return replace(made, rests_on=gpus.assumed)
 
 
 def _grid(ask: Ask, machine: Machine, tell: Tell) -> Passes:

@@ -16,11 +16,14 @@ from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
+from drawloom.frontends.hf import Request, model_graph
 from drawloom.frontends.hf.experts import Mixture
 from drawloom.frontends.hf.figures import Decoder as Figures
 from drawloom.frontends.hf.figures_moe import Deepseek
+from drawloom.graph.dtypes import DType
 from drawloom.routes.gpu.collective import direct_all_reduce_seconds
 from drawloom.routes.gpu.decoder import ACTIVATION_BYTES, Decoder, Placement
+from drawloom.routes.gpu.run import run_gpu
 from drawloom.routes.gpu.served import Workload, passes
 
 WAY = "kernel by kernel: tiles and waves over SMs, L2, DRAM, launches, all-reduces"
@@ -35,7 +38,7 @@ LONE = 1e9  # bytes a second of links where there is one GPU and none are needed
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class Ends:
     """A GPU at the likely, the quick and the slow end of what its sources leave open."""
 
     likely: Gpu
@@ -51,7 +54,10 @@ def gpu_passes(ask: Ask, machine: Machine) -> Passes:
         Lacking: the chip lacks numbers, or the model has layers that the route does not know.
         DoesNotFit: the model is too large for the GPUs.
     """
-    model, gpus = decoder_of(ask), _gpus(machine.sheet)
+    gpus = gpus_of(machine.sheet)
+    if is_other(ask):
+        return _by_graph(ask, machine, gpus)
+    model = decoder_of(ask)
     word = _format(ask, gpus.likely)
     found: list[tuple[float, Passes]] = []
     for split in _splits(model, machine, gpus.likely):
@@ -64,6 +70,44 @@ def gpu_passes(ask: Ask, machine: Machine) -> Passes:
             raise too_large(ask, machine, needed)
         raise Lacking(f"more than {gpus.likely.link_gpus} GPUs for one copy are not modelled")
     return min(found, key=lambda each: each[0])[1]
+
+
+def is_other(ask: Ask) -> bool:
+    """Return whether a model is no decoder of the kind that the route adds up, nor a mixture."""
+    return not isinstance(ask.config.figures, Figures) and not ask.sizes.n_experts
+
+
+def _by_graph(ask: Ask, machine: Machine, gpus: Ends) -> Passes:
+    """Return the passes of a model's graph, a copy on each GPU."""
+    if ask.weights != "float":
+        raise Lacking("8-bit products of this model are not modelled")
+    needed = chips_needed(ask, machine.sheet)
+    assert needed is not None
+    if needed > machine.count:
+        raise too_large(ask, machine, needed)
+    if needed > 1:
+        raise Lacking(
+            f"'{ask.sizes.name}' is not shared out on this route, and one GPU is too small"
+        )
+    copies = min(machine.count, ask.batch)
+    batch = -(-ask.batch // copies)
+    room = MEMORY_SHARE * gpus.likely.dram - ask.held(0)
+    admitted = int(min(batch, max(1, room // (ask.held(1) - ask.held(0)))))
+
+    def span(request: Request) -> Span:
+        graph = model_graph(ask.config, request, None, DType.BF16)
+        likely = run_gpu(graph, gpus.likely).seconds
+        ends = (gpus.quick, gpus.slow) if gpus.assumed else ()
+        times = [likely, *(run_gpu(graph, gpu).seconds for gpu in ends)]
+        return Span(min(times), likely, max(times))
+
+    token = span(Request("decode", batch=admitted, context=ask.context))
+    prompt = span(Request("prefill", batch=1, tokens=ask.prompt))
+    return Passes(
+        WAY, 1, 1, copies, token, prompt, float(admitted),
+        _needs(ask, gpus.likely, ask.token_need(admitted), 1, token.best, 0.0),
+        _needs(ask, gpus.likely, ask.prompt_need(), 1, prompt.best, 0.0), rests_on=gpus.assumed,
+    )  # fmt: skip
 
 
 def decoder_of(ask: Ask) -> Decoder:
@@ -122,7 +166,7 @@ def _splits(model: Decoder, machine: Machine, gpu: Gpu) -> list[int]:
 
 
 def _placed(
-    ask: Ask, machine: Machine, model: Decoder, gpus: _Model, word: str, split: int
+    ask: Ask, machine: Machine, model: Decoder, gpus: Ends, word: str, split: int
 ) -> tuple[float, Passes]:
     """Return the passes with so many GPUs a layer, and the time by which they are chosen."""
     copies = min(machine.count // split, ask.batch)
@@ -161,25 +205,31 @@ def _parts(
     ask: Ask, model: Decoder, gpu: Gpu, need: Need, split: int, seconds: float
 ) -> dict[str, float]:
     """Return what of a pass's time each resource needs for itself."""
-    word = "bf16" if ask.weights == "float" else "f8"
-    peak = 2 * gpu.rated_peak(word) * gpu.sustained
-    moved = need.weights * ask.weight_bytes + need.cache * NUMBER_BYTES
     message = np.array([need.tokens * model.width * ACTIVATION_BYTES])
     sums = direct_all_reduce_seconds(gpu, message, np.array([split]))
+    return _needs(ask, gpu, need, split, seconds, 2 * model.layers * float(sums[0]))
+
+
+def _needs(
+    ask: Ask, gpu: Gpu, need: Need, split: int, seconds: float, links: float
+) -> dict[str, float]:
+    word = "bf16" if ask.weights == "float" else "f8"
+    moved = need.weights * ask.weight_bytes + need.cache * NUMBER_BYTES
     parts = {
-        "matrix": need.operations / split / peak,
+        "matrix": need.macs / split / (gpu.rated_peak(word) * gpu.sustained),
         "memory": moved / split / gpu.dram_rate,
-        "links": 2 * model.layers * float(sums[0]),
+        "links": links,
     }
-    longest = max(parts["matrix"], parts["memory"]) + parts["links"]
+    longest = max(parts["matrix"], parts["memory"]) + links
     return parts | {"rest": max(0.0, seconds - longest)}
 
 
 @cache
-def _gpus(sheet: Datasheet) -> _Model:
+def gpus_of(sheet: Datasheet) -> Ends:
+    """Return a system's GPU with its ends; raises Lacking for numbers that are unknown."""
     if sheet.model in GPUS:
         gpu = load_gpu(sheet.model)
-        return _Model(gpu, gpu, gpu, ())
+        return Ends(gpu, gpu, gpu, ())
     lacking = tuple(name for name in NEEDED if sheet.number(name) is None)
     if lacking:
         raise Lacking(*(f"{name} is unknown" for name in lacking))
@@ -188,7 +238,7 @@ def _gpus(sheet: Datasheet) -> _Model:
     said = (
         f"latencies of L2 {low[0]} to {low[1]} and of DRAM {high[0]} to {high[1]} cycles, assumed"
     )
-    return _Model(likely, quick, slow, (said,))
+    return Ends(likely, quick, slow, (said,))
 
 
 def _gpu(sheet: Datasheet, end: int | None) -> Gpu:

@@ -13,7 +13,7 @@ from drawloom.compare.ask import NUMBER_BYTES, Ask
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need
-from drawloom.compare.span import Span
+from drawloom.compare.span import Span, exactly
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Request
 from drawloom.plans import Plan, plan
@@ -23,6 +23,7 @@ from drawloom.units import PS_PER_S
 WAY = "compiled for the tiles and timed command by command, sums priced on the fabric"
 RANGES = "all numbers of the chip file at their quick, and at their slow ends together"
 LINKS = "links between chips are at their likely rate, and their energy is left out"
+MIXTURES = "the mapper runs every expert on every token where tokens choose more than there are"
 SERVERS = {"tx81": ("rex1032", "tx81_hall")}  # of one server, and of many
 # Blocks of a server's mesh that so many chips are.
 BLOCKS = {1: (1, 1), 2: (1, 2), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8)}
@@ -39,6 +40,9 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
     """
     if machine.sheet.model not in CATALOG:
         raise Lacking("there is no chip file: engines, scratchpads and networks in numbers")
+    experts = ask.sizes.n_experts
+    if experts and (ask.phase != "decode" or ask.batch * ask.sizes.chosen > experts):
+        raise Lacking(MIXTURES)
     system = fabric_of(machine)
 
     def made(request: Request, like: Plan | None = None) -> Plan:
@@ -50,14 +54,17 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
         except InputError as error:
             raise Lacking(f"the mapper says: {error.summary}") from None
 
-    tokens = made(Request("decode", batch=ask.batch, context=ask.context))
-    prompts = made(Request("prefill", batch=1, tokens=ask.prompt), tokens)
-    copies, shares = tokens.copies, tokens.shares
+    tokens = prompts = None
+    if ask.phase != "prefill":
+        tokens = made(Request("decode", batch=ask.batch, context=ask.context))
+    if ask.phase != "decode":
+        prompts = made(Request("prefill", batch=1, tokens=ask.prompt), tokens)
+    plans = [each for each in (tokens, prompts) if each]
+    copies, shares = plans[0].copies, plans[0].shares
     batch = -(-ask.batch // copies)
     return Passes(
         WAY, shares.tensor, shares.stages, copies, _span(tokens), _span(prompts), float(batch),
-        _parts(ask, tokens, ask.token_need(batch)),
-        _parts(ask, prompts, ask.prompt_need()),
+        _parts(ask, tokens, ask.token_need(batch)), _parts(ask, prompts, ask.prompt_need()),
         energy=(_energy(tokens), _energy(prompts)),
         rests_on=(RANGES, LINKS),
     )  # fmt: skip
@@ -83,8 +90,10 @@ def fabric_of(machine: Machine) -> System:
     raise Lacking(f"there is no mesh of {machine.count} such chips: {allowed}")
 
 
-def _span(made: Plan) -> Span:
+def _span(made: Plan | None) -> Span:
     """Return seconds of a step, with the chip's numbers at either end of their ranges."""
+    if made is None:
+        return exactly(0.0)
     rest = made.round_ps - made.parts_of_chip_ps
     quick, slow = (
         time(made.trace.program, ends(made.trace.chip, slow=slow), made.trace.profile).total_ps
@@ -95,15 +104,19 @@ def _span(made: Plan) -> Span:
     return Span.of(times[0], times[1], times[2])
 
 
-def _energy(made: Plan) -> Span:
+def _energy(made: Plan | None) -> Span:
     """Return joules of one step on all chips of a copy; links between chips are left out."""
+    if made is None:
+        return exactly(0.0)
     each = made.trace.energy
     chips = made.shares.chips * made.parts
     return Span.of(*(chips * pj / PJ_PER_J for pj in (each.low, each.default, each.high)))
 
 
-def _parts(ask: Ask, made: Plan, need: Need) -> dict[str, float]:
+def _parts(ask: Ask, made: Plan | None, need: Need) -> dict[str, float]:
     """Return what of a step's time each resource needs for itself."""
+    if made is None:
+        return {}
     chip, chips = made.trace.chip, made.shares.chips
     word = "i8" if ask.weights == "int8" else "f16"
     rate = chip.matrix.macs_per_cycle[word] * chip.n_tiles * PS_PER_S / chip.period

@@ -15,6 +15,7 @@ from drawloom.compare.grid import grid_passes
 from drawloom.compare.machine import Machine, parse_machines
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.price import parse_prices, price_of
+from drawloom.compare.resident import resident_passes
 from drawloom.compare.sizes import sizes_of
 from drawloom.compare.systolic import systolic_passes
 from drawloom.errors import DoesNotFit, Fault, InputError
@@ -122,6 +123,8 @@ def route_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
             return grid_passes(ask, machine, tell)
         if machine.sheet.route == "systolic":
             return systolic_passes(ask, machine)
+        if machine.sheet.route == "sram":
+            return resident_passes(ask, machine)
         raise Lacking(f"the route '{machine.sheet.route}' is not modelled")
     except Lacking as error:
         return bound_passes(ask, machine, error.what)

@@ -139,7 +139,10 @@ class _Grouping:
 
     def _lies_well(self, node: Node) -> bool:
         """Whether a reshape leaves rows of whole blocks, which are read as they lie."""
-        kind = self.types[node.outputs[0]]
+        kind, maker = self.types[node.outputs[0]], self.group_of.get(node.inputs[0])
+        if maker is not None and self.groups[maker].kind == "move":
+            # Several moves are one, which may leave all bytes where they are.
+            return False
         block = self.blocking.of(kind.dtype.bytes)
         dense = node.op == "Reshape" and self.home.get(node.inputs[0]) == "dense"
         return dense and kind.shape[-1] % block == 0

@@ -72,7 +72,7 @@ def _cut(work: Work, group: Group, stored: set[str], site: Site) -> Cut:
     chosen = site.choose(work, group.nodes, stored, site.graph) if site.choose else None
     options = site.options
     alike = ALIKE if options.effort else THRIFTY
-    name = group.nodes[0].name
+    name = group.nodes[0].layer or group.nodes[0].name
     return chosen or cut(work, site.chip, name, multicast=options.multicast, alike=alike)
 
 

@@ -10,12 +10,17 @@ from dataclasses import dataclass, replace
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
-from drawloom.mapping.panels import Way, ways
-from drawloom.mapping.sizes import Cut, Work
+from drawloom.mapping.panels import RING, Way, ways
+from drawloom.mapping.sizes import Cut, Work, grain
 from drawloom.units import align_up, ceil_div
 
 BUSY = 0.25  # work of the matrix engines, in that of the DRAM: with less another way is as good
-REACHED = 0.95  # of the rates of the DRAM
+REACHED = 0.95  # of the rate of the DRAM at reads and writes together
+# Of that at reads: where groups of sums stream by, and where chunks follow one by one.
+STREAMED, FOLLOWED = 1.0, 0.92
+LOST = 0.06  # of the least time of a turn, where reads never rest
+CROWDED = 0.3  # of writing a result, where there are but two places for results
+GROWN = 1.0  # of the time in which a longer chunk comes in than the first
 # Cycles: of a turn at the least, and for each tile that takes part; of getting the first operands.
 MEETING, EACH, STARTING = 1200, 120, 600
 
@@ -138,24 +143,30 @@ class _Price:
             self._body(way.nt),
             self._sent(way.nt, work.k) * tight + self._turn() * tight,
         )
+        if not way.within and self.cut.results < RING:
+            each += CROWDED * self._tail(way.nt)
         loaded = self._operands(work.k)
         more = chunks * way.grid[1] * way.nt * work.k * FORMAT_BYTES[work.fmt]
         extra, done = self._results(n) * work.loads, self._results(n) * work.stores
         lag = ending + self._sent(way.wide, way.depth)
-        begun = max(first + sums, self._read(work.k) + first / 2 + lag)
+        begun = max(first + self._grow() + sums, self._read(work.k) + first / 2 + lag)
         moves = [
             begun - ending + (more + extra + done) / dram.combined / REACHED * 1e9,
             begun - ending + done / dram.write * 1e9,
-            first / 2 + lag + (loaded + more + extra) / dram.read / REACHED * 1e9,
+            first / 2 + lag + (loaded + more + extra) / dram.read / FOLLOWED * 1e9,
         ]
         total = max(begun + chunks * each, *moves)
         again = max(
             max(sums + first * (self.cut.a_copies < 2), self._read(work.k) + lag / 2)
             + chunks * each,
-            (loaded + more + extra) / dram.read / REACHED * 1e9,
+            (loaded + more + extra) / dram.read / FOLLOWED * 1e9,
             (loaded + more + extra + done) / dram.combined / REACHED * 1e9,
         )
-        return total + (way.rounds - 1) * again + self._tail(way.nt if chunks else way.wide)
+        return (
+            total
+            + (way.rounds - 1) * again
+            + self._tail(grain(work, way.chip) if chunks else way.wide)
+        )
 
     def _streamed(self) -> float:
         """Where all channels are summed side by side, group by group."""
@@ -165,10 +176,22 @@ class _Price:
         sums, ending = self._sums(first=False, last=False)
         loaded = self._operands(work.k) + self._results(wide) * work.loads
         done = self._results(wide) * work.stores
-        moved = 1e9 / REACHED * max(loaded / dram.read, (loaded + done) / dram.combined)
+        moved = 1e9 * max(loaded / dram.read / STREAMED, (loaded + done) / dram.combined / REACHED)
+        moved += LOST * self._turn() * ceil_div(work.k, way.depth)
         if self.cut.b_copies < 3:
             wait = self._turn() + self._sent(way.wide, way.depth)
             moved += wait * ceil_div(work.k, way.depth)
         groups = way.rounds * ceil_div(n, way.wide)
         end = max(0.0, self._tail(wide) - 0.75 * ending)
-        return self._first() + groups * max(sums, moved) + end
+        held = way.depth * self.cut.a_copies
+        if way.even and wide > way.nt and held * way.nt <= way.depth * wide and held < work.k:
+            # The last depth comes chunk by chunk, once that of a is there.
+            each, write = self._product(way.nt, held, sums=True), self._tail(way.nt)
+            late = max(write, each + ceil_div(wide, way.nt) * (write - each))
+            end = late + way.grid[0] * way.mt * held * FORMAT_BYTES[work.fmt] / dram.read * 1e9
+        return self._first() + self._grow() + groups * max(sums, moved) + end
+
+    def _grow(self) -> float:
+        """What is waited for longer chunks to come in than the first."""
+        begin, end = self.way.spans()[0]
+        return GROWN * (self._read(self.way.depth) - self._read(end - begin))

@@ -50,6 +50,14 @@ def _spans(sizes: list[int], total: int) -> tuple[Span, ...]:
     return tuple(pairwise([0, *ends]))
 
 
+def chunks(start: int, end: int, width: int, least: int) -> list[Span]:
+    """Return spans of channels, ``width`` each; the last is cut into ``least``, to be written soon."""
+    firsts = list(range(start, end, width))
+    if firsts:
+        firsts += range(firsts[-1] + least, end, least)
+    return list(pairwise([*firsts, end]))
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way to cut: the grid, the chunk of a result, channels side by side, and their depth.
@@ -82,11 +90,15 @@ class Way:
         return ceil_div(ceil_div(self.work.m, self.grid[0]), self.mt)
 
     @property
+    def even(self) -> bool:
+        """Whether all chunks have as many rows."""
+        return self.work.m % (self.grid[0] * self.mt) == 0
+
+    @property
     def within(self) -> bool:
         """Whether results lie where sums were: where each is a plain product of as many rows."""
         plain = self.work.passes == 0 and len(self.work.slots) == 1
-        even = self.work.m % (self.grid[0] * self.mt) == 0
-        return plain and even and not self.always and ceil_div(self.wide, self.nt) >= RING
+        return plain and self.even and not self.always and ceil_div(self.wide, self.nt) >= RING
 
     @property
     def results(self) -> int:
@@ -133,7 +145,8 @@ def ways(work: Work, chip: Chip) -> Iterator[Way]:
     for gm in (g for g in range(1, tiles + 1) if tiles % g == 0):
         gn = tiles // gm
         per_m, per_n = ceil_div(work.m, gm), _per_n(work, chip, gn)
-        if gm > work.m or gn * step > align_up(work.n, step):
+        # What is read along rows is sent further: more tiles share channels than rows.
+        if gm < gn or gm > work.m or gn * step > align_up(work.n, step):
             continue
         rows = sorted({ceil_div(per_m, parts) for parts in (1, 2, 3, 4, 6, 8)})
         widths = sorted({min(step * each, per_n) for each in (1, 2, 4)})

@@ -50,6 +50,12 @@ class Window:
         """Whether each result is of one pixel, and each pixel is seen: work on rows of channels."""
         return self.kernel == self.strides == (1, 1) and not any(self.pads)
 
+    @property
+    def right(self) -> int:
+        """Padding on the right that makes exactly the wanted width."""
+        span = (self.ow - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1] + 1
+        return max(0, span - self.w - self.pads[2])
+
     def rows_for(self, outs: Span) -> tuple[Span, int, int]:
         """Input rows that output rows ``outs`` need, with the padding above and below.
 

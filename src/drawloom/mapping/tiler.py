@@ -25,7 +25,7 @@ from drawloom.mapping.sizes import Cut, Ints, Sizes, Work, ceil, grain
 from drawloom.units import align_up, ceil_div
 
 ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
-HOPEFUL = 1.05  # prices of panels see more of what holds tiles up than others
+HOPEFUL, NS = 1.05, 2000  # prices of panels see more of what holds tiles up than others
 THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
@@ -43,7 +43,8 @@ def cut(work: Work, chip: Chip, name: str, *, multicast: bool, alike: float = AL
     found = _cut(work, _ChipKey(chip), multicast, alike)
     if isinstance(found, Cut):
         panels = _panel_cut(work, _ChipKey(chip), multicast)
-        return panels if panels and panels.estimate < found.estimate * HOPEFUL else found
+        limit = found.estimate * HOPEFUL + NS
+        return panels if panels and panels.estimate < limit else found
     operands, results = found
     need, have = operands + results, chip.scratchpad.usable - work.reserved
     raise DoesNotFit(

@@ -178,7 +178,7 @@ class Builder:
         """Return what writes a group's exchange by its quickest schedule, and how long that takes."""
         clock = FabricClock(fabric)
         found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
-        priced = [(self._tile_ps(clock.price(s, size, 1).ps, s), s) for s in found]
+        priced = [(clock.price(s, size, 1).ps, s) for s in found]
         ps, schedule = min(priced, key=lambda each: each[0])
         if not self.is_folded:
             index = {i: first + i for i in range(self.tensor)}
@@ -192,11 +192,6 @@ class Builder:
             FoldedExchanger(kind, schedule, index, self.area, self.flags, 0, flow.way_of),
             ps,
         )
-
-    def _tile_ps(self, ps: int, schedule: Schedule) -> int:
-        """Return a schedule's time where a tile sends the messages of all chains one after the other."""
-        steps = max(sum(stage.steps for stage in chain.stages) for chain in schedule.chains)
-        return ps + (len(schedule.chains) - 1) * steps * self.system.overhead
 
     def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:
         if exchange.kind == "sum":

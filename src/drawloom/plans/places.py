@@ -15,6 +15,8 @@ import numpy as np
 
 from drawloom.chip.links import Dimension, dimensions
 from drawloom.chip.system import Level, System
+from drawloom.chip.topology import topology
+from drawloom.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,22 @@ def groups(system: System, block: Block) -> list[tuple[int, ...]]:
             at * side * d.stride for at, side, d in zip(corner, block.sides, dims, strict=True)
         )
         members = tuple(int(first + chip) for chip in inside)
-        if not system.dead_chips.intersection(members):
+        if not system.dead_chips.intersection(members) and _is_joined(system, block, members):
             found.append(members)
     return found
+
+
+def _is_joined(system: System, block: Block, members: tuple[int, ...]) -> bool:
+    """Whether each chip of a group has a way to each other one inside it, around dead links."""
+    if not any(a in members and b in members for a, b in system.dead_links):
+        return True
+    fabric = topology(inner(system, block, members))
+    chips = np.arange(len(members), dtype=np.int64)
+    try:
+        fabric.routes(np.zeros(len(members), np.int64), chips)
+    except InputError:
+        return False
+    return True
 
 
 def inner(system: System, block: Block, members: tuple[int, ...]) -> System:

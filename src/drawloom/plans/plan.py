@@ -19,6 +19,18 @@ class Step:
     head_ps: int  # of it, the last product, which only the last stage has
     sums_ps: int  # sums over a group, all layers of a stage
     hand_over_ps: int  # activations to the next stage
+    compute_ps: int = 0  # of the chip: moments at which an engine computes
+    memory_ps: int = 0  # of the rest: at which DRAM is read or written
+
+    @property
+    def split(self) -> dict[str, int]:
+        """Where the time goes: compute, memory, links and waiting, which add up to the whole."""
+        waiting = self.chip_ps - self.compute_ps - self.memory_ps
+        links = self.sums_ps + self.hand_over_ps
+        return {
+            "compute": self.compute_ps, "memory": self.memory_ps, "links": links,
+            "waiting": waiting,
+        }  # fmt: skip
 
     @property
     def ps(self) -> int:
@@ -46,9 +58,11 @@ class Plan:
         has_bytes: DRAM of one chip.
         algorithm: how sums are done, and bytes of one.
         bound_ps: what a step takes at the least, all chips' memories and engines together.
-        link_bytes: what the busiest link of a group carries for the sums of one part.
+        link_bytes: what the busiest link of a group carries for a sum of one part.
         hot_link: that link, as ``from-to``.
         trace: of the slowest stage's program, on one chip, for one part.
+        loads: share of a step for which each link of the groups is busy with sums, by its ends.
+        fabric_pj: energy of the links in a step of all groups, in picojoules; None: not known.
     """
 
     model: str
@@ -69,6 +83,8 @@ class Plan:
     link_bytes: int
     hot_link: str
     trace: Trace = field(repr=False, compare=False)
+    loads: tuple[tuple[int, int, float], ...] = ()
+    fabric_pj: float | None = None
 
     @property
     def latency_ps(self) -> int:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from drawloom.bound import bound
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
@@ -23,10 +25,13 @@ from drawloom.frontends.configured import dtype_of
 from drawloom.frontends.hf import Config, Request, model_graph, read_config
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
+from drawloom.plans.apart import apart
 from drawloom.plans.places import Block, blocks, groups, inner
 from drawloom.plans.plan import Plan, Step
+from drawloom.plans.price import SumPrices
 from drawloom.plans.shard import Shares, decoder_of, layers_of, shard, tensor_sizes
 from drawloom.timing.fabric import CollectiveCost, FabricClock
+from drawloom.timing.span import busy_parts
 from drawloom.units import PS_PER_S, Picoseconds, ceil_div
 
 TRIED = 3  # plans that are compiled and timed
@@ -55,8 +60,10 @@ class _Asked:
     def bytes_per_number(self) -> int:
         return dtype_of(self.config, self.precision).bytes
 
-    def graph(self, config: Config, request: Request) -> Graph:
-        return model_graph(config, request, None, dtype_of(config, self.precision))
+    def graph(self, config: Config, request: Request, ways: int = 1) -> Graph:
+        """Return a chip's share; ``ways`` chips part the batch of a key head's cache."""
+        graph = model_graph(config, request, None, dtype_of(config, self.precision))
+        return apart(graph, ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ def plan(
     precision: str = "",
     shares: Shares | None = None,
     mapping: MapOptions | None = None,
+    chip: Chip | None = None,
     tell: Tell | None = None,
 ) -> Plan:
     """Return the quickest plan found for a model on a system.
@@ -106,6 +114,7 @@ def plan(
         precision: format of floats; empty for the model's own.
         shares: only plans that share the model out so; by default all.
         mapping: options of the mapper.
+        chip: what each chip is, in place of the system's own.
         tell: called with what is being worked on.
 
     Raises:
@@ -113,7 +122,7 @@ def plan(
         DoesNotFit: no plan fits the chips' memories; says by how much.
     """
     made = system if isinstance(system, System) else load_system(system)
-    chip = load_chip(made.chip)
+    chip = chip or load_chip(made.chip)
     asked = _Asked(read_config(model), made, chip, request, weights, group, precision, shares)
     tell = tell or (lambda _: None)
     tell("estimating")
@@ -147,10 +156,13 @@ def _candidates(asked: _Asked) -> list[_Candidate]:
         if not shapes:
             continue
         for stages in _stages(asked, max(len(made) for _, made in shapes)):
-            shares = Shares(tensor, stages)
-            if asked.shares not in (None, shares):
-                continue
-            for candidate in _of_shares(asked, shares, shapes):
+            for candidate in (
+                each
+                for ways in _parted(asked, tensor)
+                if asked.shares in (None, Shares(tensor, stages, ways))
+                for each in _of_shares(asked, Shares(tensor, stages, ways), shapes)
+            ):
+                shares = candidate.shares
                 if candidate.chip_bytes <= asked.chip.dram.bytes:
                     found.append(candidate)
                 elif least is None or candidate.chip_bytes < least[0]:
@@ -170,6 +182,15 @@ def _stages(asked: _Asked, most: int) -> list[int]:
     return sorted(n for n in tried if n <= min(most, layers))
 
 
+def _parted(asked: _Asked, tensor: int) -> list[int]:
+    """Return among how many chips the cache of a key head can be parted by sequences."""
+    chips = tensor // decoder_of(asked.config).n_kv
+    has_heads = not hasattr(asked.config.figures, "kv_lora_rank")
+    if asked.request.phase != "decode" or chips < 2 or not has_heads:
+        return [1]
+    return [1, chips]
+
+
 def _of_shares(
     asked: _Asked, shares: Shares, shapes: list[tuple[Block, list[tuple[int, ...]]]]
 ) -> list[_Candidate]:
@@ -180,10 +201,12 @@ def _of_shares(
     own = ceil_div(batch, copies)
     for parts in sorted({1, min(own, shares.stages)}):
         part = replace(asked.request, batch=ceil_div(own, parts))
+        if part.batch % shares.apart:
+            continue
         largest = shard(
             asked.config, shares, layers_of(asked.config, shares.stages)[0], asked.block
         )
-        graph = asked.graph(largest, part)
+        graph = asked.graph(largest, part, shares.apart)
         bytes_of_chip, chip_ps = _share(asked, graph, parts)
         priced = [
             (cost, block, each)
@@ -196,6 +219,7 @@ def _of_shares(
         (cost, link), block, each = min(priced, key=lambda p: (p[0][0].ps, p[1].sides))
         layers = layers_of(asked.config, shares.stages)[0]
         sums_ps = 2 * layers * cost.ps if shares.tensor > 1 else 0
+        sums_ps += 2 * layers * _swap(asked, shares, part)
         made.append(
             _Candidate(
                 shares, block, tuple(each[: shares.stages * copies]), copies, parts, part, largest,
@@ -243,6 +267,22 @@ def _sums(
     return worst
 
 
+def _swap(asked: _Asked, shares: Shares, part: Request) -> int:
+    """Return the time in which chips that look at one key head give each other their queries."""
+    if shares.apart == 1:
+        return 0
+    figures = decoder_of(asked.config)
+    heads = figures.num_attention_heads // shares.tensor
+    size = part.batch * part.n_tokens * heads * figures.width * asked.bytes_per_number
+    return min(
+        FabricClock(topology(inner(asked.system, block, groups(asked.system, block)[0])))
+        .best("all_to_all", size)
+        .ps
+        for block in blocks(asked.system, shares.apart)
+        if groups(asked.system, block)
+    )
+
+
 def _hand_over(asked: _Asked, shares: Shares, part: Request) -> int:
     """Return the time in which a stage's activations reach the next: each chip sends its share."""
     if shares.stages == 1:
@@ -257,23 +297,66 @@ def _hand_over(asked: _Asked, shares: Shares, part: Request) -> int:
 def _timed(asked: _Asked, chosen: _Candidate, mapping: MapOptions, bound_ps: int) -> Plan:
     """Return a candidate as a plan: its chip's share compiled and timed."""
     build = compile(
-        asked.graph(chosen.config, chosen.request), asked.chip, weights=asked.weights,
+        asked.graph(chosen.config, chosen.request, chosen.shares.apart), asked.chip, weights=asked.weights,
         group=asked.group, precision=asked.precision, mapping=mapping,
     )  # fmt: skip
     trace = build.time()
     head_ps = sum(
         row.end_ps - row.start_ps for row in trace.by_node() if "lm_head" in (row.layer, row.node)
     )
-    step = Step(trace.total_ps, head_ps, chosen.sums_ps, chosen.hand_over_ps)
+    sums_ps, name = _timed_sums(asked, chosen)
+    parts = busy_parts(trace)
+    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps, *parts)
     used = {chip for group in chosen.groups for chip in group}
     spare = tuple(chip for chip in asked.system.chips if chip not in used)
     busiest = int(chosen.sums.link_bytes.max()) if chosen.link else 0
     return Plan(
         asked.config.name, asked.system.name, asked.request, asked.weights, chosen.shares,
         chosen.copies, chosen.block, chosen.groups, spare, chosen.parts, step, chosen.chip_bytes,
-        asked.chip.dram.bytes, (chosen.sums.name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
-        trace,
+        asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
+        trace, *_links(asked, chosen, step.ps),
     )  # fmt: skip
+
+
+def _links(
+    asked: _Asked, chosen: _Candidate, step_ps: int
+) -> tuple[tuple[tuple[int, int, float], ...], float | None]:
+    """Return what share of a step each link of the groups is busy, and the links' energy in a step.
+
+    Sums alone are counted; the same is carried by each group.
+    """
+    system = asked.system
+    sums = 2 * layers_of(asked.config, chosen.shares.stages)[0] if chosen.shares.tensor > 1 else 0
+    found: list[tuple[int, int, float]] = []
+    moved = 0
+    for members in chosen.groups if sums else ():
+        made = topology(inner(system, chosen.block, members)).links
+        if len(made.rate) != len(chosen.sums.link_bytes):
+            continue  # a link inside is dead: its group goes other ways
+        for at in np.flatnonzero(chosen.sums.link_bytes):
+            ends = (int(made.source[at]), int(made.target[at]))
+            carried = sums * int(chosen.sums.link_bytes[at])
+            moved += carried
+            busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
+            names = (members[end] if end < len(members) else -1 for end in ends)
+            found.append((*names, busy))  # pyright: ignore[reportArgumentType]
+    known = system.link_pj_per_byte > 0
+    return tuple(found), moved * chosen.parts * system.link_pj_per_byte if known else None
+
+
+def _timed_sums(asked: _Asked, chosen: _Candidate) -> tuple[int, str]:
+    """Return a stage's sums by the commands of one chip, and their schedule.
+
+    With dead links inside a group no chip stands for all: the estimate is kept.
+    """
+    fabric = inner(asked.system, chosen.block, chosen.groups[0])
+    if chosen.shares.tensor == 1 or chosen.sums.name == "none" or not fabric.is_whole:
+        return chosen.sums_ps, chosen.sums.name
+    layers = layers_of(asked.config, chosen.shares.stages)[0]
+    fmt = dtype_of(asked.config, asked.precision).value
+    count = chosen.sums.bytes // asked.bytes_per_number
+    ps, name = SumPrices(asked.chip).of(fabric, count, fmt)
+    return chosen.sums_ps + 2 * layers * (ps - chosen.sums.ps), name
 
 
 def _bound(asked: _Asked) -> int:

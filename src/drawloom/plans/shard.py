@@ -23,10 +23,15 @@ _CUT = ("num_attention_heads", *_WIDTHS)
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many chips share each layer, and how many such groups follow each other."""
+    """How many chips share each layer, and how many such groups follow each other.
+
+    ``apart`` chips look at one key head: each holds the cache of its part of the batch, and attends
+    with all of the head's queries. With 1, each holds all of the batch, for its own queries.
+    """
 
     tensor: int
     stages: int
+    apart: int = 1
 
     @property
     def chips(self) -> int:

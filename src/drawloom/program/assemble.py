@@ -25,14 +25,14 @@ from drawloom.mapping.site import storages_in
 from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, flash, norm, panel, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
 LOWER: dict[type[Piece], Callable[..., None]] = {
-    MatrixPiece: panel.lower,
+    MatrixPiece: matrix.lower,
     StripPiece: strip.lower,
     PoolPiece: pool.lower,
     CopyPiece: copy.lower,

@@ -165,7 +165,7 @@ class Exchanger:
             ]
             for chip in self.comes
         }
-        self._slots: dict[tuple[int, int], dict[int, int]] = {}
+        self._slots: dict[tuple[int, int, int], dict[int, int]] = {}
 
     @property
     def held(self) -> int:
@@ -191,7 +191,7 @@ class Exchanger:
     def landing(self, move: Transfer, size: int, width: int) -> int:
         """Return where a transfer arrives: in its place, or in a slot if it is to be added."""
         if move.adds:
-            return self.slots(move.target, size, width)[move.place]
+            return self.slots(move.target, move.chain, size, width)[move.place]
         return self.area.base + self.units(move, move.into, size)[0] * width
 
     def word(self, chip: int, source: int) -> tuple[int, int]:
@@ -210,18 +210,17 @@ class Exchanger:
         if self.kind == "gather":
             return first * size, move.count * size
         units = self.schedule.chains[move.chain].units
-        parts = len(self.schedule.chains) * units
-        start = (move.chain * units + first) * size // parts
-        return start, (move.chain * units + first + move.count) * size // parts - start
+        start = first * size // units
+        return start, (first + move.count) * size // units - start
 
-    def slots(self, chip: int, size: int, width: int) -> dict[int, int]:
-        """Return where each transfer that a chip adds arrives, by its place among ``comes``."""
-        key = chip, size * width
+    def slots(self, chip: int, chain: int, size: int, width: int) -> dict[int, int]:
+        """Return where each transfer of a chain that a chip adds arrives, by its place."""
+        key = chip, chain, size * width
         if key not in self._slots:
             at, found = _up(self.area.base + self.held * size * width), dict[int, int]()
-            for place, move in enumerate(self.comes[chip]):
-                if move.adds:
-                    found[place] = at
+            for move in self.comes[chip]:
+                if move.adds and move.chain == chain:
+                    found[move.place] = at
                     at = _up(at + self.units(move, move.first, size)[1] * width)
             self._slots[key] = found
         return self._slots[key]
@@ -233,9 +232,9 @@ class Exchanger:
             DoesNotFit: not even one (``span.exchange``).
         """
         least: int | None = None
+        parts = self.schedule.chains[0].units
         for moves in self.comes.values():
-            adds = [m for m in moves if m.adds]
-            parts = len(self.schedule.chains) * self.schedule.chains[0].units
+            adds = [m for m in moves if m.adds and m.chain == 0]
             share = self.held + sum(m.count for m in adds) / parts
             room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
             fits = int(room / (share * width)) if room > 0 else 0
@@ -261,14 +260,20 @@ class Exchanger:
         """
         b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt])
         rows = b.count // b.run if self.kind == "gather" and b.count > b.run else 0
+        grain, n, chains = b.run if rows else 1, rows or b.count, len(self.schedule.chains)
+        each = max(1, most // grain) * grain
+        # Each tile has one chain: what it sends over one link does not wait for another.
+        of_chain = [
+            (tile % chains, tile // chains, -(-(tiles - tile % chains) // chains))
+            for tile in range(tiles)
+        ]
         made: list[Lowered] = []
-        for tile in range(tiles):
-            grain = b.run if rows else 1
-            start, stop = (at * (rows or b.count) // tiles * grain for at in (tile, tile + 1))
-            each = max(1, most // grain) * grain
-            writer = _Tile(self, chip, tile, buffers, origin)
-            for low in range(start, stop, each):
-                writer.round(low, min(stop, low + each), is_first=low == start)
+        for tile, (chain, at, beside) in enumerate(of_chain):
+            low, high = chain * n // chains, (chain + 1) * n // chains
+            start, stop = ((low + i * (high - low) // beside) * grain for i in (at, at + 1))
+            writer = _Tile(self, chip, tile, chain, buffers, origin)
+            for first in range(start, stop, each):
+                writer.round(first, min(stop, first + each), is_first=first == start)
             made.append(writer.made)
         return made
 
@@ -276,8 +281,11 @@ class Exchanger:
 class _Tile:
     """The commands of one tile of a chip as they are written."""
 
-    def __init__(self, of: Exchanger, chip: int, tile: int, buffers: Buffers, origin: int) -> None:
+    def __init__(
+        self, of: Exchanger, chip: int, tile: int, chain: int, buffers: Buffers, origin: int
+    ) -> None:
         self.of, self.chip, self.tile, self.buffers, self.origin = of, chip, tile, buffers, origin
+        self.chain = chain
         self.width = FORMAT_BYTES[buffers.fmt]
         self.made = Lowered()
         self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
@@ -305,20 +313,21 @@ class _Tile:
         if of.kind != "hand" or of.targets[self.chip]:
             self.put(Read(source, of.area.base + own, self.size * width, (), origin))
         ready: set[int] = set()
-        place = 0
         for sends, takes in of.own[self.chip]:
             for move in sends:
-                self._send(move, ready)
+                if move.chain == self.chain:
+                    self._send(move, ready)
             for move in takes:
-                self._take(move, place)
-                place += 1
+                if move.chain == self.chain:
+                    self._take(move)
         if of.kind != "hand" or of.senders[self.chip]:
             self._store(low)
 
     def _expect(self, *, is_first: bool) -> None:
         """Arm for all that comes in this round, and tell its senders."""
         of, origin = self.of, self.origin
-        comes = [m for m in of.comes[self.chip] if of.taken(m, self.size)]
+        mine = (m for m in of.comes[self.chip] if m.chain == self.chain)
+        comes = [m for m in mine if of.taken(m, self.size)]
         put = self.made.ahead if is_first else self.made.body
         put += [Arm(of.data_flag(self.chip, m.source), origin) for m in comes]
         for source in dict.fromkeys(m.source for m in comes):
@@ -340,7 +349,7 @@ class _Tile:
         self.put(Send(src, dst, nbytes, (self.tile,), flag, (), origin, to))
         self.pending.append((src, src + nbytes))
 
-    def _take(self, move: Transfer, place: int) -> None:
+    def _take(self, move: Transfer) -> None:
         """Wait for what comes, and add it."""
         of, origin, fmt = self.of, self.origin, self.buffers.fmt
         into = self.bytes_of(move, move.into)[0]
@@ -353,7 +362,7 @@ class _Tile:
         if any(low < into + nbytes and into < high for low, high in self.pending):
             self.put(Join((Engine.SEND,), 0, origin))
             self.pending = []
-        slot = of.slots(self.chip, self.size, self.width)[place]
+        slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
         self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
         self.is_joined = False
 

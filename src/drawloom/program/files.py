@@ -51,7 +51,12 @@ def _write_text(program: Program, target: Path) -> None:
         new = _data_path(target, blob_sizes(written))
         if new is not None:
             write_whole(new, _data(program))
-        write_whole(target, written.encode())
+        try:
+            write_whole(target, written.encode())
+        except BaseException:
+            if new is not None and new != old:
+                new.unlink(missing_ok=True)
+            raise
         if old is not None and old != new:
             with contextlib.suppress(OSError):
                 old.unlink()

@@ -159,18 +159,26 @@ class Issue:
         )  # fmt: skip
 
     def send(
-        self, src: Spm, dst: Spm, inner: int, targets: Iterable[int], flag: int, dims: Dims = ()
+        self,
+        src: Spm,
+        dst: Spm,
+        inner: int,
+        targets: Iterable[int],
+        flag: int,
+        dims: Dims = (),
+        chip: int = -1,
     ) -> None:
-        """To the scratchpads of other tiles, each of which armed ``flag``."""
-        self.issue(c.Send(src.address, dst.address, inner, tuple(targets), flag, dims))
+        """To the scratchpads of other tiles, each of which armed ``flag``; of another chip, maybe."""
+        to = tuple(targets)
+        self.issue(c.Send(src.address, dst.address, inner, to, flag, dims, chip=chip))
 
     def arm(self, flag: int) -> None:
         """Make ready to receive one send."""
         self.issue(c.Arm(flag))
 
-    def signal(self, target: int, flag: int) -> None:
-        """Raise a counter of another tile."""
-        self.issue(c.Signal(target, flag))
+    def signal(self, target: int, flag: int, chip: int = -1) -> None:
+        """Raise a counter of another tile, maybe of another chip."""
+        self.issue(c.Signal(target, flag, chip=chip))
 
     def wait(self, flag: int, count: int = 1) -> None:
         """Hold the tile until its counter is at ``count``."""

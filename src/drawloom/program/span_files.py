@@ -1,6 +1,6 @@
 """A span as a file, ``.span``: a zip of its programs as ``.prog``, and of what joins them.
 
-    span.json      name, places, cuts, notes, and the system with its links
+    span.json      the format's version, name, places, cuts, notes, and the system with its links
     000000.prog    the first chip's program; and so on
 
 Equal spans give equal bytes: stored, with one fixed date. A file is written whole or not at all.
@@ -12,19 +12,22 @@ import io
 import json
 import zipfile
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
 from drawloom.chip.system import Level, System
 from drawloom.errors import Fault, InputError
-from drawloom.files import read_whole, write_whole
+from drawloom.files import BROKEN, open_archive, read_whole, write_whole
 from drawloom.program.binary import encode
 from drawloom.program.decode import decode
 from drawloom.program.span import Span
 
 _HEAD = "span.json"
+VERSION = 1
+MOST_CHIPS = 65_536  # as of a system file
 # What reading raises on files that are cut short, altered or something else.
-_BROKEN = (zipfile.BadZipFile, KeyError, EOFError, ValueError, TypeError, AssertionError)
+_BROKEN = (*BROKEN, AssertionError, AttributeError)
 
 
 def write_span(span: Span, path: str | Path) -> None:
@@ -43,6 +46,7 @@ def _put(span: Span, file: IO[bytes]) -> None:
     }
     del system["sources"]
     head = {
+        "version": VERSION,
         "name": span.name,
         "places": span.places,
         "cuts": dict(span.cuts),
@@ -64,8 +68,10 @@ def read_span(path: str | Path) -> Span:
     """
     raw = read_whole(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        with open_archive(io.BytesIO(raw)) as archive:
             head = json.loads(archive.read(_HEAD))
+            if (version := head.get("version")) != VERSION:
+                raise ValueError(f"version {version}, this drawloom reads version {VERSION}")
             names = [f"{index:06}.prog" for index in range(len(head["places"]))]
             programs = tuple(decode(archive.read(name), f"{path}: {name}") for name in names)
         return Span(
@@ -82,6 +88,8 @@ def _system(given: dict[str, Any]) -> System:
         Level(**level | {"sizes": tuple(level["sizes"]), "blocks": tuple(level["blocks"])})
         for level in given["levels"]
     )
+    if prod(int(size) for level in levels for size in level.sizes) > MOST_CHIPS:
+        raise ValueError(f"a system of more than {MOST_CHIPS:,} chips")
     made: dict[str, Any] = given | {
         "levels": levels,
         "dead_chips": frozenset(given["dead_chips"]),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from drawloom.compare.answer import Answer
-from drawloom.compare.ask import NUMBER_BYTES
-from drawloom.compare.bounds import peak_of
-from drawloom.compare.sizes import Need
+from drawloom.compare.roof import Roof, roof_of
 from drawloom.report.quantities import rate_text
 from drawloom.report.svg import LogAxis, tag, text
 
@@ -16,58 +13,19 @@ WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 1100, 520, 90, 20, 20, 52
 HUES = ("matrix", "vector", "read", "send", "move", "write", "cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class _Roof:
-    """A machine's roof, and where its passes lie: operations a byte, operations a second."""
-
-    label: str
-    hue: str
-    peak: float
-    rate: float
-    points: tuple[tuple[str, float, float], ...]
-
-
 def rooflines(answers: Sequence[Answer]) -> str:
     """Return the picture; a line that says so where no machine's peak is known."""
-    roofs = [roof for at, each in enumerate(answers) if (roof := _roof(each, at))]
+    roofs = [(at, roof) for at, each in enumerate(answers) if (roof := roof_of(each))]
     if not roofs:
         return '<p class="soft">No peak is known: there is no roofline.</p>'
-    xs = [x for roof in roofs for _, x, _ in roof.points] + [r.peak / r.rate for r in roofs]
-    ys = [y for roof in roofs for _, _, y in roof.points]
+    made = [roof for _, roof in roofs]
+    xs = [x for roof in made for _, x, _ in roof.points] + [r.peak / r.rate for r in made]
+    ys = [y for roof in made for _, _, y in roof.points]
     x = LogAxis(min(xs) / 3, max(xs) * 3, LEFT, WIDE - RIGHT)
-    y = LogAxis(min(ys) / 3, max(r.peak for r in roofs) * 2, HIGH - BOTTOM, TOP)
-    parts = [_grid(x, y), *(_draw(roof, x, y, at) for at, roof in enumerate(roofs))]
+    y = LogAxis(min(ys) / 3, max(r.peak for r in made) * 2, HIGH - BOTTOM, TOP)
+    parts = [_grid(x, y), *(_draw(roof, x, y, at) for at, roof in roofs)]
     return tag("svg", "".join(parts), viewBox=f"0 0 {WIDE} {HIGH}", class_="figure", role="img",
                aria_label="rooflines of the machines with their passes")  # fmt: skip
-
-
-def _roof(each: Answer, at: int) -> _Roof | None:
-    sheet, count, ask, passes = each.machine.sheet, each.machine.count, each.ask, each.passes
-    peak, memory = peak_of(sheet, ask.weights), sheet.ends("memory_rate")
-    if peak is None or memory is None or passes is None:
-        return None
-    share = ask.batch / passes.copies
-    needs: list[tuple[str, Need, float]] = []
-    if ask.phase in ("serve", "decode"):
-        needs.append(("a token", ask.token_need(share), passes.token.best))
-    if ask.phase != "decode":
-        word = "the graph" if ask.phase == "forward" else "a prompt"
-        needs.append((word, ask.prompt_need(), passes.prompt.best))
-    points = tuple(
-        (
-            word,
-            need.operations / _bytes(need, ask.weight_bytes),
-            passes.copies * need.operations / s,
-        )
-        for word, need, s in needs
-    )
-    return _Roof(
-        each.machine.label, HUES[at % len(HUES)], peak[2] * count, memory[1] * count, points
-    )
-
-
-def _bytes(need: Need, weight_bytes: float) -> float:
-    return need.weights * weight_bytes + need.cache * NUMBER_BYTES
 
 
 def _grid(x: LogAxis, y: LogAxis) -> str:
@@ -87,8 +45,8 @@ def _grid(x: LogAxis, y: LogAxis) -> str:
     return "".join(parts)
 
 
-def _draw(roof: _Roof, x: LogAxis, y: LogAxis, at: int) -> str:
-    colour = f"var(--{roof.hue})"
+def _draw(roof: Roof, x: LogAxis, y: LogAxis, at: int) -> str:
+    colour = f"var(--{HUES[at % len(HUES)]})"
     low = max(x.low, y.low / roof.rate)
     corner = min(max(roof.peak / roof.rate, low), x.high)
     path = f"M{x.at(low):.1f} {y.at(low * roof.rate):.1f}L{x.at(corner):.1f} {y.at(roof.peak):.1f}"

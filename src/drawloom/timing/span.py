@@ -177,6 +177,15 @@ def time_beside(
     return SpanTrace(name, ways.places, tuple(chips), ways)
 
 
+def busy_parts(trace: Trace) -> tuple[int, int]:
+    """Return how long engines of a chip compute, and how long else its DRAM is read or written (ps)."""
+    engine = trace.engine
+    computes = np.isin(engine, _COMPUTE)
+    both = computes | np.isin(engine, _MEMORY)
+    compute = _covered(trace.start_ps[computes], trace.end_ps[computes])
+    return compute, _covered(trace.start_ps[both], trace.end_ps[both]) - compute
+
+
 def _covered(starts: Ints, ends: Ints) -> int:
     """Return how long at least one of some intervals lasts."""
     if not len(starts):

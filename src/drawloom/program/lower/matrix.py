@@ -22,14 +22,16 @@ from drawloom.program.lower.shares import Part, Shares, Step
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
-
-
+SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
 def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
-    Lowering(piece, context).run()
+    from drawloom.program.lower.panel import Panels  # it builds on what stands here
+
+    kind = Panels if piece.panel else Lowering
+    kind(piece, context).run()
 
 
 class Lowering:
@@ -170,10 +172,12 @@ class Lowering:
         first = begins.get(-1, [])
         if not piece.share_b:
             begins[-1] = [load for load in first if load[0] is not self.b]
-        for operand, key, slot in first:
-            if operand is self.b:
-                for tile in self.tiles:
-                    operand.begin_ahead(tile, key, slot)
+        ahead = [load for load in first if load[0] is self.b]
+        if piece.share_b:
+            ahead = ahead[:SHARED_AHEAD]
+        for operand, key, slot in ahead:
+            for tile in self.tiles:
+                operand.begin_ahead(tile, key, slot)
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
@@ -324,14 +328,12 @@ class Lowering:
         window = piece.window
         rows, above, below = window.rows_for(part.m)
         channels = part.n if piece.depthwise else part.k
-        pads = (above, below, window.pads[2], _right_pad(piece))
-        stream.add(
-            Conv(
-                *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
-                *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
-                piece.depthwise, source, self.origin,
-            )
-        )  # fmt: skip
+        pads = (above, below, window.pads[2], window.right)
+        stream.add(Conv(
+            *operands, target, rows[1] - rows[0], window.w, channels[1] - channels[0], part.n[1] - part.n[0],
+            *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
+            piece.depthwise, source, self.origin,
+        ))  # fmt: skip
 
     # The body on each result.
 
@@ -397,11 +399,3 @@ class Lowering:
         if pieces > 1 and not any(t.pitch for box, _ in stores for t in box):
             stores = [(sum(split(box, pieces), ()), slot) for box, slot in stores]
         write_all(self.context.streams.tiles[tile], stores, self.origin)
-
-
-def _right_pad(piece: MatrixPiece) -> int:
-    """Padding on the right that makes exactly the wanted width."""
-    window = piece.window
-    assert window is not None
-    span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
-    return max(0, span - window.w - window.pads[2])

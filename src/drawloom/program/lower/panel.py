@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from math import inf
 
 from drawloom.chip.formats import FORMAT_BYTES
-from drawloom.mapping.pieces import MatrixPiece, Panel, Span
+from drawloom.mapping.pieces import MatrixPiece, Span
 from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Engine, Join, MatMul
 from drawloom.program.extents import psum_format
-from drawloom.program.lower import matrix
 from drawloom.program.lower.context import Context
 from drawloom.program.lower.matrix import Lowering
 from drawloom.program.lower.operand import Group, Key, Operand
@@ -29,14 +28,6 @@ WRITES = 2  # results written out a turn, where there are so many
 AHEAD = 2  # turns between asking for what all tiles read and using it
 
 
-def lower(piece: MatrixPiece, context: Context) -> None:
-    """Write a matrix piece's commands into every tile's stream."""
-    if piece.panel is None:
-        matrix.lower(piece, context)
-    else:
-        _Panels(piece, piece.panel, context).run()
-
-
 @dataclass(frozen=True, slots=True)
 class _Load:
     """A chunk of an operand, the slot it goes to, and the turns between which it is begun and handed on."""
@@ -48,10 +39,14 @@ class _Load:
     delivers: int
 
 
-class _Panels(Lowering):
-    def __init__(self, piece: MatrixPiece, panel: Panel, context: Context) -> None:
+class Panels(Lowering):
+    """Writes the commands of a piece whose channels are summed side by side."""
+
+    def __init__(self, piece: MatrixPiece, context: Context) -> None:
+        """Settle what is loaded when."""
+        assert piece.panel is not None, piece.name
         super().__init__(piece, context)
-        self.panel = panel
+        self.panel = panel = piece.panel
         self.per_m, self.per_n = self.shares.per_m, self.shares.per_n
         self.turns = turns_of(piece, self.shares.chunks[0], self.per_n)
         self.b_spans = {turn.b_key: turn for turn in self.turns}

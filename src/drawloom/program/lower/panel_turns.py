@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drawloom.mapping.panels import depths
+from drawloom.mapping.panels import chunks, depths
 from drawloom.mapping.pieces import MatrixPiece, Panel, Span
 from drawloom.program.lower.operand import Key
+from drawloom.program.lower.shares import channel_grain
 from drawloom.units import align_up
 
 
@@ -68,11 +69,11 @@ def turns_of(piece: MatrixPiece, rounds: int, per_n: int) -> list[Turn]:
         return _streamed(piece, piece.panel, rounds, end)
     found: list[Turn] = []
     for mi in range(rounds):
-        found += _stayed(piece, piece.panel, mi, end)
+        found += _stayed(piece, piece.panel, mi, end, last=mi == rounds - 1)
     return found
 
 
-def _stayed(piece: MatrixPiece, panel: Panel, mi: int, end: int) -> list[Turn]:
+def _stayed(piece: MatrixPiece, panel: Panel, mi: int, end: int, *, last: bool) -> list[Turn]:
     """A round of rows that stay: sums side by side as they come, then chunk by chunk."""
     spans = depths(piece.k, panel.depth, piece.a.blocked.block)
     copy = mi % piece.buffers["a"].copies
@@ -83,8 +84,8 @@ def _stayed(piece: MatrixPiece, panel: Panel, mi: int, end: int) -> list[Turn]:
     found = [
         Turn(mi, (0, wide), part.k, part.k[1] == piece.k, 0, (part,), (part,)) for part in parts
     ]
-    for n in range(wide, end, nt):
-        found.append(Turn(mi, (n, min(n + nt, end)), (0, piece.k), True, n, (), parts))
+    for n in chunks(wide, end, nt, channel_grain(piece) if last else nt):
+        found.append(Turn(mi, n, (0, piece.k), True, n[0], (), parts))
     return found
 
 

@@ -53,12 +53,10 @@ def _window(
         src,
         origin,
     )
-    span = (window.ow - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
-    right = max(0, span - window.w - window.pads[2])
     stream.add(
         Pool(
             piece.op, src, dst, rows[1] - rows[0], window.w, channels[1] - channels[0], *window.kernel,
-            window.strides, (above, below, window.pads[2], right), window.dilations,
+            window.strides, (above, below, window.pads[2], window.right), window.dilations,
             piece.src.dtype.value, piece.count_pad, origin,
         )
     )  # fmt: skip

@@ -17,6 +17,7 @@ from drawloom.routes.gpu.libraries import (
     DEEPGEMM,
     FLASHINFER,
     cublas,
+    earlier_cublas_tiles,
     quickest,
     vllm_fp8,
 )
@@ -37,7 +38,8 @@ def gemm_seconds(
 
     Args:
         gpu: where.
-        number_format: one of ``FORMATS``: ``bfloat16`` by cuBLAS; ``fp8`` by vLLM's CUTLASS
+        number_format: one of ``FORMATS``: ``bfloat16`` by cuBLAS; ``bfloat16_earlier`` by that of
+            CUDA 12.1; ``fp8`` by vLLM's CUTLASS
             kernels, activations quantized before; ``fp8_block`` with scales by block of 128,
             launched one by one from Python.
         m: rows, whole numbers; n and k of the same length.
@@ -75,6 +77,11 @@ def captured_seconds(
 
 def _bf16(gpu: Gpu, shapes: Shapes) -> Floats:
     return cublas(gpu, behaviour("cublas"), "bf16", 2, shapes)
+
+
+def _earlier_bf16(gpu: Gpu, shapes: Shapes) -> Floats:
+    tiles = earlier_cublas_tiles(gpu, 2)
+    return cublas(gpu, behaviour("cublas"), "bf16", 2, shapes, tiles)
 
 
 def quantizing(gpu: Gpu, shapes: Shapes, fitted: Mapping[str, float]) -> Floats:
@@ -119,6 +126,7 @@ def _fp8_block(gpu: Gpu, shapes: Shapes) -> Floats:
 
 FORMATS: Mapping[str, Callable[[Gpu, Shapes], Floats]] = {
     "bfloat16": _bf16,
+    "bfloat16_earlier": _earlier_bf16,
     "fp8": _fp8,
     "fp8_block": _fp8_block,
 }

@@ -55,12 +55,40 @@ def cublas_tiles(gpu: Gpu, operand_bytes: float) -> list[Tile]:
     return tiles
 
 
+# Before its kernels called nvjet came, cuBLAS had for GPUs with clusters those that profilers print as
+# sm90_xmma_gemm_..._tilesize64x64x64 and so on: these sizes alone, and one way to share operands,
+# along M, where the name says no other (cgasize).
+_XMMA = ((64, 64), (64, 128), (128, 128), (128, 256), (256, 128))
+
+
+def earlier_cublas_tiles(gpu: Gpu, operand_bytes: float) -> list[Tile]:
+    """Return the tiles of a cuBLAS of CUDA 12.1, as PyTorch 2.1 to 2.3 brought it."""
+    if not gpu.has_clusters:
+        return cublas_tiles(gpu, operand_bytes)
+    step = int(STEP_BYTES / operand_bytes)
+    return [Tile(m, n, step, 2 if m * n >= CLUSTERED else 1, 1) for m, n in _XMMA]
+
+
 def cublas(
-    gpu: Gpu, habits: Behaviour, number_format: str, operand_bytes: float, shapes: Shapes
+    gpu: Gpu,
+    habits: Behaviour,
+    number_format: str,
+    operand_bytes: float,
+    shapes: Shapes,
+    tiles: Iterable[Tile] | None = None,
 ) -> Floats:
-    """Return the seconds of cuBLAS's products: the quickest tile and number of parts."""
+    """Return the seconds of cuBLAS's products: the quickest tile and number of parts.
+
+    Args:
+        gpu: where.
+        habits: of the library's kernels.
+        number_format: of the operands.
+        operand_bytes: of a number of them.
+        shapes: of the products.
+        tiles: that the release has; by default those of a recent one.
+    """
     best = np.full(shapes.m.shape, np.inf)
-    for tile in cublas_tiles(gpu, operand_bytes):
+    for tile in tiles or cublas_tiles(gpu, operand_bytes):
         kernel = Kernel(gpu, habits, tile, number_format, operand_bytes)
         for parts in PARTS:
             if parts > MANY_PARTS and tile.m * tile.n > CLUSTERED:

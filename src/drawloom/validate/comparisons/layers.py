@@ -37,6 +37,8 @@ CALLS = {"matmul": 21e-6, "softmax": 12e-6, "layernorm": 45e-6}
 # Vidur keeps one folder for A100s over PCIe in pairs (the four GPUs of its commands) and one for
 # those of a DGX alike; the times are those of the PCIe card, of 300 W and 1935 GB/s.
 CARDS = {"a100": "a100_pcie", "h100": "h100_sxm"}
+# Vidur's tables came with its first releases, of early 2024, on PyTorch for CUDA 12.1.
+RELEASE = "bfloat16_earlier"
 MATMULS = ("attn_pre_proj", "attn_post_proj", "mlp_up_proj", "mlp_down_proj")
 
 
@@ -47,7 +49,7 @@ def parts(gpu: Gpu, table: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.f
     heads, kv_heads = table["n_head"].astype(np.int64), table["n_kv_head"].astype(np.int64)
 
     def product(n: NDArray[Any], k: NDArray[Any]) -> NDArray[np.float64]:
-        return gemm_seconds(gpu, "bfloat16", tokens, n, k)
+        return gemm_seconds(gpu, RELEASE, tokens, n, k)
 
     norm = RMS_NORM.seconds(gpu, tokens, width)
     found = {

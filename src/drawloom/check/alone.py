@@ -1,0 +1,53 @@
+"""What is wrong with commands wherever in time they stand: limits, engines, addresses off their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from drawloom.check.code import Flat
+from drawloom.check.findings import Finding, Place
+from drawloom.chip.model import Chip
+from drawloom.program.program import Program
+
+
+def alone(program: Program, chip: Chip, flat: Flat) -> Iterator[Finding]:
+    """Yield what is wrong with each command by itself, once for those that are alike."""
+    rows = flat.code.rows
+    commands = np.flatnonzero(rows[:, 0] > 1)
+    which = rows[commands, 1]
+    for number in np.flatnonzero([bool(one.faults) for one in flat.templates]):
+        place = _place(flat, int(commands[np.flatnonzero(which == number)[0]]))
+        for rule, detail in flat.templates[number].faults:
+            yield Finding(rule, place, None, detail, (place.command.origin, type(place.command)))
+    yield from _misaligned(flat, commands, which)
+
+
+def _place(flat: Flat, row: int) -> Place:
+    tile = int(np.searchsorted(flat.code.starts, row, side="right")) - 1
+    command = flat.commands[row]
+    assert command is not None
+    return Place(tile, command)
+
+
+def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator[Finding]:
+    """Yield commands with an address that is not a multiple of what it must be."""
+    code = flat.code
+    for k in range(max((len(one.aligned) for one in flat.templates), default=0)):
+        of = np.array([one.aligned[k] if len(one.aligned) > k else 1 for one in flat.templates])
+        step = of[which]
+        there = step > 1
+        place = code.rows[commands[there], 2] + k
+        step, moves = step[there], code.moves[place]
+        off = code.bases[place] % step != 0
+        moving = moves >= 0
+        off[moving] |= (code.strides[moves[moving]] % step[moving, None] != 0).any(axis=1)
+        for row, at, multiple in zip(
+            commands[there][off], code.bases[place][off], step[off], strict=True
+        ):
+            found = _place(flat, int(row))
+            detail = f"address {k + 1}, {int(at):#x}, is no multiple of {int(multiple)}"
+            key = (found.command.origin, type(found.command))
+            yield Finding("align", found, None, detail, key)
+            break
