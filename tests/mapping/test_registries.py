@@ -13,7 +13,6 @@ from drawloom.mapping.pieces import Piece
 from drawloom.mapping.rules import ROW_OPS, RULES
 from drawloom.program.assemble import LOWER
 
-
 SHARED = {"__init__", "body", "coding", "context", "operand", "shares", "turns"}  # of no one kind
 PARTS = {"fixed", "folding", "keys", "panel", "panel_turns", "parts"}  # of lowerings that are long
 
