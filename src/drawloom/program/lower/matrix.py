@@ -29,8 +29,7 @@ def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
     from drawloom.program.lower.panel import Panels  # it builds on what stands here
 
-    kind = Panels if piece.panel else Lowering
-    kind(piece, context).run()
+    (Panels if piece.panel else Lowering)(piece, context).run()
 
 
 class Lowering:
