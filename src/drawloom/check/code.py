@@ -6,7 +6,7 @@ A tile's rows are its commands in order, with a row at the head and at the end o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -114,13 +114,13 @@ def _plain(kind: type) -> Callable[[Any], object]:
             tuple(_operand(o) for o in c.outs),
         )
     gone = {*address_fields(kind), "origin"}
-    names = [name for name in kind.__dataclass_fields__ if name not in gone]  # pyright: ignore[reportAttributeAccessIssue]
-    optional = {"psum", "b"} & {*address_fields(kind)}
+    names = [each.name for each in fields(kind) if each.name not in gone]
+    # Addresses that may be left out: a command without one is another kind of command.
+    optional = sorted({"psum", "b"} & {*address_fields(kind)})
+    get = attrgetter(*names) if names else str
     if not optional:
-        get = attrgetter(*names) if names else str
         return lambda c: (kind, get(c))
-    get, extra = attrgetter(*names), attrgetter(*optional)
-    return lambda c: (kind, get(c), extra(c) is None)
+    return lambda c: (kind, get(c), *(getattr(c, name) is None for name in optional))
 
 
 def _operand(operand: Any) -> object:

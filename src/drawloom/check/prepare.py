@@ -297,8 +297,8 @@ def _atoms(m: Memory, n_tiles: int, n_local: int) -> Atoms:
     local = int(np.searchsorted(begins, n_local))
     start, size = np.zeros(n, np.int64), np.zeros(n, np.int64)
     if local:
-        inside = begins[:local] % m.grain[2]
-        part = np.searchsorted(m.local[:, 2], inside, side="right") - 1
+        inside: Ints = begins[:local] % m.grain[2]
+        part = np.asarray(np.searchsorted(m.local[:, 2], inside, side="right")) - 1
         start[:local] = m.local[part, 0] + (inside - m.local[part, 2]) * m.grain[0]
     if n > local:
         part = np.searchsorted(m.parts[:, 2], begins[local:], side="right") - 1
