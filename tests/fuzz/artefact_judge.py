@@ -157,4 +157,5 @@ if multiprocessing.current_process().name != "MainProcess":
     # What is compiled once, and loaded once, is so before memory is bounded and the clock runs.
     _kernel = parse("drawloom program 1\nprogram name=n chip=tx81\ntile 0:\n  arm flag=0\n")
     time(_kernel, load_chip("tx81"))
+    check(_kernel, load_chip("tx81"))
     sys.addaudithook(_hook)

@@ -12,7 +12,7 @@ from drawloom.chip.model import Chip
 from drawloom.program.program import Program
 
 
-def alone(program: Program, chip: Chip, flat: Flat) -> Iterator[Finding]:
+def alone(program: Program, chip: Chip, flat: Flat, *, strict: bool) -> Iterator[Finding]:
     """Yield what is wrong with each command by itself, once for those that are alike."""
     rows = flat.code.rows
     commands = np.flatnonzero(rows[:, 0] > 1)
@@ -21,7 +21,8 @@ def alone(program: Program, chip: Chip, flat: Flat) -> Iterator[Finding]:
         place = _place(flat, int(commands[np.flatnonzero(which == number)[0]]))
         for rule, detail in flat.templates[number].faults:
             yield Finding(rule, place, None, detail, (place.command.origin, type(place.command)))
-    yield from _misaligned(flat, commands, which)
+    if strict:
+        yield from _misaligned(flat, commands, which)
 
 
 def _place(flat: Flat, row: int) -> Place:

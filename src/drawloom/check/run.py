@@ -39,8 +39,8 @@ def check(
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
-    ``strict`` holds it to the rules ``straddle``, ``remains`` and ``lost`` as well, which a sound program
-    may break on purpose.
+    ``strict`` holds it to the rules ``align``, ``straddle``, ``remains`` and ``lost`` as well, which
+    compiled programs do not all keep.
 
     Raises:
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
@@ -51,15 +51,17 @@ def check(
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
         raise InputError("check.size", f"program '{program.name}' is too long to check", [fault])
-    found = list(_findings(program, chip, flat, often))
+    found = list(_findings(program, chip, flat, often, strict=strict))
     kept: dict[object, Finding] = {}
     for one in found:
         kept.setdefault(one.key, one)
     return tuple(kept.values())[:SHOWN]
 
 
-def _findings(program: Program, chip: Chip, flat: Flat, often: Ints) -> Iterator[Finding]:
-    yield from alone(program, chip, flat)
+def _findings(
+    program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
+) -> Iterator[Finding]:
+    yield from alone(program, chip, flat, strict=strict)
     n_tiles = len(program.streams)
     time, notes = prepare.times(flat, chip, n_tiles), prepare.notes(flat, often)
     code = flat.code

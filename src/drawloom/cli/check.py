@@ -25,7 +25,8 @@ def check_program(
         typer.Option(help="Number of a symbolic dimension: batch=1. Repeatable."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Name what is odd as well: straddle, remains, lost.")
+        bool,
+        typer.Option("--strict", help="Name what is odd as well: align, straddle, remains, lost."),
     ] = False,
     *,
     asked: Asked,
