@@ -154,9 +154,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path, name: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
-def test_a_writer_that_is_killed_forty_times_leaves_whole_files(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_writer_that_is_killed_forty_times_leaves_whole_files(tmp_path: Path, name: str) -> None:
     build()
     trace()
     stop_at_random(name, tmp_path, 40)

@@ -29,6 +29,7 @@ def found() -> list[ErrorFigures]:
     return run_comparisons()
 
 
+@pytest.mark.slow
 def test_what_holds_goes_on_holding_and_no_more_is_missed(found: list[ErrorFigures]) -> None:
     assert {each.name for each in found if each.holds is False} == MISSED
 
@@ -41,6 +42,7 @@ def test_every_row_that_was_not_fitted_on_gets_an_answer(found: list[ErrorFigure
     assert counts["serving.tpot.all"] == counts["serving.ttft.all"] > 0.85 * 980
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_printed(found: list[ErrorFigures]) -> None:
     table = PAGE.read_text(encoding="utf-8").split("```")[1]
     rows = {row["name"]: row for row in ROW.finditer(table)}

@@ -171,6 +171,11 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
         which = (start + _MARK // 2) // _MARK - 1
         dims = ((steps[k], batch),) if steps and steps[k] else ()
         tail = tails[k] if k < len(reads) else 0
+        if tail and isinstance(command, Reduce):
+            # One block, each row of which ends in what pads it.
+            rows = command.h * command.w
+            if command.c < blocking.of(FORMAT_BYTES[command.fmt]):
+                size, dims = size // rows, ((size // rows, rows),)
         yield _row(k >= len(reads), space == "dram", which, size, dims, formats[k], tail=tail)
     if isinstance(command, Select):
         # What a mask leaves out stays: the target must be there before.
@@ -228,11 +233,12 @@ def _row(
     hull = inner + sum(abs(stride) * (count - 1) for stride, count in dims)
     if moved_bytes(inner, dims) == 0:
         inner, hull, dims, low = 0, 0, (), 0
-    levels = _joined(inner, dims)
+    levels = (inner, dims) if tail else _joined(inner, dims)
     first, exact = 0, 1
     if levels is None or moved_bytes(1, levels[1]) > RUNS[space]:
         first, exact = low, int(moved_bytes(inner, dims) == hull)
         levels = hull, ()
+        tail = hull if tail else 0
     inner, dims = levels
     padded = [x for stride, count in (*dims, *((0, 1),) * (3 - len(dims))) for x in (count, stride)]
     number = FORMATS.index({"tf32": "f32"}.get(fmt, fmt)) + 1 if fmt else 0
