@@ -35,7 +35,7 @@ from drawloom.timing.files import write_trace
 
 SEED = int(os.environ.get("DRAWLOOM_FUZZ_SEED", "20261125"))
 ONE = os.environ.get("DRAWLOOM_FUZZ_ARTEFACT", "")
-PARTS = 10
+MANY = int(os.environ.get("DRAWLOOM_FUZZ_ARTEFACTS", "2000"))
 KERNELS = Path(__file__).parents[2] / "examples" / "kernels"
 
 
@@ -99,9 +99,9 @@ def test_some_altered_artefacts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-def test_ten_thousand_altered_artefacts(part: int) -> None:
-    words = run(1000 * (part + 1), 10_000 // PARTS)
+@pytest.mark.parametrize("part", range(MANY // 1000))
+def test_many_altered_artefacts(part: int) -> None:
+    words = run(1000 * (part + 1), 1000)
     assert words["refused"] > 300
     assert words["agrees"] > 30
 
