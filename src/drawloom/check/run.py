@@ -113,7 +113,7 @@ def _gap(memory: Memory, atoms: Atoms, start: int, stop: int) -> int | None:
             return start
         one = memory.atom[cell + (start - first) // memory.grain[1]]
         for k in range(one, len(atoms.start)):
-            if atoms.start[k] >= min(last, stop) or atoms.start[k] < start - (start - first):
+            if atoms.start[k] >= min(last, stop) or atoms.start[k] < first:
                 break
             if atoms.writer[k] < 0 and atoms.start[k] + max(1, atoms.size[k]) > start:
                 return max(start, int(atoms.start[k]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Tuner:
             return None
         path = memory.path_of(trial)
         if path.name not in self._known:
-            self._known[path.name] = self._best(trial)
+            self._known[path.name] = self._best(trial, path)
         return self._known[path.name]
 
     def note(self) -> str:
@@ -100,9 +101,8 @@ class Tuner:
             f"{won:.1%} quicker by themselves"
         )
 
-    def _best(self, trial: Trial) -> Cut | None:
-        path, ways = memory.path_of(trial), self._ways(trial.work)
-        results = memory.recall(path)
+    def _best(self, trial: Trial, path: Path) -> Cut | None:
+        ways, results = self._ways(trial.work), memory.recall(path)
         best: tuple[int, int] | None = None
         for number, way in enumerate(ways):
             key = memory.word(way)
