@@ -211,7 +211,7 @@ STAGES = ("a.graph", "a.map", "a.prog", "a.prog.txt", "a.build")
 COMMANDS = {
     "compile": ("compile", *OPEN, *(word for stage in STAGES for word in ("-o", stage))),
     "run": ("run", *OPEN, "--inputs", "x.npz", "--output", "y.npz"),
-    "tune": ("compile", *OPEN, "--effort", "4", "-o", "a.prog"),
+    "tune": ("compile", *OPEN, "--effort", "3", "-o", "a.prog"),
 }
 
 

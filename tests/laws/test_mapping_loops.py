@@ -57,14 +57,18 @@ def written(mapping: Mapping) -> int:
 @pytest.mark.parametrize("axis", ["m", "k"])
 @pytest.mark.parametrize("base", BASES)
 def test_twice_the_turns_take_no_more_commands(base: tuple[int, int, int], axis: str) -> None:
-    """From four times the base on, when every loop has turned a few times."""
+    """From four times the base on, when every loop has turned a few times.
+
+    A start and an end differ by a turn or two as rings of buffers come round, so a tenth more or
+    less is no growth.
+    """
     m, k, n = base
     short = product(m, k, n)
     few, many = (
         written(cut_like(product(f * m, k, n) if axis == "m" else product(m, f * k, n), short))
         for f in (4, 8)
     )
-    assert many <= 1.05 * few, f"{few} commands, then {many}"
+    assert many <= 1.1 * few, f"{few} commands, then {many}"
 
 
 @pytest.mark.slow
