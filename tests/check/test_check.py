@@ -168,6 +168,24 @@ FAULTS = {
         "  read dram=0x0 spm=0x8 inner=16 #0\n  move src=0x0 dst=0x900 inner=24\n",
         "remains",
     ),
+    "unwritten: a mask over what is not there": (
+        "  join engines=vector\n",
+        "  join engines=vector\n  select mask=0x100 src=0x100 dst=0x2000 element=2 count=8\n",
+        "unwritten",
+    ),
+    "unread: a load of half an input": ("spm=0x0 inner=16 #0", "spm=0x0 inner=8 #0", "unread"),
+    "uneven: some of an input is loaded again": (
+        "  vector op", "  read dram=0x0 spm=0x800 inner=8 #0\n  vector op", "uneven"
+    ),
+    "across: a load that starts before its input": (
+        "read dram=0x0 spm=0x0 inner=16", "read dram=0x8 spm=0x0 inner=16", "across"
+    ),
+    "twice: two writes meet": (
+        "  write spm=0x0", "  write spm=0x0 dram=0x100 inner=8 #0\n  write spm=0x0", "twice"
+    ),
+    "lost: what is written to DRAM and not read": (
+        "  write spm=0x0", "  write spm=0x0 dram=0x200 inner=16 #0\n  write spm=0x0", "lost"
+    ),
     "watchdog: a gather of too many runs": (
         "  join engines=vector\n",
         "  join engines=vector\n  move src=0x0 dst=0x10000 inner=4 dims=20000@4:4\n",

@@ -68,6 +68,22 @@ RULES: Mapping[str, Rule] = {
         "bytes are written that nobody reads",
         "look for the command that should have read them: left out, too late, or at another address",
     ),
+    "unread": Rule(
+        "of a tensor that is read nobody reads some bytes",
+        "look for a load whose address, stride or count is off",
+    ),
+    "uneven": Rule(
+        "a piece of work reads some bytes of a tensor more often than others",
+        "look for a load whose address, stride or count is off",
+    ),
+    "across": Rule(
+        "a command touches two tensors at once",
+        "look for an address, a stride or a count that is off; give each tensor commands of its own",
+    ),
+    "twice": Rule(
+        "two commands of one piece of work write the same bytes of DRAM",
+        "look for an address, a stride or a count that is off",
+    ),
     "mixed": Rule(
         "a wait may take what another tile sends for what it waits for",
         "give the two flags of their own, or order the second behind the wait",
@@ -98,6 +114,7 @@ class Place:
     tile: int
     command: Command
     chip: int = -1  # index in a span; -1: the only one
+    number: int = -1  # which of its tile's commands, as written, from 0 on; -1 not known
 
     def is_on_tile_of(self, other: Place) -> bool:
         """Whether two commands ran on one tile."""
@@ -125,6 +142,8 @@ class Finding:
         other: the command that it is not ordered with; None where there is none.
         detail: which bytes, which flag, who waits for what.
         alike: equal for findings of a rule of which one tells enough.
+        owner: the tile whose scratchpad the bytes lie in, -1 for DRAM, -2 where it is about no bytes.
+        start: the first of the bytes; ``stop`` the one behind the last.
     """
 
     rule: str
@@ -132,6 +151,9 @@ class Finding:
     other: Place | None
     detail: str
     alike: tuple[object, ...] = ()
+    owner: int = -2
+    start: int = 0
+    stop: int = 0
 
     @property
     def key(self) -> object:

@@ -24,6 +24,7 @@ from drawloom.check.standing import standing
 from drawloom.check.state import Atoms, Ints, Memory, Notes, Time
 from drawloom.check.telling import Teller
 from drawloom.check.templates import PART_USED, WHOLE_USED
+from drawloom.check.traffic import traffic
 from drawloom.check.walk import begin, collect, mark, walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
@@ -62,6 +63,8 @@ def _findings(
     program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
 ) -> Iterator[Finding]:
     yield from alone(program, chip, flat, strict=strict)
+    if strict:
+        yield from traffic(program, flat)
     n_tiles = len(program.streams)
     time, notes = prepare.times(flat, chip, n_tiles), prepare.notes(flat, often)
     code = flat.code

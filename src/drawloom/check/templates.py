@@ -166,6 +166,9 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
         marked = replace(marked, batch=1)
     reads, writes = touched(marked, blocking)
     formats, tails = _formats(command), _tails(command, blocking)
+    if isinstance(command, Select):
+        # What a mask leaves out stays: the target must be there before.
+        yield _row(False, False, 2, command.count * command.element, ())
     for k, (space, start, size) in enumerate((*reads, *writes)):
         assert isinstance(start, int)
         which = (start + _MARK // 2) // _MARK - 1
@@ -177,9 +180,6 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
             if command.c < blocking.of(FORMAT_BYTES[command.fmt]):
                 size, dims = size // rows, ((size // rows, rows),)
         yield _row(k >= len(reads), space == "dram", which, size, dims, formats[k], tail=tail)
-    if isinstance(command, Select):
-        # What a mask leaves out stays: the target must be there before.
-        yield _row(False, False, 2, command.count * command.element, ())
 
 
 def _runs(command: Command) -> list[Row] | None:
