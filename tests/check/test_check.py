@@ -153,6 +153,12 @@ FAULTS = {
         "engine",
     ),
     "format: halves taken for bfloats": ("fmt=f16 out_fmt=f16 scalar", "fmt=bf16 out_fmt=f16 scalar", "format"),
+    "format: an output in another format": ("out_fmt=f16 scalar", "out_fmt=bf16 scalar", "format"),
+    "overlap: a product over its own operand": (
+        "  join engines=vector\n",
+        "  matmul a=0x100 b=0x100 dst=0x100 m=1 k=4 n=1 fmt=f16 out_fmt=f16\n  join engines=vector\n",
+        "overlap",
+    ),
     "lost: a load that is loaded over": (
         "  vector op", "  read dram=0x0 spm=0x0 inner=16 #0\n  vector op", "lost"
     ),
@@ -183,8 +189,8 @@ FAULTS = {
     "twice: two writes meet": (
         "  write spm=0x0", "  write spm=0x0 dram=0x100 inner=8 #0\n  write spm=0x0", "twice"
     ),
-    "lost: what is written to DRAM and not read": (
-        "  write spm=0x0", "  write spm=0x0 dram=0x200 inner=16 #0\n  write spm=0x0", "lost"
+    "wasted: what is written to DRAM and not read": (
+        "  write spm=0x0", "  write spm=0x0 dram=0x200 inner=16 #0\n  write spm=0x0", "wasted"
     ),
     "watchdog: a gather of too many runs": (
         "  join engines=vector\n",

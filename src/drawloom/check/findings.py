@@ -56,6 +56,10 @@ RULES: Mapping[str, Rule] = {
         "a command takes bytes for another format than they were written in",
         "read them as what they are, or convert them first",
     ),
+    "overlap": Rule(
+        "a product or convolution writes over an operand that it still reads",
+        "let the result begin behind its operands",
+    ),
     "straddle": Rule(
         "a command reads a part of one write together with bytes of another",
         "look for an address or a size that is off: a whole buffer, or a part of one, is read at a time",
@@ -83,6 +87,10 @@ RULES: Mapping[str, Rule] = {
     "twice": Rule(
         "two commands of one piece of work write the same bytes of DRAM",
         "look for an address, a stride or a count that is off",
+    ),
+    "wasted": Rule(
+        "bytes are written to DRAM that nobody reads",
+        "look for the command that should have read them; leave out work that nobody needs",
     ),
     "mixed": Rule(
         "a wait may take what another tile sends for what it waits for",

@@ -21,9 +21,9 @@ from drawloom.check.code import Flat, flatten
 from drawloom.check.findings import Finding
 from drawloom.check.loops import shorten
 from drawloom.check.standing import standing
-from drawloom.check.state import Atoms, Ints, Memory, Notes, Time
+from drawloom.check.state import Atoms, Ints, Memory, Notes
 from drawloom.check.telling import Teller
-from drawloom.check.templates import PART_USED, WHOLE_USED
+from drawloom.check.templates import FORMATS, PART_USED, WHOLE_USED
 from drawloom.check.traffic import traffic
 from drawloom.check.walk import begin, collect, mark, walk
 from drawloom.chip.model import Chip
@@ -33,6 +33,7 @@ from drawloom.program.program import Program
 MOST = 8_000_000  # commands that are walked over: beyond, a check takes minutes
 SHOWN = 20  # findings that are returned
 PAD = 256  # bytes that may go unread: what pads a block
+PAD_IN_DRAM = 32  # in DRAM: what pads an element
 
 
 def check(
@@ -95,7 +96,8 @@ def _findings(
     yield from stuck
     if not stuck:
         yield from _outputs(program, memory, atoms)
-        yield from _lost(teller, flat, memory, atoms, time, notes)
+        yield from _formats(program, memory, atoms)
+        yield from _lost(program, teller, memory, atoms, notes)
 
 
 def _outputs(program: Program, memory: Memory, atoms: Atoms) -> Iterator[Finding]:
@@ -105,6 +107,38 @@ def _outputs(program: Program, memory: Memory, atoms: Atoms) -> Iterator[Finding
             if at is not None:
                 detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
                 yield Finding("output", None, None, detail, (region.name,))
+
+
+def _formats(program: Program, memory: Memory, atoms: Atoms) -> Iterator[Finding]:
+    """Yield outputs that do not hold the format they are said to."""
+    for region in program.regions:
+        if region.kind != "output" or region.fmt not in FORMATS:
+            continue
+        number = FORMATS.index(region.fmt) + 1
+        for first, last in _atoms(memory, region.address, region.address + region.bytes):
+            held = atoms.format[first:last]
+            for k in np.flatnonzero(
+                (held != 0) & (held != number) & (atoms.writer[first:last] > 0)
+            ):
+                start, fmt = int(atoms.start[first + k]), FORMATS[int(held[k]) - 1]
+                detail = (
+                    f"output '{region.name}' of '{region.fmt}' is written as '{fmt}', "
+                    f"the first at byte {start:,} of DRAM"
+                )
+                yield Finding("format", None, None, detail, (region.name,))
+                break
+
+
+def _atoms(memory: Memory, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield the atoms that make up a range of DRAM, as ranges of their numbers."""
+    for first, last, cell in memory.parts.tolist():
+        low, high = max(first, start), min(last, stop)
+        if low < high:
+            grain = int(memory.grain[1])
+            yield (
+                int(memory.atom[cell + (low - first) // grain]),
+                int(memory.atom[cell + (high - first) // grain]),
+            )
 
 
 def _gap(memory: Memory, atoms: Atoms, start: int, stop: int) -> int | None:
@@ -127,17 +161,22 @@ def _gap(memory: Memory, atoms: Atoms, start: int, stop: int) -> int | None:
 
 
 def _lost(
-    teller: Teller, flat: Flat, memory: Memory, atoms: Atoms, time: Time, notes: Notes
+    program: Program, teller: Teller, memory: Memory, atoms: Atoms, notes: Notes
 ) -> Iterator[Finding]:
     """Yield writes of which nobody read anything, or a large part not."""
     n = int(notes.n[state.N_WRITES])
     writes = notes.writes[:n]
     unread = writes[:, state.W_LOST].copy()
     left = (atoms.writer > 0) & (atoms.is_read == 0)
+    for region in program.regions:
+        if region.kind == "output":
+            for first, last in _atoms(memory, region.address, region.address + region.bytes):
+                left[first:last] = False
     np.add.at(unread, atoms.writer[left], atoms.size[left])
     held_to = writes[:, state.W_FLAGS]
     exact = (held_to & state.INEXACT) == 0
     whole = (held_to & WHOLE_USED != 0) & (unread == writes[:, state.W_SIZE]) & (unread > 0)
-    part = (held_to & PART_USED != 0) & (unread >= PAD) & (unread < writes[:, state.W_SIZE])
+    least = np.where(writes[:, state.W_OWNER] == state.IN_DRAM, PAD_IN_DRAM, PAD)
+    part = (held_to & PART_USED != 0) & (unread >= least) & (unread < writes[:, state.W_SIZE])
     for k in np.flatnonzero(exact & (whole | part)):
         yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])

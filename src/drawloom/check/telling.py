@@ -43,7 +43,8 @@ class Teller:
         where = _memory(int(write[state.W_OWNER]))
         how = "nobody reads them" if other is None else "they are written over unread"
         detail = f"{unread:,} of {size:,} bytes in {where}: {how}"
-        return Finding("lost", here, other, detail, (here.command.origin, type(here.command)))
+        rule = "wasted" if int(write[state.W_OWNER]) == IN_DRAM else "lost"
+        return Finding(rule, here, other, detail, (here.command.origin, type(here.command)))
 
     def place(self, queue: int, serial: int) -> Place:
         """Return the command that was a queue's, by its count."""

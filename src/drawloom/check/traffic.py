@@ -40,8 +40,6 @@ def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
     read, written = edges.times(reads.start, reads.stop), edges.times(writes.start, writes.stop)
     there = edges.times(*_bounds(t for t in tensors if not t.is_output))
     yield from _gaps(teller, edges, "unwritten", reads, (read > 0) & (written + there == 0))
-    outside = edges.times(*_bounds(t for t in tensors if t.is_output)) == 0
-    yield from _gaps(teller, edges, "lost", writes, (written > 0) & (read == 0) & outside)
     for tensor in tensors:
         yield from _of_tensor(teller, edges, reads, read, tensor)
     yield from _across(teller, found)
@@ -86,9 +84,7 @@ class _Teller:
         number = sum(c is not None for c in self.flat.commands[self.flat.code.starts[tile] : row])
         return Place(tile, command, number=number)
 
-    def finding(
-        self, rule: str, row: int | None, start: int, stop: int, more: str = ""
-    ) -> Finding:
+    def finding(self, rule: str, row: int | None, start: int, stop: int, more: str = "") -> Finding:
         """Return a finding about some bytes; of those alike one is kept."""
         where = None if row is None else self.place(row)
         alike = (row is not None and (int(self.origins[row]), type(self.flat.commands[row])),)
