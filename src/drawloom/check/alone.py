@@ -34,7 +34,8 @@ def _place(flat: Flat, row: int) -> Place:
     tile = int(np.searchsorted(flat.code.starts, row, side="right")) - 1
     command = flat.commands[row]
     assert command is not None
-    return Place(tile, command)
+    first = int(flat.code.starts[tile])
+    return Place(tile, command, number=sum(c is not None for c in flat.commands[first:row]))
 
 
 def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator[Finding]:

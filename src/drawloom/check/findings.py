@@ -116,6 +116,27 @@ RULES: Mapping[str, Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the commands of a program stand in its text.
+
+    Attributes:
+        file: how messages call the text.
+        of_tiles: of each tile the line of each of its commands, as written.
+    """
+
+    file: str
+    of_tiles: tuple[tuple[int, ...], ...]
+
+    def of(self, place: Place) -> str:
+        """Return ``file:line: `` of a command; nothing where it is not known."""
+        if 0 <= place.tile < len(self.of_tiles) and 0 <= place.number < len(
+            self.of_tiles[place.tile]
+        ):
+            return f"{self.file}:{self.of_tiles[place.tile][place.number]}: "
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A command as it ran: on which tile, and what it is for."""
 
@@ -123,16 +144,18 @@ class Place:
     command: Command
     chip: int = -1  # index in a span; -1: the only one
     number: int = -1  # which of its tile's commands, as written, from 0 on; -1 not known
+    turns: tuple[int, ...] = ()  # of the loops around it, outermost first
 
     def is_on_tile_of(self, other: Place) -> bool:
         """Whether two commands ran on one tile."""
         return (self.chip, self.tile) == (other.chip, other.tile)
 
-    def text(self, *programs: Program) -> str:
-        """Return the command's text, with the piece, node and layer that it serves."""
+    def text(self, *programs: Program, lines: Lines | None = None) -> str:
+        """Return the command's text, with its line, and the node and layer that it serves."""
         program = programs[max(0, self.chip)]
         where = f"chip {self.chip} tile" if len(programs) > 1 else "tile"
-        said = f"{where} {self.tile}: {command_text(self.command)}"
+        line = lines.of(self) if lines else ""
+        said = f"{line}{where} {self.tile}: {command_text(self.command)}"
         if 0 <= self.command.origin < len(program.origins):
             origin = program.origins[self.command.origin]
             layer = f", layer '{origin.layer}'" if origin.layer else ""
@@ -168,9 +191,13 @@ class Finding:
         """Equal for findings of which one tells enough."""
         return self.rule, self.alike
 
-    def text(self, *programs: Program) -> str:
-        """Return the finding on some lines, with the way out; of a span, given all its programs."""
+    def text(self, *programs: Program, lines: Lines | None = None) -> str:
+        """Return the finding on some lines, with the way out; of a span, given all its programs.
+
+        ``lines`` say where the commands stand in the text that the program was read from.
+        """
         rule = RULES[self.rule]
-        lines = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
-        lines += [f"  {place.text(*programs)}" for place in (self.other, self.where) if place]
-        return "\n".join([*lines, f"  try  {rule.fix}"])
+        said = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
+        places = (self.other, self.where)
+        said += [f"  {place.text(*programs, lines=lines)}" for place in places if place]
+        return "\n".join([*said, f"  try  {rule.fix}"])

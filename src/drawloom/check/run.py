@@ -87,7 +87,7 @@ def _findings(
     flags = prepare.flags(flat, often, n_tiles)
     begin(code, time, notes)
     walk(code, memory, atoms, time, flags, notes)
-    teller = Teller(program, flat)
+    teller = Teller(flat)
     for row in notes.found[: notes.n[state.N_FINDINGS]]:
         yield teller.finding(row)
     if notes.n[state.N_FINDINGS]:

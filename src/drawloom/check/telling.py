@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from drawloom.check import state
 from drawloom.check.code import Flat
 from drawloom.check.findings import Finding, Place
 from drawloom.check.state import IN_DRAM, N_ENGINES
-from drawloom.check.templates import ENGINES, FORMATS
+from drawloom.check.templates import END, ENGINES, FORMATS, LOOP
 from drawloom.program.addresses import at
-from drawloom.program.commands import ENGINE_OF, Command, Engine, Join, Loop, Stream
-from drawloom.program.program import Program
+from drawloom.program.commands import ENGINE_OF, Engine, Join
 
 
 class Teller:
     """Finds commands again by their queue and count."""
 
-    def __init__(self, program: Program, flat: Flat) -> None:
+    def __init__(self, flat: Flat) -> None:
         """Take the program that the rows are about."""
-        self._program, self._flat = program, flat
+        self._flat = flat
 
     def finding(self, row: Any) -> Finding:
         """Return the finding in a row."""
@@ -31,7 +32,8 @@ class Teller:
             other = self.place(int(row[state.OTHER_QUEUE]), int(row[state.OTHER_SERIAL]))
         name, detail = _DETAILS[rule][0], _DETAILS[rule][1](row)
         key = (here.command.origin, type(here.command), other and type(other.command))
-        return Finding(name, here, other, detail, key)
+        owner, start, stop = (int(row[k]) for k in (state.OWNER, state.START, state.STOP))
+        return Finding(name, here, other, detail, key, owner, start, stop)
 
     def lost(self, write: Any, unread: int, killer: Any) -> Finding:
         """Return the finding about a write that nobody read."""
@@ -50,22 +52,43 @@ class Teller:
         """Return the command that was a queue's, by its count."""
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
         left = serial
-        for command in _walk(self._program.streams[tile]):
+        for row, index in _walked(self._flat, tile):
+            command = self._flat.commands[row]
+            assert command is not None
             # A processor counts every command that it comes to.
             if engine is Engine.CPU or ENGINE_OF[type(command)] is engine:
                 left -= 1
                 if left == 0:
-                    return Place(tile, command)
+                    return Place(tile, at(command, index), number=self.number(row), turns=index)
         return Place(tile, Join((), 0))
 
+    def number(self, row: int) -> int:
+        """Return which of its tile's commands, as written, a row is."""
+        starts = self._flat.code.starts
+        first = int(starts[int(np.searchsorted(starts, row, side="right")) - 1])
+        return sum(command is not None for command in self._flat.commands[first:row])
 
-def _walk(stream: Stream, index: tuple[int, ...] = ()) -> Iterator[Command]:
-    for item in stream:
-        if isinstance(item, Loop):
-            for i in range(item.count):
-                yield from _walk(item.body, (*index, i))
-        else:
-            yield at(item, index)
+
+def _walked(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the rows that a walk comes to, with the turns of the loops around them."""
+    rows, starts = flat.code.rows, flat.code.starts
+    return _turns(rows.tolist(), int(starts[tile]), int(starts[tile + 1]), ())
+
+
+def _turns(
+    rows: list[list[int]], row: int, end: int, index: tuple[int, ...]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    while row < end:
+        op, behind, _, count, turns = rows[row]
+        if op == LOOP:
+            for turn in range(turns):
+                # Of turns that are passed over the last one is taken last.
+                now = count - 1 if turn == turns - 1 else turn
+                yield from _turns(rows, row + 1, behind, (*index, now))
+            row = behind
+        elif op != END:
+            yield row, index
+        row += 1
 
 
 def _memory(owner: int) -> str:

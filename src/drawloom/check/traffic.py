@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drawloom.check.code import Flat
 from drawloom.check.coverage import Edges, Runs, runs
@@ -37,9 +36,7 @@ def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
     teller = _Teller(flat, tensors)
     edges = Edges(found, np.array([x for t in tensors for x in (t.start, t.stop)], np.int64))
     reads, writes = found.of(found.writes == 0), found.of(found.writes == 1)
-    read, written = edges.times(reads.start, reads.stop), edges.times(writes.start, writes.stop)
-    there = edges.times(*_bounds(t for t in tensors if not t.is_output))
-    yield from _gaps(teller, edges, "unwritten", reads, (read > 0) & (written + there == 0))
+    read = edges.times(reads.start, reads.stop)
     for tensor in tensors:
         yield from _of_tensor(teller, edges, reads, read, tensor)
     yield from _across(teller, found)
@@ -60,11 +57,6 @@ def _tensors(program: Program) -> list[_Tensor]:
         if raw.size and address not in known
     ]
     return sorted(found, key=lambda tensor: tensor.start)
-
-
-def _bounds(tensors: Iterator[_Tensor]) -> tuple[Ints, Ints]:
-    table = np.array([(t.start, t.stop) for t in tensors], np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
 
 
 class _Teller:
@@ -90,19 +82,6 @@ class _Teller:
         alike = (row is not None and (int(self.origins[row]), type(self.flat.commands[row])),)
         detail = f"bytes {start:,} to {stop:,} of DRAM{more}"
         return Finding(rule, where, None, detail, alike, IN_DRAM, start, stop)
-
-
-def _gaps(
-    teller: _Teller, edges: Edges, rule: str, of: Runs, bad: NDArray[np.bool_]
-) -> Iterator[Finding]:
-    """Yield stretches that break a rule, with the first command that touches them."""
-    told: set[object] = set()
-    for start, stop in edges.stretches(bad):
-        row = int(of.row[np.flatnonzero((of.start < stop) & (of.stop > start))[0]])
-        one = teller.finding(rule, row, start, stop)
-        if one.key not in told:
-            told.add(one.key)
-            yield one
 
 
 def _of_tensor(
