@@ -21,9 +21,11 @@ from benchmarks.measures.checker_works import SUBJECTS, Subject, subject
 from benchmarks.measures.table import Figure
 
 from drawloom.check import check
+from drawloom.check.values import misfits, wrong
 from drawloom.errors import DrawloomError
 from drawloom.execute.machine import execute
 from drawloom.execute.orders import execute_orders
+from drawloom.execute.watch import overflows
 from drawloom.program.program import Program
 
 SAMPLE = 504  # mutants of a kind: divides by the programs that offer a place
@@ -40,6 +42,7 @@ class Verdict:
         number: which of the mutants of a kind that are drawn from this program.
         rules: what the checker found; none where it found nothing.
         strict: what it found with ``strict``, looked at where it found nothing without.
+        values: what a run on values, held to the model, found; looked at where it found nothing else.
         harm: how the mutant differs: ``own`` order, ``other`` order, or empty where it does not.
     """
 
@@ -48,6 +51,7 @@ class Verdict:
     number: int
     rules: tuple[str, ...]
     strict: tuple[str, ...]
+    values: tuple[str, ...]
     harm: str
 
 
@@ -59,6 +63,7 @@ class Tally:
     harmful: int = 0
     caught: int = 0
     strictly: int = 0  # caught with the strict rules only
+    with_values: int = 0  # caught by a run on values only
     harmless: int = 0  # found something in by default, no order differs
     rules: Counter[str] = field(default_factory=Counter[str])
 
@@ -70,12 +75,13 @@ class Tally:
             self.harmful += 1
             self.caught += bool(verdict.rules)
             self.strictly += bool(verdict.strict)
-            self.rules.update(verdict.rules or verdict.strict)
+            self.with_values += bool(verdict.values)
+            self.rules.update(verdict.rules or verdict.strict or verdict.values)
 
     @property
     def missed(self) -> int:
-        """Harmful mutants that neither the default nor the strict rules find anything in."""
-        return self.harmful - self.caught - self.strictly
+        """Harmful mutants that nothing is found in."""
+        return self.harmful - self.caught - self.strictly - self.with_values
 
     def join(self, other: Tally) -> None:
         """Add what another one counted."""
@@ -83,6 +89,7 @@ class Tally:
         self.harmful += other.harmful
         self.caught += other.caught
         self.strictly += other.strictly
+        self.with_values += other.with_values
         self.harmless += other.harmless
         self.rules.update(other.rules)
 
@@ -91,14 +98,25 @@ def judge(kind: str, of: Subject, number: int, mutant: Program, seed: int) -> Ve
     """Check a mutant and execute it in many orders."""
     rules = found(of, mutant, strict=False)
     strict = () if rules else found(of, mutant, strict=True)
-    orders = FOUND_ORDERS if rules or strict else MISSED_ORDERS
-    return Verdict(kind, of.name, number, rules, strict, harm(of, mutant, orders, seed))
+    values = () if rules or strict else valued(of, mutant)
+    orders = FOUND_ORDERS if rules or strict or values else MISSED_ORDERS
+    return Verdict(kind, of.name, number, rules, strict, values, harm(of, mutant, orders, seed))
 
 
 def found(of: Subject, mutant: Program, *, strict: bool) -> tuple[str, ...]:
     """Return the rules that the checker finds broken, but for those that the program itself breaks."""
     rules = {one.rule for one in check(mutant, of.chip, strict=strict)}
     return tuple(sorted(rules - of.odd))
+
+
+def valued(of: Subject, mutant: Program) -> tuple[str, ...]:
+    """Return the rules that a run of the program's own order breaks, on values held to the model."""
+    try:
+        outputs, misfit = overflows(mutant, of.inputs)
+    except DrawloomError:
+        return ("stopped",)
+    found = [*misfits(mutant, misfit), *wrong(of.graph, of.inputs, outputs)]
+    return tuple(sorted({one.rule for one in found}))
 
 
 def harm(of: Subject, mutant: Program, orders: int, seed: int) -> str:
@@ -164,6 +182,7 @@ def recorded(record: Path | None) -> dict[tuple[str, str, int], Verdict]:
             line["number"],
             tuple(line["rules"]),
             tuple(line["strict"]),
+            tuple(line["values"]),
             line["harm"],
         )
         for line in lines
@@ -192,10 +211,10 @@ def figures(kind: str, tally: Tally) -> Iterator[Figure]:
 def rows(tallies: Mapping[str, Tally]) -> Iterator[str]:
     """Yield the table as it stands in docs/checker.md."""
     yield (
-        "| fault | mutants | harmful | caught | with `--strict` | missed "
+        "| fault | mutants | harmful | caught | with `--strict` | with values | missed "
         "| found, no order differs | rules that caught |"
     )
-    yield "|---|--:|--:|--:|--:|--:|--:|---|"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|---|"
     total = Tally()
     for kind, tally in tallies.items():
         total.join(tally)
@@ -210,6 +229,7 @@ def _row(name: str, tally: Tally, rules: str) -> str:
         tally.harmful,
         tally.caught,
         tally.strictly,
+        tally.with_values,
         tally.missed,
         tally.harmless,
     )

@@ -39,6 +39,7 @@ class Subject:
     chip: Chip
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
+    graph: Graph
     odd: frozenset[str]  # strict rules that the program itself breaks: what they find tells nothing
 
 
@@ -77,8 +78,9 @@ def subject(name: str) -> Subject:
     """Return a program by its name."""
     make, side, kib = SUBJECTS[name]
     chip = small(side, kib)
-    program = compile(make(), chip).program
+    build = compile(make(), chip)
+    program = build.program
     program = replace(program, streams=tuple(tuple(unroll(s)) for s in program.streams))
     inputs = drawn_inputs(program)
     odd = frozenset(one.rule for one in check(program, chip, strict=True))
-    return Subject(name, program, chip, inputs, execute(program, inputs), odd)
+    return Subject(name, program, chip, inputs, execute(program, inputs), build.graph, odd)

@@ -92,6 +92,18 @@ RULES: Mapping[str, Rule] = {
         "bytes are written to DRAM that nobody reads",
         "look for the command that should have read them; leave out work that nobody needs",
     ),
+    "overflow": Rule(
+        "values do not fit the format of a command's result",
+        "carry them in a wider format, or scale them before; an accumulator of 32 bits: sum fewer products at a time",
+    ),
+    "values": Rule(
+        "an output is not what the model says, by more than rounding takes it",
+        "look at the strict findings first: a wrong address or size shows there with its command",
+    ),
+    "stopped": Rule(
+        "a run does not come to its end",
+        "see the detail for the command that stops it",
+    ),
     "mixed": Rule(
         "a wait may take what another tile sends for what it waits for",
         "give the two flags of their own, or order the second behind the wait",

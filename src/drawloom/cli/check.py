@@ -40,6 +40,13 @@ def check_program(
             "--explain", help="Say who touches which bytes, what orders them, what is missing."
         ),
     ] = False,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(help="Run it on these too (.npz, .npy): do values overflow, are they right?"),
+    ] = None,
+    random_inputs: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Run it on inputs made up from a seed too.")
+    ] = None,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -48,13 +55,16 @@ def check_program(
     """Check a program: exit code 1 and what is wrong, each with a way out, or 0 and nothing."""
     from drawloom.check import check
     from drawloom.cli import screen
-    from drawloom.cli.work import Choices, open_work
+    from drawloom.cli.work import Choices, given_inputs, open_work
 
     with screen.Progress() as progress:
         choices = Choices(chip, tuple(dim or ()), asked=asked, mapping=mapping)
         work = open_work(model, choices, progress)
         progress.step("check")
         found = check(work.program, work.chip, strict=strict)
+        if inputs or random_inputs is not None:
+            given = given_inputs(work, inputs, random_inputs)
+            found = (*found, *work.check_values(given, progress))
         lines = _lines(model, work)
         reasons = [_explained(work, one, lines) if explain else None for one in found]
     if as_json:
