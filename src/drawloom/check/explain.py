@@ -84,7 +84,7 @@ def explain(
         said += ["missing" + ("" if is_tried else " (perhaps)")]
         said += [f"  {teller.edit(edit)}" for edit in edits]
         if is_tried:
-            said.append("  with it this is gone, and nothing else is found that was not before")
+            said.append("  with it this is gone, and nothing is found that was not there before")
     return Explained(tuple(said), edits, is_tried)
 
 
@@ -93,13 +93,14 @@ def _way_out(
 ) -> tuple[tuple[Edit, ...], bool]:
     """Return the first way out that removes a finding; else the first there is."""
     first: tuple[Edit, ...] = ()
-    before = {_likeness(one) for one in check(program, chip)}
+    before = {one.key for one in check(program, chip)}
     gone = _likeness(finding)
     ways = dict.fromkeys(edits for one in tries for edits in missing(program, one))
     for edits in list(ways)[:MOST_TRIED]:
         first = first or edits
-        after = {_likeness(one) for one in check(mended(program, edits), chip)}
-        if gone not in after and after <= before:
+        after = check(mended(program, edits), chip)
+        # Of those alike one is told: that of another tile is none that was not there before.
+        if gone not in map(_likeness, after) and {one.key for one in after} <= before:
             return edits, True
     return first, False
 
