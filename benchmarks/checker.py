@@ -1,7 +1,9 @@
 """Plant faults in compiled programs, and count what the checker finds of those that do harm.
 
     .venv/bin/python benchmarks/checker.py [--sample N] [--seed S] [--jobs J] [--kind WORDS] [--json]
+    .venv/bin/python benchmarks/checker.py --cost [--only WORDS] [--json]
 
+The second says what a check costs beside the compilation that it follows.
 docs/checker.md has the table and says what each kind of fault is.
 """
 
@@ -10,14 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 # A script's own folder is on the path, the repository with tests/ and examples/ is not.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measures import checker
+from benchmarks.measures import checker, checker_cost
 from benchmarks.measures.checker_mutants import MUTATIONS
-from benchmarks.measures.table import conditions
+from benchmarks.measures.table import JSON_KEYS, Figure, conditions, show
 
 
 def main() -> None:
@@ -28,17 +31,43 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--kind", default="", help="kinds whose name holds these words")
     parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
+    parser.add_argument("--cost", action="store_true", help="measure what a check costs instead")
+    parser.add_argument(
+        "--only", default="", help="of the cost, works whose name holds these words"
+    )
     given = parser.parse_args()
+    if given.cost:
+        cost(given.only, as_json=given.json)
+        return
     kinds = [kind for kind in MUTATIONS if given.kind in kind]
     found = checker.tallies(kinds, given.sample, given.seed, given.jobs)
     if given.json:
         every = [figure for kind, _, tally in found for figure in checker.figures(kind, tally)]
-        keys = ("name", "value", "unit", "goal", "holds")
-        print(json.dumps([{key: getattr(f, key) for key in keys} for f in every], indent=1))
+        show_json(every)
         return
     print(f"{given.sample} mutants of each kind, seed {given.seed} ({conditions()})")
     for row in checker.rows(found):
         print(row, flush=True)
+
+
+def cost(only: str, *, as_json: bool) -> None:
+    """Measure and print what a check costs."""
+    found: list[Figure] = []
+    for measure in checker_cost.measures(only).values():
+        found += measure()
+    if found:
+        found.append(checker_cost.median(found))
+    if not only or only == "cold":
+        found.append(checker_cost.cold())
+    if as_json:
+        show_json(found)
+    else:
+        show("The cost of a check beside compiling", found)
+
+
+def show_json(figures: Iterable[Figure]) -> None:
+    """Print figures as a list of JSON."""
+    print(json.dumps([{key: getattr(f, key) for key in JSON_KEYS} for f in figures], indent=1))
 
 
 if __name__ == "__main__":
