@@ -1,6 +1,6 @@
 """What a check costs beside the compilation that it follows, and what compiling the checker itself costs once.
 
-CPU time of this process, the least of some tries: what else runs on the machine only ever adds to it.
+CPU time of this process, of the first time: compiling a graph again finds much of its plan worked out.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ SHARE = 0.15  # of the time to compile
 COLD_S = 15  # once after installing
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits" / "digits.onnx"
-AGAIN_S = 3.0  # what takes less is tried again
-TRIES = 3
 _Made = TypeVar("_Made")
 
 COLD = """
@@ -63,8 +61,8 @@ def figures(name: str, graph: Callable[[], Graph], weights: str) -> Iterator[Fig
     warm = compile(product(64, 64, 64))
     check(warm.program, warm.chip)
     model = graph()
-    took, build = least(lambda: _compiled(model, weights))
-    checked, found = least(lambda: check(build.program, build.chip))
+    took, build = timed(lambda: _compiled(model, weights))
+    checked, found = timed(lambda: check(build.program, build.chip))
     assert not found, found[0].text(build.program)
     yield Figure(f"cost.{name}.compile", took, "CPU s")
     yield Figure(f"cost.{name}.check", checked, "CPU s")
@@ -97,12 +95,8 @@ def cold() -> Figure:
     return at_most("cost.cold", float(done.stdout), "CPU s", COLD_S)
 
 
-def least(work: Callable[[], _Made]) -> tuple[float, _Made]:
-    """Return the least CPU time of some tries, and what came of the last."""
-    times: list[float] = []
-    while True:
-        begun = process_time()
-        made = work()
-        times.append(process_time() - begun)
-        if len(times) == TRIES or times[-1] > AGAIN_S:
-            return min(times), made
+def timed(work: Callable[[], _Made]) -> tuple[float, _Made]:
+    """Return the CPU time of some work, and what came of it."""
+    begun = process_time()
+    made = work()
+    return process_time() - begun, made
