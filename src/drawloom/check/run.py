@@ -15,16 +15,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drawloom.check import prepare, state
+from drawloom.check import state
 from drawloom.check.alone import alone
 from drawloom.check.code import Flat, flatten
 from drawloom.check.findings import Finding
-from drawloom.check.loops import shorten
+from drawloom.check.memory import unwritten
+from drawloom.check.prepare import prepare, runs_of_rows
 from drawloom.check.standing import standing
-from drawloom.check.state import Atoms, Ints, Memory, Notes, Time
+from drawloom.check.state import Ints, Store
 from drawloom.check.telling import Teller
 from drawloom.check.templates import PART_USED, WHOLE_USED
-from drawloom.check.walk import begin, collect, mark, walk
+from drawloom.check.walk import walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
 from drawloom.program.program import Program
@@ -46,7 +47,7 @@ def check(
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
     """
     flat = flatten(program, chip, strict=strict)
-    often = shorten(program, flat)
+    often = runs_of_rows(flat.code)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
@@ -62,76 +63,45 @@ def _findings(
     program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
 ) -> Iterator[Finding]:
     yield from alone(program, chip, flat, strict=strict)
-    n_tiles = len(program.streams)
-    time, notes = prepare.times(flat, chip, n_tiles), prepare.notes(flat, often)
-    code = flat.code
-    begin(code, time, notes)
-    ranges = np.zeros((max(64, len(code.rows)), 2), np.int64)
-    pages = np.zeros(-(-program.scratchpad_bytes // state.PAGE), np.int64)
-    n = collect(code, time, notes, ranges, pages)
-    if n > len(ranges):
-        ranges = np.zeros((n, 2), np.int64)
-        begin(code, time, notes)
-        collect(code, time, notes, ranges, pages)
-    inside = (ranges[:n, 0] >= 0) & (ranges[:n, 1] <= program.dram_bytes)
-
-    def marks(memory: Memory) -> None:
-        begin(code, time, notes)
-        mark(code, memory, time, notes)
-
-    memory, atoms = prepare.memory(program, flat, ranges[:n][inside], pages, marks)
-    flags = prepare.flags(flat, often, n_tiles)
-    begin(code, time, notes)
-    walk(code, memory, atoms, time, flags, notes)
+    store = prepare(program, flat, chip, often)
+    walk(store.cells, store.pieces)
+    while store.cells[state.WANTS_ROOM]:
+        store.make_room()
+        store.cells[state.WANTS_ROOM] = 0
+        walk(store.cells, store.pieces)
     teller = Teller(program, flat)
-    for row in notes.found[: notes.n[state.N_FINDINGS]]:
+    n_findings = int(store.cells[state.N_FINDINGS])
+    for row in store[state.FOUND][:n_findings]:
         yield teller.finding(row)
-    if notes.n[state.N_FINDINGS]:
+    if n_findings:
         return
-    stuck = list(standing(program, flat, time, flags))
+    stuck = list(standing(program, flat, store))
     yield from stuck
     if not stuck:
-        yield from _outputs(program, memory, atoms)
-        yield from _lost(teller, flat, memory, atoms, time, notes)
+        yield from _outputs(program, store)
+        if strict:
+            yield from _lost(teller, store)
 
 
-def _outputs(program: Program, memory: Memory, atoms: Atoms) -> Iterator[Finding]:
+def _outputs(program: Program, store: Store) -> Iterator[Finding]:
+    gaps = unwritten(store)
     for region in program.regions:
         if region.kind == "output" and region.bytes:
-            at = _gap(memory, atoms, region.address, region.address + region.bytes)
-            if at is not None:
+            k = int(np.searchsorted(gaps[:, 1], region.address, side="right"))
+            if k < len(gaps) and gaps[k, 0] < region.address + region.bytes:
+                at = max(region.address, int(gaps[k, 0]))
                 detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
                 yield Finding("output", None, None, detail, (region.name,))
 
 
-def _gap(memory: Memory, atoms: Atoms, start: int, stop: int) -> int | None:
-    """Return the first byte of a range of DRAM that nobody wrote."""
-    for first, last, cell in memory.parts:
-        if last <= start or first >= stop:
-            continue
-        if first > start:
-            return start
-        one = memory.atom[cell + (start - first) // memory.grain[1]]
-        for k in range(one, len(atoms.start)):
-            if atoms.start[k] >= min(last, stop) or atoms.start[k] < first:
-                break
-            if atoms.writer[k] < 0 and atoms.start[k] + max(1, atoms.size[k]) > start:
-                return max(start, int(atoms.start[k]))
-        start = int(last)
-        if start >= stop:
-            return None
-    return start if start < stop else None
-
-
-def _lost(
-    teller: Teller, flat: Flat, memory: Memory, atoms: Atoms, time: Time, notes: Notes
-) -> Iterator[Finding]:
+def _lost(teller: Teller, store: Store) -> Iterator[Finding]:
     """Yield writes of which nobody read anything, or a large part not."""
-    n = int(notes.n[state.N_WRITES])
-    writes = notes.writes[:n]
+    writes = store[state.WRITES][: store.cells[state.N_WRITES]]
     unread = writes[:, state.W_LOST].copy()
-    left = (atoms.writer > 0) & (atoms.is_read == 0)
-    np.add.at(unread, atoms.writer[left], atoms.size[left])
+    pieces = store.history()
+    left = pieces[(pieces[:, state.G_WRITER] > 0) & (pieces[:, state.G_READ] == 0)]
+    sizes = left[:, state.G_STOP] - left[:, state.G_START]
+    np.add.at(unread, left[:, state.G_WRITER], sizes)
     held_to = writes[:, state.W_FLAGS]
     exact = (held_to & state.INEXACT) == 0
     whole = (held_to & WHOLE_USED != 0) & (unread == writes[:, state.W_SIZE]) & (unread > 0)
