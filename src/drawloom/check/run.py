@@ -28,6 +28,7 @@ from drawloom.check.templates import PART_USED, WHOLE_USED
 from drawloom.check.walk import walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
+from drawloom.host import uncollected
 from drawloom.program.program import Program
 
 MOST = 8_000_000  # commands that are walked over: beyond, a check takes minutes
@@ -46,6 +47,11 @@ def check(
     Raises:
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
     """
+    with uncollected():
+        return _checked(program, chip, most, strict=strict)
+
+
+def _checked(program: Program, chip: Chip, most: int, *, strict: bool) -> tuple[Finding, ...]:
     flat = flatten(program, chip, strict=strict)
     often = runs_of_rows(flat.code)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
