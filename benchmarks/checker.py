@@ -2,7 +2,9 @@
 
     .venv/bin/python benchmarks/checker.py [--sample N] [--seed S] [--kind WORDS] [--record FILE] [--json]
     .venv/bin/python benchmarks/checker.py --sweep [--cases N] [--record FILE] [--json]
+    .venv/bin/python benchmarks/checker.py --cost [--only WORDS] [--json]
 
+The second checks programs that nobody changed; the third says what a check costs beside compiling.
 docs/checker.md has the table and says what each kind of fault is.
 """
 
@@ -11,14 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 # A script's own folder is on the path, the repository with tests/ and examples/ is not.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measures import checker, checker_sweep
+from benchmarks.measures import checker, checker_cost, checker_sweep
 from benchmarks.measures.checker_mutants import MUTATIONS
-from benchmarks.measures.table import JSON_KEYS, Figure, conditions
+from benchmarks.measures.table import JSON_KEYS, Figure, conditions, show
 
 
 def main() -> None:
@@ -35,23 +38,25 @@ def main() -> None:
     )
     parser.add_argument("--cases", type=int, default=0, help="of the conformance suite; 0 all")
     parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
+    parser.add_argument("--cost", action="store_true", help="measure what a check costs instead")
+    parser.add_argument(
+        "--only", default="", help="of the cost, works whose name holds these words"
+    )
     given = parser.parse_args()
     if given.sweep:
         swept(given)
         return
+    if given.cost:
+        cost(given.only, as_json=given.json)
+        return
     kinds = [kind for kind in MUTATIONS if given.kind in kind]
     tallies = checker.tallied(checker.verdicts(kinds, given.sample, given.seed, given.record))
     if given.json:
-        show([figure for kind in kinds for figure in checker.figures(kind, tallies[kind])])
+        show_json([figure for kind in kinds for figure in checker.figures(kind, tallies[kind])])
         return
     print(f"{given.sample} mutants of each kind, seed {given.seed} ({conditions()})")
     for row in checker.rows(tallies):
         print(row)
-
-
-def show(figures: list[Figure]) -> None:
-    """Print figures as JSON."""
-    print(json.dumps([{key: getattr(f, key) for key in JSON_KEYS} for f in figures], indent=1))
 
 
 def swept(given: argparse.Namespace) -> None:
@@ -59,13 +64,32 @@ def swept(given: argparse.Namespace) -> None:
     found = list(checker_sweep.sweep(checker_sweep.names(given.cases), given.record))
     figures = list(checker_sweep.figures(found))
     if given.json:
-        show(figures)
+        show_json(figures)
         return
     for one in found:
         for text in one.found:
             print(f"{one.name}: {text}")
-    for figure in figures:
-        print(f"{figure.name:24} {figure.value:6,} {figure.unit}")
+    show("What is found in programs that nobody changed", figures)
+
+
+def cost(only: str, *, as_json: bool) -> None:
+    """Measure and print what a check costs."""
+    found: list[Figure] = []
+    for measure in checker_cost.measures(only).values():
+        found += measure()
+    if found:
+        found.append(checker_cost.median(found))
+    if not only or only == "cold":
+        found.append(checker_cost.cold())
+    if as_json:
+        show_json(found)
+    else:
+        show("The cost of a check beside compiling", found)
+
+
+def show_json(figures: Iterable[Figure]) -> None:
+    """Print figures as a list of JSON."""
+    print(json.dumps([{key: getattr(f, key) for key in JSON_KEYS} for f in figures], indent=1))
 
 
 if __name__ == "__main__":

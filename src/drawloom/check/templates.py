@@ -59,6 +59,7 @@ COPIES = 128  # what it writes has the format of what it reads
 IS_FILL = 256
 # Rules that a sound program may break on purpose.
 STRICT = WHOLE_USED | PART_USED | WHOLE_PIECES | ONE_PART | NO_REMAINS
+PIECED = WHOLE_PIECES | ONE_PART | NO_REMAINS  # what it reads is counted by pieces
 RUNS = {DRAM: 16_384, SPM: 64, REMOTE: 64}
 _MARK = 1 << 44  # sets addresses apart while spans are worked out
 FORMATS = tuple(sorted({*FORMAT_BYTES, "bool"} - {"tf32"}))

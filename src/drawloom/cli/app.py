@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,6 +156,12 @@ def compile(
     dim: Dims = None,
     precision: Precision = None,
     profile: ProfileName = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Check the program; write none in which a fault is found."
+        ),
+    ] = True,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -166,7 +173,8 @@ def compile(
 
     with Progress() as progress:
         results.check_outputs(output)
-        work = _open(model, _choices(chip, dim, precision, profile, asked, mapping), progress)
+        choices = _choices(chip, dim, precision, profile, asked, mapping)
+        work = _open(model, replace(choices, check=check), progress)
         progress.step("write")
         for path in output:
             results.write_stage(work, path)

@@ -42,6 +42,7 @@ class Choices:
     profile: str | None = None
     asked: Asked = field(default_factory=Asked)
     mapping: MapOptions = field(default_factory=MapOptions)
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,6 +174,7 @@ def _model(path: Path, choices: Choices, progress: Progress) -> Work:
         weights=choices.asked.weights,
         group=choices.asked.group,
         mapping=choices.mapping,
+        check=choices.check,
         step=progress.step,
     )
     return _built(build, choices)
@@ -193,7 +195,11 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
     mapping = read_mapping(path)
     progress.step("assemble")
     profile = _profile(mapping.chip, choices.profile)
-    return Work(flow.assemble_read(mapping, path.name), mapping.chip, profile, mapping=mapping)
+    program = flow.assemble_read(mapping, path.name)
+    if choices.check:
+        progress.step("check")
+        flow.check_sound(program, mapping.chip)
+    return Work(program, mapping.chip, profile, mapping=mapping)
 
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:

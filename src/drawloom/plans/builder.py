@@ -139,7 +139,7 @@ class Builder:
             room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
             build = compile(
                 graph, replace(self.chip, scratchpad=room), precision=self.options.precision,
-                mapping=replace(self.options.mapping, fold=False),
+                mapping=replace(self.options.mapping, fold=False), check=False,
             )  # fmt: skip
             known = self.built[key] = build, names
         build, its_names = known

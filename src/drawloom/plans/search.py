@@ -298,7 +298,7 @@ def _timed(asked: _Asked, chosen: _Candidate, mapping: MapOptions, bound_ps: int
     """Return a candidate as a plan: its chip's share compiled and timed."""
     build = compile(
         asked.graph(chosen.config, chosen.request, chosen.shares.apart), asked.chip, weights=asked.weights,
-        group=asked.group, precision=asked.precision, mapping=mapping,
+        group=asked.group, precision=asked.precision, mapping=mapping, check=False,
     )  # fmt: skip
     trace = build.time()
     head_ps = sum(
