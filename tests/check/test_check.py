@@ -226,6 +226,37 @@ def test_a_race_shows_both_commands_with_what_they_are_for() -> None:
     )
 
 
+SHARED = """drawloom program 1
+program name=hand chip=tx81 scratchpad_bytes=3145728 dram_bytes=4096
+blocking block=64 block_8bit=128 min_tail=4 align=256
+region name=x kind=input address=0x0 bytes=32 fmt=f16 shape=2x8
+region name=y kind=output address=0x100 bytes=32 fmt=f16 shape=2x8
+tile 0:
+  read dram=0x0 spm=0x0 inner=16
+  arm flag=3
+  barrier tiles=0..1
+  join engines=read
+  send src=0x0 dst=0x100 inner=16 targets=0..1 flag=3
+  wait flag=3
+  join engines=send
+  read dram=0x10 spm=0x0 inner=16
+  write spm=0x0 dram=0x110 inner=16
+tile 1:
+  arm flag=3
+  barrier tiles=0..1
+  wait flag=3
+  write spm=0x100 dram=0x100 inner=16
+"""
+
+
+def test_what_came_to_one_target_is_not_the_end_of_a_send() -> None:
+    assert check(parse(SHARED), TX81) == ()
+    (found,) = check(parse(SHARED.replace("  join engines=send\n", "")), TX81)
+    assert found.rule == "race"
+    assert found.other is not None
+    assert isinstance(found.other.command, Send)
+
+
 def test_a_program_that_runs_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="program 'hand' is too long to check"):
         check(parse(BY_HAND), TX81, most=5)

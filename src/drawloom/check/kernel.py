@@ -252,7 +252,9 @@ def touch(
     runs = s[span + COUNT0] * s[span + COUNT1] * s[span + COUNT2]
     if s[span + WRITES_IT]:
         flags = held_to | (0 if exact else INEXACT)
-        who = new_write(s, queue, serial, row, owner, runs * inner, flags)
+        # Of a send this is what has come to a target, before the send has ended.
+        count = serial - (1 if s[span + SPACE] == REMOTE else 0)
+        who = new_write(s, queue, count, row, owner, runs * inner, flags)
         touch_runs(s, g, span, base, owner, queue, serial, who, held_to, tag)
         return tag
     s[N_PIECES] = 0
