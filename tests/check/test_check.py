@@ -249,9 +249,13 @@ tile 1:
 """
 
 
-def test_what_came_to_one_target_is_not_the_end_of_a_send() -> None:
-    assert check(parse(SHARED), TX81) == ()
-    (found,) = check(parse(SHARED.replace("  join engines=send\n", "")), TX81)
+@pytest.mark.parametrize(
+    "place", ["0x100", "0x0"]
+)  # at the sender: beside what is sent, or over it
+def test_what_came_to_one_target_is_not_the_end_of_a_send(place: str) -> None:
+    text = SHARED.replace("dst=0x100", f"dst={place}").replace("spm=0x100", f"spm={place}")
+    assert check(parse(text), TX81) == ()
+    (found,) = check(parse(text.replace("  join engines=send\n", "")), TX81)
     assert found.rule == "race"
     assert found.other is not None
     assert isinstance(found.other.command, Send)
