@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from benchmarks.measures.limits import (
@@ -36,7 +37,7 @@ from drawloom.program.parse import parse
 from drawloom.program.program import Program
 
 TX81 = load_chip("tx81")
-Path = tuple[int, ...]
+Route = tuple[int, ...]
 
 
 def networks() -> dict[str, Graph]:
@@ -70,7 +71,7 @@ def test_nothing_is_found_in_programs_of_random_graphs(graph: Graph) -> None:
     assert [one.text(program) for one in check(program, TX81)] == []
 
 
-def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Path]:
+def places(stream: Stream, kind: type[Command], path: Route = ()) -> Iterator[Route]:
     for i, item in enumerate(stream):
         if isinstance(item, Loop):
             yield from places(item.body, kind, (*path, i))
@@ -78,7 +79,7 @@ def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Pat
             yield (*path, i)
 
 
-def without(stream: Stream, path: Path) -> Stream:
+def without(stream: Stream, path: Route) -> Stream:
     i, *rest = path
     item = stream[i]
     if not rest:
@@ -259,6 +260,12 @@ def test_what_came_to_one_target_is_not_the_end_of_a_send(place: str) -> None:
     assert found.rule == "race"
     assert found.other is not None
     assert isinstance(found.other.command, Send)
+
+
+def test_every_rule_stands_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checker.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert rows == set(RULES)
 
 
 def test_a_program_that_runs_too_long_is_refused() -> None:
