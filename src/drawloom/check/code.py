@@ -5,7 +5,7 @@ A tile's rows are its commands in order, with a row at the head and at the end o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
@@ -29,7 +29,7 @@ from drawloom.check.templates import (
     template,
 )
 from drawloom.chip.model import Blocking, Chip
-from drawloom.program.addresses import address_fields, addresses
+from drawloom.program.addresses import address_fields, addresses, at
 from drawloom.program.commands import Affine, Command, Cpu, Loop, Stream
 from drawloom.program.program import Program
 
@@ -157,6 +157,30 @@ class Flat:
     commands: list[Command | None]
     templates: list[Template]
     sets: dict[tuple[int, ...], int]
+
+
+def ran(flat: Flat, tile: int) -> Iterator[Command]:
+    """Iterate over the commands of a tile as they were walked over, with the addresses of their turns."""
+    rows: list[list[int]] = flat.code.rows[
+        flat.code.starts[tile] : flat.code.starts[tile + 1]
+    ].tolist()
+    first = int(flat.code.starts[tile])
+    turns: list[int] = []
+    k = 0
+    while k < len(rows):
+        op, head, _, _, most = rows[k]
+        k += 1
+        if op == LOOP:
+            turns.append(0)
+        elif op == END and turns[-1] + 1 < most:
+            turns[-1] += 1
+            k = head - first + 1
+        elif op == END:
+            turns.pop()
+        else:
+            command = flat.commands[first + k - 1]
+            assert command is not None
+            yield at(command, tuple(turns))
 
 
 def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from drawloom.check import state
-from drawloom.check.code import Flat
+from drawloom.check.code import Flat, ran
 from drawloom.check.findings import Finding, Place
 from drawloom.check.state import IN_DRAM, N_ENGINES
 from drawloom.check.templates import ENGINES, FORMATS
-from drawloom.program.addresses import at
-from drawloom.program.commands import ENGINE_OF, Command, Engine, Join, Loop, Stream
+from drawloom.program.commands import ENGINE_OF, Engine, Join
 from drawloom.program.program import Program
 
 
@@ -49,22 +47,13 @@ class Teller:
         """Return the command that was a queue's, by its count."""
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
         left = serial
-        for command in _walk(self._program.streams[tile]):
+        for command in ran(self._flat, tile):
             # A processor counts every command that it comes to.
             if engine is Engine.CPU or ENGINE_OF[type(command)] is engine:
                 left -= 1
                 if left == 0:
                     return Place(tile, command)
         return Place(tile, Join((), 0))
-
-
-def _walk(stream: Stream, index: tuple[int, ...] = ()) -> Iterator[Command]:
-    for item in stream:
-        if isinstance(item, Loop):
-            for i in range(item.count):
-                yield from _walk(item.body, (*index, i))
-        else:
-            yield at(item, index)
 
 
 def _memory(owner: int) -> str:
