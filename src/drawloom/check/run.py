@@ -18,7 +18,9 @@ from drawloom.check.alone import alone
 from drawloom.check.code import Flat, flatten
 from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
+from drawloom.check.loops import repeating
 from drawloom.check.prepare import prepare, runs_of_rows
+from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
 from drawloom.check.state import Ints
 from drawloom.check.telling import Teller
@@ -68,11 +70,16 @@ def _findings(
     if strict:
         yield from traffic(program, flat)
     store = prepare(program, flat, chip, often)
-    walk(store.cells, store.pieces)
-    while store.cells[state.WANTS_ROOM]:
-        store.make_room()
-        store.cells[state.WANTS_ROOM] = 0
+    # The strict rules look at every write and who reads it: of these no turn tells of another.
+    repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
+    holds = True
+    while holds:
         walk(store.cells, store.pieces)
+        holds = False
+        for why, act in ((state.WANTS_ROOM, store.make_room), (state.WANTS_LOOK, repeats.look)):
+            if store.cells[why]:
+                store.cells[why], holds = 0, True
+                act()
     teller = Teller(flat)
     n_findings = int(store.cells[state.N_FINDINGS])
     for row in store[state.FOUND][:n_findings]:
