@@ -289,7 +289,7 @@ class _Tile:
         self.width = FORMAT_BYTES[buffers.fmt]
         self.made = Lowered()
         self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
-        self.is_joined = False
+        self.unjoined: tuple[Engine, ...] = ()  # engines that may still make what is sent
         self.size = 0
 
     def put(self, *commands: Command) -> None:
@@ -307,7 +307,8 @@ class _Tile:
         own = of.place[self.chip] * self.size * width if of.kind == "gather" else 0
         if not is_first:
             self.put(Join((Engine.SEND, Engine.WRITE), 0, origin))
-        self.pending, self.is_joined = [], False
+        # Of reads a round has one, its first: joins behind the first send wait for no others.
+        self.pending, self.unjoined = [], (Engine.READ, Engine.VECTOR)
         self._expect(is_first=is_first)
         source = self.buffers.source + low * width
         if of.kind != "hand" or of.targets[self.chip]:
@@ -339,9 +340,9 @@ class _Tile:
         src, nbytes = self.bytes_of(move, move.first)
         if not nbytes:
             return
-        if not self.is_joined:
-            self.put(Join((Engine.READ, Engine.VECTOR), 0, origin))
-            self.is_joined = True
+        if self.unjoined:
+            self.put(Join(self.unjoined, 0, origin))
+            self.unjoined = ()
         if move.target not in ready:
             ready.add(move.target)
             self.put(Wait(of.ready_flag(self.chip, move.target), 1, origin))
@@ -364,7 +365,7 @@ class _Tile:
             self.pending = []
         slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
         self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
-        self.is_joined = False
+        self.unjoined = tuple(dict.fromkeys((*self.unjoined, Engine.VECTOR)))
 
     def _store(self, low: int) -> None:
         of, b, origin, width, size = self.of, self.buffers, self.origin, self.width, self.size
