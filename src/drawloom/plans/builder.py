@@ -13,7 +13,7 @@ from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.topology import Topology, topology
 from drawloom.errors import Fault, InputError
-from drawloom.flow import Build, Options, compile
+from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
 from drawloom.mapping.collectives import schedules
@@ -70,8 +70,8 @@ class Builder:
     flags: Flags = field(default_factory=lambda: Flags(()))
     chains: list[ChipChain] = field(default_factory=list[ChipChain])
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
-    built: dict[tuple[object, ...], tuple[Build, tuple[str, ...]]] = field(
-        default_factory=dict[tuple[object, ...], tuple[Build, tuple[str, ...]]]
+    built: dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]] = field(
+        default_factory=dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]]
     )
     made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
         default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
@@ -137,17 +137,15 @@ class Builder:
         if known is None:
             pad = self.chip.scratchpad
             room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
-            build = compile(
-                graph, replace(self.chip, scratchpad=room), precision=self.options.precision,
-                mapping=replace(self.options.mapping, fold=False),
-            )  # fmt: skip
-            known = self.built[key] = build, names
-        build, its_names = known
+            # The graph is simplified and in its precision: decoders of constants must stay.
+            options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
+            chip = replace(self.chip, scratchpad=room)
+            mapped = map_graph(graph, chip, options, lambda _: None)
+            known = self.built[key] = assemble(mapped), mapped.dram_bytes, names
+        program, size, its_names = known
         called = dict(zip(its_names, names, strict=True))
-        regions = tuple(
-            replace(region, name=called[region.name]) for region in build.program.regions
-        )
-        return replace(build.program, regions=regions), build.mapping.dram_bytes
+        regions = tuple(replace(region, name=called[region.name]) for region in program.regions)
+        return replace(program, regions=regions), size
 
     def _stretch(
         self, chain: ChipChain, graph: Graph, compiled: list[tuple[Program, int]], i: int

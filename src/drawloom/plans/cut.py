@@ -26,25 +26,8 @@ from drawloom.graph.build import infer_node
 from drawloom.graph.ir import Array, Graph, Node
 from drawloom.graph.lazy import Constants, Held, derive
 from drawloom.graph.tensor import TensorType
-
-
-@dataclass(frozen=True, slots=True)
-class Lie:
-    """How the chips hold a value.
-
-    Attributes:
-        kind: ``whole``; ``part``: chip c of n has slice c * ways // n of ``ways`` along ``axis``;
-            ``sum``: the value is the sum of what the chips have; ``free``: an input, not yet said.
-        axis: of the parts.
-        ways: how many different parts there are.
-    """
-
-    kind: str
-    axis: int = -1
-    ways: int = 1
-
-
-WHOLE, SUM, FREE = Lie("whole"), Lie("sum"), Lie("free")
+from drawloom.plans import coded
+from drawloom.plans.lie import FREE, SUM, WHOLE, Lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +92,11 @@ class Cutter:
     )
     exchanges: list[tuple[int, Exchange]] = field(default_factory=list[tuple[int, Exchange]])
     made: dict[tuple[str, Lie], str] = field(default_factory=dict[tuple[str, Lie], str])
+    # Weights that are decoded: the nodes of the graph, of chips' parts, and where these stand.
+    unpacks: dict[str, Node] = field(default_factory=dict[str, Node])
+    decoders: dict[str, coded.Decoder] = field(default_factory=dict[str, coded.Decoder])
+    pending: dict[str, coded.Pending] = field(default_factory=dict[str, coded.Pending])
+    placed: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
 
     def __post_init__(self) -> None:
         """Begin with inputs that lie nowhere yet, and whole constants."""
@@ -134,13 +122,15 @@ class Cutter:
 
     def need(self, value: str, want: Lie) -> str:
         """Return the name under which the chips hold a value as is wanted, made so if it is not."""
+        if value in self.decoders:
+            return coded.part(self, value, want)
         have = self.lie(value)
         if not value or have == want:
             return value
         if have is FREE:
             self.lies[value] = want
             if want.kind == "part":
-                self.types[value] = self._share(self.graph.types[value], want)
+                self.types[value] = self.share(self.graph.types[value], want)
             return value
         key = value, want
         if key not in self.made:
@@ -156,7 +146,7 @@ class Cutter:
             return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis))
         whole = self.need(value, WHOLE)
         name = f"{value}.part{want.axis}.{want.ways}"
-        kind = self._share(self.types[whole], want)
+        kind = self.share(self.types[whole], want)
         if whole in self.constants:
             size = kind.shape[want.axis]
             cuts = [
@@ -192,7 +182,10 @@ class Cutter:
         self.types[name], self.levels[name], self.lies[name] = kind, level + 1, WHOLE
         return name
 
-    def _share(self, kind: TensorType, lie: Lie) -> TensorType:
+    def share(self, kind: TensorType, lie: Lie) -> TensorType:
+        """Return the type of a chip's share."""
+        if lie.kind != "part":
+            return kind
         size = kind.shape[lie.axis]
         assert size % lie.ways == 0, (kind, lie)
         return replace(kind, shape=_with(kind.shape, lie.axis, size // lie.ways))
@@ -208,13 +201,37 @@ class Cutter:
     def add(self, nodes: tuple[Node, ...], *lies: Lie) -> None:
         """Add a node, as each chip has it; ``lies`` are its outputs'."""
         first = nodes[0]
-        level = max((self.levels[v] for v in first.inputs if v), default=0)
+        known = (v for v in first.inputs if v and v not in self.pending)
+        level = max((self.levels[v] for v in known), default=0)
+        names = {v: self._decoded(v, level) for v in first.inputs if v in self.pending}
+        if names:
+            nodes = tuple(
+                replace(node, inputs=tuple(names.get(v, v) for v in node.inputs)) for node in nodes
+            )
+            first = nodes[0]
         self.nodes.append((level, nodes))
         for value, kind, lie in zip(
             first.outputs, infer_node(first, self.types), lies, strict=True
         ):
             if value:
                 self.types[value], self.levels[value], self.lies[value] = kind, level, lie
+
+    def _decoded(self, value: str, level: int) -> str:
+        """Return the name of a decoded weight where it is used, decoded there."""
+        key = value, level
+        if key not in self.placed:
+            taken = any(name == value for name, _ in self.placed)
+            name = self.placed[key] = f"{value}.at{level}" if taken else value
+            for node in self.pending[value].named(name):
+                self.nodes.append((level, (node,) * self.held))
+                made = node.outputs[0]
+                (self.types[made],) = infer_node(node, self.types)
+                self.levels[made], self.lies[made] = level, self.lies[value]
+        return self.placed[key]
+
+    def is_weight(self, value: str) -> bool:
+        """Whether a value is a constant, as it is or decoded."""
+        return value in self.constants or value in self.decoders
 
     def keep(self, node: Node, inputs: tuple[str, ...], *lies: Lie, **attrs: object) -> None:
         """Add a node of the graph with other inputs, and some other attributes."""

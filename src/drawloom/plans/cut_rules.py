@@ -7,13 +7,17 @@ from math import gcd, prod
 
 from drawloom.graph.ir import Node
 from drawloom.graph.ops import FAMILIES
-from drawloom.plans.cut import SUM, WHOLE, Cutter, Lie, leading
+from drawloom.plans.coded import can_part, note
+from drawloom.plans.cut import Cutter, leading
+from drawloom.plans.lie import SUM, WHOLE, Lie
 
 Rule = Callable[[Cutter, Node], bool]  # False: not so; all operands must be whole
 
 
 def apply(cutter: Cutter, node: Node) -> None:
     """Add a node to the cut, by its operator's rule or with whole operands."""
+    if note(cutter, node):
+        return
     rule = RULES.get(node.op)
     if rule is None or not rule(cutter, node):
         inputs = tuple(cutter.need(value, WHOLE) for value in node.inputs)
@@ -50,13 +54,13 @@ def _product(cutter: Cutter, node: Node) -> bool:
     a, b, *zeros = node.inputs
     if node.int("trans_a") or any(z and cutter.shape(z) for z in zeros):
         return False
-    if b not in cutter.constants or len(cutter.shape(b)) != 2:
+    if not cutter.is_weight(b) or len(cutter.shape(b)) != 2:
         return _batched(cutter, node)
     lie, last = cutter.lie(a), len(cutter.shape(a)) - 1
     out = len(cutter.shape(node.outputs[0])) - 1
     inner, outer = (1, 0) if node.int("trans_b") else (0, 1)
     if lie.kind == "part" and lie.axis == last:
-        if lie.ways != cutter.chips:
+        if lie.ways != cutter.chips or not can_part(cutter, b, cutter.part(inner, lie.ways)):
             return False
         inputs = (a, cutter.need(b, cutter.part(inner, lie.ways)), *zeros)
         cutter.keep(node, inputs, SUM)
@@ -65,11 +69,39 @@ def _product(cutter: Cutter, node: Node) -> bool:
         cutter.keep(node, (a, b, *zeros), lie)
         return True
     ways = _useful(cutter, node.outputs[0])
-    if ways == 1 or cutter.shape(b)[outer] % ways:
+    if (
+        ways == 1
+        or cutter.shape(b)[outer] % ways
+        or not can_part(cutter, b, cutter.part(outer, ways))
+    ):
         return False
     inputs = (cutter.need(a, WHOLE), cutter.need(b, cutter.part(outer, ways)), *zeros)
     cutter.keep(node, inputs, cutter.part(out, ways))
     return True
+
+
+def _integer_product(cutter: Cutter, node: Node) -> bool:
+    """Integers scaled and rounded behind the product: cut by outputs alone, so bits stay the same."""
+    a, a_scale, a_zero, b, b_scale, b_zero, *rest = node.inputs
+    if b not in cutter.constants or len(cutter.shape(b)) != 2:
+        return False
+    ways = _useful(cutter, node.outputs[0])
+    if ways == 1 or any(cutter.shape(v) not in ((), (1,)) for v in (a_scale, a_zero, *rest)):
+        return False
+    columns = cutter.part(0, ways)
+    beside = [
+        v if cutter.shape(v) in ((), (1,)) else cutter.need(v, columns) for v in (b_scale, b_zero)
+    ]
+    weight = cutter.need(b, cutter.part(1, ways))
+    inputs = (cutter.need(a, WHOLE), a_scale, a_zero, weight, *beside, *rest)
+    cutter.keep(node, inputs, cutter.part(len(cutter.shape(node.outputs[0])) - 1, ways))
+    return True
+
+
+def _scaled(cutter: Cutter, node: Node) -> bool:
+    """Numbers to codes and back, by one scale for all."""
+    plain = all(not v or cutter.shape(v) in ((), (1,)) for v in node.inputs[1:])
+    return plain and not node.int("block_size") and _pointwise(cutter, node)
 
 
 def _useful(cutter: Cutter, value: str) -> int:
@@ -193,6 +225,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_POINTWISE, _pointwise),
     "MatMul": _product,
     "MatMulInteger": _product,
+    "QLinearMatMul": _integer_product,
+    "QuantizeLinear": _scaled,
+    "DequantizeLinear": _scaled,
     "Reshape": _reshape,
     "Transpose": _transpose,
     "Softmax": _beside(lambda node, rank: (node.int("axis", -1),)),
