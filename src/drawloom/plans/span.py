@@ -98,18 +98,20 @@ def compile_folded(
     group: int = 0,
     precision: str = "",
     mapping: MapOptions | None = None,
+    chip: Chip | None = None,
     tell: Tell | None = None,
 ) -> Folded:
     """Compile a model for several chips, and of each group the one chip that stands for all.
 
-    Args and errors are those of ``compile_span``; also ``DoesNotFit`` (``span.folded``) where no
+    Args and errors are those of ``compile_span``; ``chip`` is what each chip is, in place of the
+    system's own. Also ``DoesNotFit`` (``span.folded``) where no
     schedule has all chips do alike.
     """
     options = Options(
         precision=precision, request=request, weights=weights, group=group,
         mapping=mapping or MapOptions(),
     )  # fmt: skip
-    given = _Given.of(model, system, spread, options, tell)
+    given = _Given.of(model, system, spread, options, tell, chip)
     builder = given.builder(1)
     builder.build()
     return builder.folded()
@@ -128,13 +130,14 @@ class _Given:
 
     @staticmethod
     def of(
-        model: Model, system: str | System, spread: Spread, options: Options, tell: Tell | None
+        model: Model, system: str | System, spread: Spread, options: Options,
+        tell: Tell | None, chip: Chip | None = None,
     ) -> _Given:  # fmt: skip
         made = system if isinstance(system, System) else load_system(system)
         source = read(model, options)
         options = replace(options, precision=options.precision or own_precision(source))
         graph = to_precision(simplify(source), options)
-        return _Given(graph, made, load_chip(made.chip), options, spread, tell)
+        return _Given(graph, made, chip or load_chip(made.chip), options, spread, tell)
 
     def builder(self, held: int) -> Builder:
         found = _groups(self.system, self.spread)
