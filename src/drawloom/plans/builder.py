@@ -17,15 +17,17 @@ from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
 from drawloom.mapping.collectives import schedules
+from drawloom.mapping.collectives.exchange import in_turns
 from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flow import Flow, is_alike
 from drawloom.program.chain import ChipChain
 from drawloom.program.commands import Arm, Send, Signal, Wait
-from drawloom.program.exchange import Area, Buffers, Exchanger
+from drawloom.program.exchange import Exchanger
 from drawloom.program.flags import Flags
 from drawloom.program.folded import FoldedExchanger
+from drawloom.program.lowered import Area, Buffers
 from drawloom.program.program import Program, Region
 from drawloom.program.span import Span
 from drawloom.timing.fabric import FabricClock
@@ -161,21 +163,26 @@ class Builder:
         """Add a sum or a gather over a group."""
         fabric, _ = self.groups
         kind = self.types[exchange.source]
-        self.types[exchange.target] = whole = self._whole(kind, exchange)
-        key = exchange.kind, first, whole.bytes
+        self.types[exchange.target] = whole = replace(kind, shape=exchange.shape)
+        key = exchange.kind, first, whole.bytes, exchange.among
         if key not in self.made:
-            self.made[key] = self._exchanger(exchange.kind, topology(fabric), whole.bytes, first)
-        run = prod(kind.shape[exchange.axis :]) if exchange.kind == "gather" else 0
+            self.made[key] = self._exchanger(exchange, topology(fabric), whole.bytes, first)
+        run = prod(kind.shape[exchange.axis :]) if exchange.kind != "sum" else 0
+        if exchange.kind == "join":
+            run //= exchange.among
         members = range(first, first + self.held)
         exchanger, ps = self.made[key]
         self._lower(exchanger, members, exchange.source, exchange.target, run, ps)
 
     def _exchanger(
-        self, kind: str, fabric: Topology, size: int, first: int
+        self, exchange: Exchange, fabric: Topology, size: int, first: int
     ) -> tuple[Exchanger, int]:
         """Return what writes a group's exchange by its quickest schedule, and how long that takes."""
-        clock = FabricClock(fabric)
-        found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
+        clock, kind = FabricClock(fabric), exchange.kind
+        if exchange.among:
+            found = [in_turns(fabric, exchange.among)]
+        else:
+            found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
         priced = [(clock.price(s, size, 1).ps, s) for s in found]
         ps, schedule = min(priced, key=lambda each: each[0])
         if not self.is_folded:
@@ -190,12 +197,6 @@ class Builder:
             FoldedExchanger(kind, schedule, index, self.area, self.flags, 0, flow.way_of),
             ps,
         )
-
-    def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:
-        if exchange.kind == "sum":
-            return kind
-        axis, shape = exchange.axis, kind.shape
-        return replace(kind, shape=(*shape[:axis], shape[axis] * self.tensor, *shape[axis + 1 :]))
 
     def _hand_over(self, level: int, stage: int) -> None:
         """Let each chip of a stage give the one of its place in the next what is needed there."""
@@ -255,7 +256,7 @@ class Builder:
         """Return the programs of all chips."""
         _, members = self.groups
         cuts = {
-            value: (lie.axis, lie.ways)
+            value: (lie.axis, lie.ways, lie.rows)
             for value, lie in self.cut.lies.items()
             if lie.kind == "part"
         }

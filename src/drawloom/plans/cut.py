@@ -23,7 +23,7 @@ import numpy as np
 
 from drawloom.errors import Fault, InputError
 from drawloom.graph.build import infer_node
-from drawloom.graph.ir import Array, Graph, Node
+from drawloom.graph.ir import Array, Attr, Graph, Node
 from drawloom.graph.lazy import Constants, Held, derive
 from drawloom.graph.tensor import TensorType
 from drawloom.plans import coded
@@ -32,12 +32,24 @@ from drawloom.plans.lie import FREE, SUM, WHOLE, Lie
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What all chips do between two stages: ``sum`` or ``gather`` along ``axis`` of one value."""
+    """What all chips do between two stages with one value.
+
+    Attributes:
+        kind: ``sum``; ``gather`` along ``axis``; ``spread`` and ``join``, in which chips that look
+            at one key head go over from parts of the heads to parts of the rows, and back.
+        source: what is exchanged.
+        target: what comes of it.
+        axis: of the parts.
+        shape: of ``target`` on a chip.
+        among: how many chips do it with each other; 0: all.
+    """
 
     kind: str
     source: str
     target: str
     axis: int = 0
+    shape: tuple[int, ...] = ()
+    among: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,18 +69,20 @@ class Cut:
     lies: Mapping[str, Lie]
 
 
-def cut(graph: Graph, chips: int, held: int = 0) -> Cut:
+def cut(graph: Graph, chips: int, held: int = 0, apart: int = 1) -> Cut:
     """Return a graph cut for a number of chips.
 
     Args:
         graph: what to cut.
         chips: among how many.
         held: of how many chips, from the first on, the graphs are wanted; 0: of all.
+        apart: how many chips share a key head and part the rows of its cache among them; 1: chips
+            that share one hold all of it.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips)
+    cutter = Cutter(graph, chips, held or chips, apart)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -83,6 +97,7 @@ class Cutter:
     graph: Graph
     chips: int
     held: int
+    apart: int = 1
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -138,16 +153,19 @@ class Cutter:
         return self.made[key]
 
     def _make(self, value: str, have: Lie, want: Lie) -> str:
+        if have.rows != want.rows and have.axis == want.axis:
+            return self._turned(value, have, want)
         if want == WHOLE:
-            if have.kind == "part" and have.ways != self.chips:
+            if have.kind == "part" and (have.ways != self.chips or have.rows > 1):
                 fault = Fault(value, f"{have.ways} parts on {self.chips} chips", "a part each")
                 raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
             kind = "sum" if have == SUM else "gather"
-            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis))
+            shape = self.graph.types[value].shape
+            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
         whole = self.need(value, WHOLE)
-        name = f"{value}.part{want.axis}.{want.ways}"
+        name = f"{value}.part{want.axis}.{want.ways}.{want.rows}"
         kind = self.share(self.types[whole], want)
-        if whole in self.constants:
+        if whole in self.constants and want.rows == 1:
             size = kind.shape[want.axis]
             cuts = [
                 derive(held, partial(_slice, want.axis, self.index(chip, want) * size, size), kind)
@@ -156,39 +174,49 @@ class Cutter:
             self.constants[name] = tuple(cuts)
             self.types[name], self.levels[name], self.lies[name] = kind, 0, want
             return name
-        return self._sliced(whole, name, want, kind.shape[want.axis])
-
-    def _sliced(self, whole: str, name: str, want: Lie, size: int) -> str:
-        """Add a slice of a whole value, another one on each chip."""
-        starts = [self.index(chip, want) * size for chip in range(self.held)]
-        self.add(
-            tuple(
-                Node(name, "Slice", (whole,), (name,),
-                     {"starts": (at,), "ends": (at + size,), "axes": (want.axis,)})
-                for at in starts
-            ),
-            want,
-        )  # fmt: skip
+        self._sliced(whole, name, want, kind.shape)
         return name
 
-    def _exchange(self, value: str, exchange: Exchange) -> str:
+    def _turned(self, value: str, have: Lie, want: Lie) -> str:
+        """Add the exchange between parts of heads and parts of rows."""
+        kind = "spread" if have.rows == 1 else "join"
+        name = f"{value}.{kind}"
+        shape = self.share(self.graph.types[value], want).shape
+        exchange = Exchange(kind, value, name, want.axis, shape, self.apart)
+        return self._exchange(value, exchange, want)
+
+    def _sliced(self, whole: str, name: str, want: Lie, shape: tuple[int, ...]) -> None:
+        """Add a slice of a whole value, another one on each chip."""
+        axes = sorted({want.axis, 0} if want.rows > 1 else {want.axis})
+        nodes: list[Node] = []
+        for chip in range(self.held):
+            at = {want.axis: self.index(chip, want) * shape[want.axis]}
+            if want.rows > 1:
+                at[0] = chip % want.rows * shape[0]
+            attrs: dict[str, Attr] = {
+                "starts": tuple(at[axis] for axis in axes),
+                "ends": tuple(at[axis] + shape[axis] for axis in axes), "axes": tuple(axes),
+            }  # fmt: skip
+            nodes.append(Node(name, "Slice", (whole,), (name,), attrs))
+        self.add(tuple(nodes), want)
+
+    def _exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
         level = self.levels[value]
         self.exchanges.append((level, exchange))
-        kind = self.types[value]
-        if exchange.kind == "gather":
-            size = kind.shape[exchange.axis] * self.chips
-            kind = replace(kind, shape=_with(kind.shape, exchange.axis, size))
         name = exchange.target
-        self.types[name], self.levels[name], self.lies[name] = kind, level + 1, WHOLE
+        self.types[name] = replace(self.types[value], shape=exchange.shape)
+        self.levels[name], self.lies[name] = level + 1, lie
         return name
 
     def share(self, kind: TensorType, lie: Lie) -> TensorType:
         """Return the type of a chip's share."""
         if lie.kind != "part":
             return kind
-        size = kind.shape[lie.axis]
-        assert size % lie.ways == 0, (kind, lie)
-        return replace(kind, shape=_with(kind.shape, lie.axis, size // lie.ways))
+        shape = kind.shape
+        for axis, ways in ((lie.axis, lie.ways), (0, lie.rows)):
+            assert shape[axis] % ways == 0, (kind, lie)
+            shape = _with(shape, axis, shape[axis] // ways)
+        return replace(kind, shape=shape)
 
     def index(self, chip: int, lie: Lie) -> int:
         """Return which part a chip has."""

@@ -41,12 +41,20 @@ def _pointwise(cutter: Cutter, node: Node) -> bool:
     inputs: list[str] = []
     for value in node.inputs:
         shape = cutter.shape(value) if value else ()
-        own = axis - rank + len(shape)
-        cut = own >= 0 and shape[own] > 1
-        inputs.append(cutter.need(value, cutter.part(own, lie.ways) if cut else WHOLE))
-    out = cutter.part(axis, lie.ways)
+        inputs.append(cutter.need(value, _seen(lie.at(axis), rank, shape)))
+    out = lie.at(axis)
     cutter.keep(node, tuple(inputs), *(out for _ in node.outputs))
     return True
+
+
+def _seen(lie: Lie, rank: int, shape: tuple[int, ...]) -> Lie:
+    """Return how an operand that is broadcast to ``rank`` axes lies where the result lies so."""
+    own = lie.axis - rank + len(shape)
+    has = own >= 0 and shape[own] > 1
+    rows = lie.rows if len(shape) == rank and shape[0] > 1 else 1
+    if not has and rows == 1:
+        return WHOLE
+    return Lie("part", own if has else 0, lie.ways if has else 1, rows)
 
 
 def _product(cutter: Cutter, node: Node) -> bool:
@@ -60,6 +68,9 @@ def _product(cutter: Cutter, node: Node) -> bool:
     out = len(cutter.shape(node.outputs[0])) - 1
     inner, outer = (1, 0) if node.int("trans_b") else (0, 1)
     if lie.kind == "part" and lie.axis == last:
+        if lie.rows > 1:
+            lie = cutter.part(last, cutter.chips)
+            a = cutter.need(a, lie)
         if lie.ways != cutter.chips or not can_part(cutter, b, cutter.part(inner, lie.ways)):
             return False
         inputs = (a, cutter.need(b, cutter.part(inner, lie.ways)), *zeros)
@@ -114,7 +125,7 @@ def _useful(cutter: Cutter, value: str) -> int:
         if node.op == "Reshape":
             after = cutter.shape(node.outputs[0])
             heads = [n for at, n in enumerate(after) if prod(after[:at]) == prod(ahead) and n > 1]
-            ways = gcd(ways, heads[0]) if heads else 1
+            ways = gcd(ways, heads[0] * cutter.apart) if heads else 1
         elif node.op == "Add" and cutter.shape(node.outputs[0]) == cutter.shape(value):
             ways = gcd(ways, _useful(cutter, node.outputs[0]))
     return ways
@@ -137,16 +148,26 @@ def _batched(cutter: Cutter, node: Node) -> bool:
 
 
 def _reshape(cutter: Cutter, node: Node) -> bool:
-    lie = cutter.lie(node.inputs[0])
+    value = node.inputs[0]
+    lie = cutter.lie(value)
     if lie.kind != "part":
         return False
-    after = cutter.shape(node.outputs[0])
-    axis = leading(cutter.shape(node.inputs[0]), lie.axis, after, lie.ways)
-    if axis < 0:
+    before, after = cutter.shape(value), cutter.shape(node.outputs[0])
+    own = lie.rows == 1 and lie.ways == cutter.chips
+    if cutter.apart > 1 and own and _has_heads(before, lie.axis, after):
+        lie = Lie("part", lie.axis, cutter.chips // cutter.apart, cutter.apart)
+    axis = leading(before, lie.axis, after, lie.ways)
+    if axis < 0 or (lie.rows > 1 and before[0] != after[0]):
         return False
-    shape = (*after[:axis], after[axis] // lie.ways, *after[axis + 1 :])
-    cutter.keep(node, node.inputs, cutter.part(axis, lie.ways), shape=shape)
+    made = lie.at(axis)
+    shape = cutter.share(cutter.graph.types[node.outputs[0]], made).shape
+    cutter.keep(node, (cutter.need(value, lie),), made, shape=shape)
     return True
+
+
+def _has_heads(before: tuple[int, ...], axis: int, after: tuple[int, ...]) -> bool:
+    """Whether a reshape tells the heads of a step's queries, keys or values apart."""
+    return axis == len(before) - 1 and len(after) == len(before) + 1 and after[-1] != before[-1]
 
 
 def _transpose(cutter: Cutter, node: Node) -> bool:
@@ -155,7 +176,9 @@ def _transpose(cutter: Cutter, node: Node) -> bool:
         return False
     rank = len(cutter.shape(node.inputs[0]))
     perm = node.ints("perm") or tuple(range(rank))[::-1]
-    cutter.keep(node, node.inputs, cutter.part(perm.index(lie.axis), lie.ways))
+    if lie.rows > 1 and perm[0] != 0:
+        return False
+    cutter.keep(node, node.inputs, lie.at(perm.index(lie.axis)))
     return True
 
 
@@ -166,7 +189,7 @@ def _beside(mixed: Callable[[Node, int], range | tuple[int, ...]]) -> Rule:
         parts = _parts(cutter, node)
         rank = len(cutter.shape(node.inputs[0]))
         axes = {axis % rank for axis in mixed(node, rank)}
-        if not parts or parts[0][1].axis in axes:
+        if not parts or parts[0][1].axis in axes or (parts[0][1].rows > 1 and 0 in axes):
             return False
         lie = parts[0][1]
         same = [len(cutter.shape(v)) == rank for v in node.inputs]
@@ -196,8 +219,13 @@ def _scatter(cutter: Cutter, node: Node) -> bool:
     rank = len(cutter.shape(past))
     if lie.kind != "part" or lie.axis in (0, node.int("axis", -2) % rank):
         return False
-    inputs = (cutter.need(past, lie), new, *(cutter.need(v, WHOLE) for v in rest))
-    cutter.keep(node, inputs, lie)
+    # A place for each sequence, or one for all.
+    each = [lie.rows > 1 and v and cutter.shape(v)[0] > 1 for v in rest]
+    places = [
+        cutter.need(v, Lie("part", 0, 1, lie.rows) if own else WHOLE)
+        for v, own in zip(rest, each, strict=True)
+    ]
+    cutter.keep(node, (cutter.need(past, lie), new, *places), lie)
     return True
 
 
@@ -205,17 +233,14 @@ def _attention(cutter: Cutter, node: Node) -> bool:
     """Heads apart: each chip has some of the query heads, and the key heads that they look at."""
     q, k, v, *rest = node.inputs
     lie = cutter.lie(q)
-    if lie.kind != "part" or lie.axis != 1 or lie.ways != cutter.chips:
+    if lie.kind != "part" or lie.axis != 1 or lie.ways * lie.rows != cutter.chips:
         return False
     heads = cutter.shape(k)[1]
-    ways = gcd(heads, cutter.chips)
-    if ways != cutter.chips and heads != ways:
+    ways = gcd(heads, lie.ways)
+    if ways != lie.ways and heads != ways:
         return False
-    held = cutter.part(1, ways)
-    masks = [
-        cutter.need(m, lie if m and cutter.shape(m)[-3:-2] not in ((), (1,)) else WHOLE)
-        for m in rest
-    ]
+    held = Lie("part", 1, ways, lie.rows)
+    masks = [cutter.need(m, _seen(lie, 4, cutter.shape(m)) if m else WHOLE) for m in rest]
     cutter.keep(node, (q, cutter.need(k, held), cutter.need(v, held), *masks), lie)
     return True
 

@@ -111,7 +111,7 @@ def overlapped(
 def _is_even(share: Share, layers: int, spread: Spread) -> bool:
     """Whether a chip that stands for all holds about its even share of the weights."""
     try:
-        parts = cut(share.graph(layers), spread.tensor, 1)
+        parts = cut(share.graph(layers), spread.tensor, 1, spread.apart)
     except InputError:
         return False
     graphs = [stage.graphs[0] for stage in parts.stages]

@@ -38,10 +38,18 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a model is spread: ``tensor`` chips share each layer, ``stages`` such groups follow each other."""
+    """How a model is spread.
+
+    Attributes:
+        tensor: chips that share each layer.
+        stages: such groups, one after the other.
+        apart: of a decode step: how many chips share a key head and part the rows of its cache, the
+            sequences of the batch, among them; 1: chips that share one hold all of its cache.
+    """
 
     tensor: int
     stages: int = 1
+    apart: int = 1
 
     @property
     def chips(self) -> int:
@@ -141,7 +149,9 @@ class _Given:
 
     def builder(self, held: int) -> Builder:
         found = _groups(self.system, self.spread)
-        parts, stage_of = staged(cut(self.graph, self.spread.tensor, held), self.spread.stages)
+        parts, stage_of = staged(
+            cut(self.graph, self.spread.tensor, held, self.spread.apart), self.spread.stages
+        )
         return Builder(
             parts,
             stage_of,

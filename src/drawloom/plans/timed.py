@@ -53,7 +53,7 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
     """Return a stage's time with its sums as commands; None where no chip stands for all."""
     shares = chosen.shares
     fabric = inner(asked.system, chosen.block, chosen.groups[0])
-    if shares.tensor == 1 or shares.apart > 1 or not fabric.is_whole:
+    if shares.tensor == 1 or not fabric.is_whole:
         return None
     layers = layers_of(asked.config, shares.stages)[0]
 
@@ -66,7 +66,7 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
 
     share = Share(graph, layers, *period_of(asked.config, shares), weight_bytes)
     return overlapped(
-        share, fabric, Spread(shares.tensor), asked.chip, mapping, asked.weights, asked.group,
+        share, fabric, Spread(shares.tensor, 1, shares.apart), asked.chip, mapping, asked.weights, asked.group,
         asked.precision,
     )  # fmt: skip
 
