@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -54,6 +55,18 @@ class Folded:
     def time(self, chip: Chip, profile: str = "lean") -> SpanTrace:
         """Return the time of the whole, as ``time_span`` would."""
         return time_beside(self.name, self.programs, self.ways, chip, profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An exchange of one value: what writes it, how long it takes, and what it is of."""
+
+    exchanger: Exchanger
+    ps: int
+    source: str
+    target: str
+    run: int = 0
+    addend: str = ""
 
 
 @dataclass(slots=True)
@@ -126,8 +139,11 @@ class Builder:
             first = at * self.held
             for i in range(self.held):
                 self._stretch(self.chains[first + i], stage.graphs[i], stretches[level], i)
-            for exchange in stage.exchanges:
-                self._exchange(exchange, first)
+            alone = [e for e in stage.exchanges if not e.among]
+            for exchange in alone:
+                self._exchange([exchange], first)
+            if among := [e for e in stage.exchanges if e.among]:
+                self._exchange(among, first)
 
     def _compiled(self, graph: Graph) -> tuple[Program, int]:
         """Return a stretch's program, and the bytes of DRAM that it uses."""
@@ -159,20 +175,23 @@ class Builder:
         program, size = compiled[i]
         chain.program(program, size, (*self.graph.inputs, *self.graph.outputs))
 
-    def _exchange(self, exchange: Exchange, first: int) -> None:
-        """Add a sum or a gather over a group."""
+    def _exchange(self, exchanges: list[Exchange], first: int) -> None:
+        """Add exchanges of a group that go on at once, each on tiles of its own."""
         fabric, _ = self.groups
-        kind = self.types[exchange.source]
-        self.types[exchange.target] = whole = replace(kind, shape=exchange.shape)
-        key = exchange.kind, first, whole.bytes, exchange.among
-        if key not in self.made:
-            self.made[key] = self._exchanger(exchange, topology(fabric), whole.bytes, first)
-        run = prod(kind.shape[exchange.axis :]) if exchange.kind != "sum" else 0
-        if exchange.kind == "join":
-            run //= exchange.among
-        members = range(first, first + self.held)
-        exchanger, ps = self.made[key]
-        self._lower(exchanger, members, exchange.source, exchange.target, run, ps)
+        parts: list[_Part] = []
+        for exchange in exchanges:
+            kind = self.types[exchange.source]
+            self.types[exchange.target] = whole = replace(kind, shape=exchange.shape)
+            key = exchange.kind, first, whole.bytes, exchange.among
+            if key not in self.made:
+                self.made[key] = self._exchanger(exchange, topology(fabric), whole.bytes, first)
+            run = prod(kind.shape[exchange.axis :]) if exchange.kind != "sum" else 0
+            if exchange.kind == "join":
+                run //= exchange.among
+            parts.append(
+                _Part(*self.made[key], exchange.source, exchange.target, run, exchange.addend)
+            )
+        self._lower(parts, range(first, first + self.held))
 
     def _exchanger(
         self, exchange: Exchange, fabric: Topology, size: int, first: int
@@ -207,7 +226,7 @@ class Builder:
         wanted = dict.fromkeys(
             value
             for later in self.cut.stages[level:]
-            for value in (*later.graphs[0].inputs, *(e.source for e in later.exchanges))
+            for value in (*later.graphs[0].inputs, *(v for e in later.exchanges for v in e.reads))
         )
         given = [v for v in wanted if v in self.chains[first].places and v not in self.graph.inputs]
         for i, (source, target) in enumerate(list(pairs)[: self.held]):
@@ -224,27 +243,35 @@ class Builder:
             index = {source: both[0] + i, target: both[1] + i}
             made = Exchanger("hand", schedule, index, self.area, self.flags)
             for value in given:
-                self._lower(made, [both[0] + i, both[1] + i], value, value, 0)
+                self._lower([_Part(made, 0, value, value)], [both[0] + i, both[1] + i])
 
-    def _lower(
-        self,
-        exchanger: Exchanger,
-        chips: Sequence[int],
-        source: str,
-        target: str,
-        run: int,
-        ps: int = 0,
-    ) -> None:
-        kind, result = self.types[source], self.types[target]
+    def _lower(self, parts: Sequence[_Part], chips: Sequence[int]) -> None:
+        """Write exchanges, beside each other on tiles by their bytes."""
+        sizes = [self.types[part.source].bytes for part in parts]
+        n = self.chip.n_tiles
+        edges = [round(n * sum(sizes[:i]) / sum(sizes)) for i in range(len(parts) + 1)]
+        for i in range(1, len(parts)):
+            edges[i] = min(max(edges[i], edges[i - 1] + 1), n - len(parts) + i)
         for chip in chips:
             chain = self.chains[chip]
-            origin = chain.origin(f"{exchanger.kind}.{source}", source)
-            buffers = Buffers(
-                chain.place(source, kind.bytes), chain.place(target, result.bytes),
-                kind.dtype.value, kind.size, run,
-            )  # fmt: skip
-            assert FORMAT_BYTES[buffers.fmt] == kind.dtype.bytes
-            chain.exchange(exchanger.lowered(chip, buffers, chain.tiles, origin), ps)
+            lowered = [
+                each
+                for part, (low, high) in zip(parts, pairwise(edges), strict=True)
+                for each in part.exchanger.lowered(
+                    chip, self._buffers(chain, part), high - low,
+                    chain.origin(f"{part.exchanger.kind}.{part.source}", part.source), low,
+                )
+            ]  # fmt: skip
+            chain.exchange(lowered, max(part.ps for part in parts))
+
+    def _buffers(self, chain: ChipChain, part: _Part) -> Buffers:
+        kind, result = self.types[part.source], self.types[part.target]
+        assert FORMAT_BYTES[kind.dtype.value] == kind.dtype.bytes
+        addend = chain.place(part.addend, kind.bytes) if part.addend else -1
+        return Buffers(
+            chain.place(part.source, kind.bytes), chain.place(part.target, result.bytes),
+            kind.dtype.value, kind.size, part.run, addend,
+        )  # fmt: skip
 
     def folded(self) -> Folded:
         """Return the programs that stand for their groups."""

@@ -42,6 +42,7 @@ class Exchange:
         axis: of the parts.
         shape: of ``target`` on a chip.
         among: how many chips do it with each other; 0: all.
+        addend: what is added to a sum; none: nothing.
     """
 
     kind: str
@@ -50,6 +51,12 @@ class Exchange:
     axis: int = 0
     shape: tuple[int, ...] = ()
     among: int = 0
+    addend: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the values that it reads."""
+        return (self.source, self.addend) if self.addend else (self.source,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +184,11 @@ class Cutter:
         self._sliced(whole, name, want, kind.shape)
         return name
 
+    def sum(self, value: str, target: str, addend: str) -> None:
+        """Add the exchange that adds up a value and something whole."""
+        shape = self.graph.types[target].shape
+        self._exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
+
     def _turned(self, value: str, have: Lie, want: Lie) -> str:
         """Add the exchange between parts of heads and parts of rows."""
         kind = "spread" if have.rows == 1 else "join"
@@ -201,7 +213,7 @@ class Cutter:
         self.add(tuple(nodes), want)
 
     def _exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
-        level = self.levels[value]
+        level = max(self.levels[each] for each in exchange.reads)
         self.exchanges.append((level, exchange))
         name = exchange.target
         self.types[name] = replace(self.types[value], shape=exchange.shape)
@@ -299,7 +311,7 @@ class Cutter:
         exchanges = tuple(e for at, e in self.exchanges if at == level)
         made = {v for nodes in mine for v in nodes[0].outputs if v}
         later = {v for at, nodes in self.nodes if at > level for v in nodes[0].inputs}
-        later |= {e.source for _, e in self.exchanges} | set(self.graph.outputs)
+        later |= {v for _, e in self.exchanges for v in e.reads} | set(self.graph.outputs)
         read = dict.fromkeys(v for nodes in mine for v in nodes[0].inputs if v)
         constants = [v for v in read if v in self.constants]
         inputs = tuple(v for v in read if v not in made and v not in self.constants)

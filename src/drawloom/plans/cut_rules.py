@@ -34,7 +34,7 @@ def _pointwise(cutter: Cutter, node: Node) -> bool:
     """Broadcast operands: what has the axis is cut along it, what repeats along it is whole."""
     parts = _parts(cutter, node)
     if not parts:
-        return False
+        return node.op == "Add" and _added(cutter, node)
     rank = len(cutter.shape(node.outputs[0]))
     first, lie = parts[0]
     axis = lie.axis + rank - len(cutter.shape(node.inputs[first]))
@@ -44,6 +44,24 @@ def _pointwise(cutter: Cutter, node: Node) -> bool:
         inputs.append(cutter.need(value, _seen(lie.at(axis), rank, shape)))
     out = lie.at(axis)
     cutter.keep(node, tuple(inputs), *(out for _ in node.outputs))
+    return True
+
+
+def _added(cutter: Cutter, node: Node) -> bool:
+    """What is added to a sum is added where the sum is made, while it waits for the links."""
+    value = node.outputs[0]
+    sums = [v for v in node.inputs if cutter.lie(v) == SUM and (v, WHOLE) not in cutter.made]
+    if len(sums) != 1 or cutter.types[sums[0]] != cutter.graph.types[value]:
+        return False
+    (other,) = (v for v in node.inputs if v != sums[0])
+    ends = (*cutter.graph.inputs, *cutter.graph.constants)
+    if (
+        other in ends
+        or cutter.lie(other).kind == "part"
+        or cutter.shape(other) != cutter.shape(value)
+    ):
+        return False
+    cutter.sum(sums[0], value, cutter.need(other, WHOLE))
     return True
 
 

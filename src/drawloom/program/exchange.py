@@ -27,6 +27,7 @@ from drawloom.program.lowered import UNITS, Area, Buffers, Lowered, Transfer
 from drawloom.units import ceil_div
 
 _GRAIN = 64  # bytes that slots are multiples of
+ADDEND = -1  # where among slots an addend is
 
 
 def _chain(
@@ -156,7 +157,7 @@ class Exchanger:
         return start, (first + move.count) * size // units - start
 
     def slots(self, chip: int, chain: int, size: int, width: int) -> dict[int, int]:
-        """Return where each transfer of a chain that a chip adds arrives, by its place."""
+        """Return where each transfer of a chain that a chip adds arrives, by its place; and an addend."""
         key = chip, chain, size * width
         if key not in self._slots:
             at, found = _up(self.area.base + self.held * size * width), dict[int, int]()
@@ -164,11 +165,14 @@ class Exchanger:
                 if move.adds and move.chain == chain:
                     found[move.place] = at
                     at = _up(at + self.units(move, move.first, size)[1] * width)
+            found[ADDEND] = at
             self._slots[key] = found
         return self._slots[key]
 
-    def most(self, width: int) -> int:
+    def most(self, width: int, addends: int = 0) -> int:
         """Return how many elements of ``width`` bytes of its own value a tile can work on at a time.
+
+        ``addends`` is how many values beside it are held.
 
         Raises:
             DoesNotFit: not even one (``span.exchange``).
@@ -177,7 +181,7 @@ class Exchanger:
         parts = self.schedule.chains[0].units
         for moves in self.comes.values():
             adds = [m for m in moves if m.adds and m.chain == 0]
-            share = self.held + sum(m.count for m in adds) / parts
+            share = self.held + addends + sum(m.count for m in adds) / parts
             room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
             fits = int(room / (share * width)) if room > 0 else 0
             least = fits if least is None else min(least, fits)
@@ -194,13 +198,15 @@ class Exchanger:
             Diagnosis(needs=needs, has=has, short="some of it", ways_out=(way, "fewer chips")),
         )  # fmt: skip
 
-    def lowered(self, chip: int, buffers: Buffers, tiles: int, origin: int = -1) -> list[Lowered]:
-        """Return the commands of each of a chip's ``tiles``.
+    def lowered(
+        self, chip: int, buffers: Buffers, tiles: int, origin: int = -1, first_tile: int = 0
+    ) -> list[Lowered]:
+        """Return the commands of each of ``tiles`` of a chip, from ``first_tile`` on.
 
         Raises:
             DoesNotFit: the area has too few bytes (``span.exchange``).
         """
-        b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt])
+        b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt], int(buffers.addend >= 0))
         count = b.count // self.mates
         rows = count // b.run if self.kind in UNITS and count > b.run else 0
         grain, n, chains = b.run if rows else 1, rows or count, len(self.schedule.chains)
@@ -214,7 +220,7 @@ class Exchanger:
         for tile, (chain, at, beside) in enumerate(of_chain):
             low, high = chain * n // chains, (chain + 1) * n // chains
             start, stop = ((low + i * (high - low) // beside) * grain for i in (at, at + 1))
-            writer = TileWriter(self, chip, tile, chain, buffers, origin)
+            writer = TileWriter(self, chip, first_tile + tile, chain, buffers, origin)
             for first in range(start, stop, each):
                 writer.round(first, min(stop, first + each), is_first=first == start)
             made.append(writer.made)

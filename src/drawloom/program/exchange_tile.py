@@ -39,6 +39,7 @@ class TileWriter:
         self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
         self.unjoined: tuple[Engine, ...] = ()  # engines that may still make what is sent
         self.size = 0
+        self.adds = False  # what is added to the sum is on its way
 
     def put(self, *commands: Command) -> None:
         """Add commands."""
@@ -59,14 +60,19 @@ class TileWriter:
         self.pending, self.unjoined = [], (Engine.READ, Engine.VECTOR)
         self._expect(is_first=is_first)
         self._load(low)
+        self.adds = False
         ready: set[int] = set()
         for sends, takes in of.own[self.chip]:
             for move in sends:
                 if move.chain == self.chain:
                     self._send(move, ready)
+            if self.buffers.addend >= 0 and not self.adds:
+                self._fetch(low)
             for move in takes:
                 if move.chain == self.chain:
                     self._take(move)
+        if self.adds:
+            self._add()
         if of.kind != "hand" or of.senders[self.chip]:
             self._store(low)
 
@@ -145,6 +151,23 @@ class TileWriter:
         slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
         self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
         self.unjoined = tuple(dict.fromkeys((*self.unjoined, Engine.VECTOR)))
+
+    def _fetch(self, low: int) -> None:
+        """Read what is added to the sum, behind what is sent first."""
+        width, slot = self.width, self._slot()
+        self.put(Read(self.buffers.addend + low * width, slot, self.size * width, (), self.origin))
+        self.adds = True
+
+    def _add(self) -> None:
+        """Add it, when nothing more is sent."""
+        base, fmt = self.of.area.base, self.buffers.fmt
+        if self.pending:
+            self.put(Join((Engine.SEND,), 0, self.origin))
+            self.pending = []
+        self.put(Vector("add", base, base, self.size, fmt, fmt, self._slot(), origin=self.origin))
+
+    def _slot(self) -> int:
+        return self.of.slots(self.chip, self.chain, self.size, self.width)[-1]
 
     def _store(self, low: int) -> None:
         of, b, origin, width, size = self.of, self.buffers, self.origin, self.width, self.size

@@ -21,6 +21,7 @@ class Buffers:
         count: elements of a chip's own value.
         run: of a gather: elements of a chip's own value that stand together in the result. Of a
             spread or join: elements of a row of one chip's heads.
+        addend: of a sum: address of what is added to it; -1: nothing is.
     """
 
     source: int
@@ -28,6 +29,7 @@ class Buffers:
     fmt: str
     count: int
     run: int = 0
+    addend: int = -1
 
 
 @dataclass(frozen=True, slots=True)
