@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drawloom.check import check_span
+from drawloom.chip.files import load_chip
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.execute.span import execute_span
 from drawloom.flow import compile
@@ -152,3 +154,22 @@ def test_a_system_without_room_for_a_group_is_said() -> None:
     with pytest.raises(DoesNotFit) as error:
         compile_span(graph, "rex1032", Spread(32, 2))
     assert "2 whole blocks of 32 chips" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [Spread(4, 1, 2), pytest.param(Spread(8, 1, 4), marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_chips_of_one_key_head_that_part_its_rows_give_what_one_chip_does(
+    tmp_path: Path, spread: Spread
+) -> None:
+    graph, inputs = llama(tmp_path, Request("decode", batch=4, context=31))
+    span = compile_span(graph, "rex1032", spread)
+    assert span.cuts["past.0.key"] == (1, 2, spread.apart)
+    held = span.programs[0].named("input")["past.0.key"]
+    assert held.shape == (4 // spread.apart, 1, 32, 32)
+    assert check_span(span, load_chip("tx81")) == ()
+    one, many = compile(graph).run(inputs), execute_span(span, inputs)
+    for name, value in one.items():
+        assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name

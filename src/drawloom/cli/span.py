@@ -174,17 +174,13 @@ def _open(
 ) -> Span:  # fmt: skip
     """Read a span, or compile a model into one."""
     from drawloom.chip.system_files import load_system
-    from drawloom.errors import Fault, InputError
     from drawloom.plans.span import Spread, compile_span
     from drawloom.program.span_files import read_span
 
     if model.suffix == ".span":
         return read_span(model)
-    if asked.weights != "float":
-        fault = Fault("--weights", asked.weights, "float: codes are not cut over chips yet")
-        raise InputError("cli.option", "programs that span chips hold plain weights", [fault])
     made = with_dead(load_system(system), dead)
     return compile_span(
-        str(model), made, Spread(chips, stages), request=asked.request(), precision=precision,
-        mapping=mapping, tell=progress.step,
+        str(model), made, Spread(chips, stages), request=asked.request(), weights=asked.weights,
+        group=asked.group, precision=precision, mapping=mapping, tell=progress.step,
     )  # fmt: skip

@@ -58,10 +58,11 @@ def fabrics(plan: Plan, system: System, count: int, fmt: str) -> list[Fabric]:
     made = [(shape, _system(system, shape, level, sides)) for shape in SHAPES]
     timed = [(shape, each, prices.of(each, count, fmt)[0]) for shape, each in made]
     own = prices.of(inner(system, plan.block, plan.groups[0]), count, fmt)[0]
-    sums = plan.step.sums_ps / own
+    # As much of the sums as goes on behind other work does so on any fabric.
+    sums, hidden = (plan.step.sums_ps + plan.step.hidden_ps) / own, plan.step.hidden_ps
     found: list[Fabric] = []
     for shape, each, ps in timed:
-        step = replace(plan.step, sums_ps=round(sums * ps))
+        step = replace(plan.step, sums_ps=max(0, round(sums * ps) - hidden))
         changed = replace(plan, step=step)
         n = len(topology(each).links.rate)
         found.append(Fabric(shape, n, ps, changed.round_ps, changed.tokens_per_s))

@@ -17,10 +17,11 @@ class Step:
 
     chip_ps: int  # the slowest stage's program, on one chip
     head_ps: int  # of it, the last product, which only the last stage has
-    sums_ps: int  # sums over a group, all layers of a stage
+    sums_ps: int  # sums over a group, all layers of a stage, as far as nothing else goes on then
     hand_over_ps: int  # activations to the next stage
     compute_ps: int = 0  # of the chip: moments at which an engine computes
     memory_ps: int = 0  # of the rest: at which DRAM is read or written
+    hidden_ps: int = 0  # of sums: behind which weights come or engines work
 
     @property
     def split(self) -> dict[str, int]:
@@ -34,7 +35,7 @@ class Step:
 
     @property
     def ps(self) -> int:
-        """The slowest stage, sums included and nothing overlapped."""
+        """The slowest stage, sums included."""
         return self.chip_ps + self.sums_ps + self.hand_over_ps
 
 
