@@ -30,8 +30,6 @@ THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
 PARTS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128, 256)  # into which rows may be cut
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
-
-
 _MN, _NM = 0, 1
 
 

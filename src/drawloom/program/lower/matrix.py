@@ -362,8 +362,8 @@ class Lowering:
                 read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
 
     def _box(self, storage: Storage, part: Part, *, into: bool = False) -> tuple[Transfer, ...]:
-        cut = storage.target if into else storage.box
-        return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
+        batch = part.batch % storage.blocked.batch
+        return storage.worked(batch, self._rows(part), part.n, into=into)
 
     def _finish(self, tile: int, part: Part) -> None:
         """Do the body's work on a result."""
