@@ -301,7 +301,7 @@ def to_precision(graph: Graph, options: Options) -> Graph:
 
     if bits := WEIGHT_BITS[options.weights]:
         graph = quantize.quantize_weights(graph, bits, options.group)
-    return quantize.to_precision(graph, options.precision)
+    return quantize.to_precision(quantize.to_integers(graph), options.precision)
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMapping:

@@ -18,6 +18,7 @@ from drawloom.mapping.fold import Folded
 from drawloom.mapping.kinds import Kinds
 from drawloom.mapping.legalise import broadcast_kind, is_flat
 from drawloom.mapping.picked import Picked, find_picked
+from drawloom.mapping.quantized import is_convolution, keeps_blocks
 from drawloom.mapping.rules import ROW_OPS
 
 MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
@@ -76,12 +77,13 @@ class _Grouping:
         self.picked = find_picked(graph)
         decoders = {name for each in coded.values() for name in each.nodes}
         decoders |= {each.node for each in self.picked.values()}
-        kinds = Kinds(graph, folded.carries, decoders)
+        kinds = Kinds(graph, blocking, folded.carries, decoders)
         self.types, self.constants = graph.types, graph.constants
         self.kind = {node.name: kinds.of(node) for node in graph.nodes}
         self.home = dict.fromkeys(graph.inputs, "dense")
         self.group_of: dict[str, int] = {}
         self.groups: list[Group] = []
+        self.users = graph.consumers()
         self.readers = Counter(v for node in graph.nodes for v in node.inputs)
         self.want = self._wanted()
 
@@ -112,7 +114,7 @@ class _Grouping:
 
     def _vote(self, node: Node, kind: str, position: int, after: str) -> str:
         if kind == "matrix":
-            return "image" if node.op == "Conv" else "rows"
+            return "image" if is_convolution(node) else "rows"
         if kind in ("pool", "norm"):
             return "image"
         if kind == "flash":
@@ -125,7 +127,7 @@ class _Grouping:
 
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
-            return "image" if node.op == "Conv" else "rows"
+            return "image" if is_convolution(node) else "rows"
         if kind in ("pool", "norm", "flash"):
             return "rows" if kind == "flash" else "image"
         if kind == "cpu":
@@ -192,6 +194,10 @@ class _Grouping:
     def _needed(self, node: Node) -> str:
         """The layout a body node cannot do without, or nothing."""
         shape = self._full_shape(node)
+        if keeps_blocks(node, self.types, self.blocking):
+            return "image"
+        if node.op == "DequantizeLinear":
+            return "image" if len(shape) == 4 else "rows"
         if is_flat(node, self.types) or len(shape) < 2:
             return "dense"
         if node.op in ROW_OPS:
@@ -213,7 +219,11 @@ class _Grouping:
         shape, needed = self._full_shape(node), self._needed(node)
         live = [v for v in node.inputs if v not in self.constants]
         index = max((self.group_of.get(v, -1) for v in live), default=-1)
-        for at in (index, len(self.groups) - 1 if self._reads_alike(live, shape) else -1):
+        for at in (
+            self._beside(node),
+            index,
+            len(self.groups) - 1 if self._reads_alike(live, shape) else -1,
+        ):
             if self.fuse and at >= self.first and self._joins(node, self.groups[at], shape, needed):
                 self._add(node, at)
                 return
@@ -222,6 +232,18 @@ class _Grouping:
         if shape != self.types[node.outputs[0]].shape and not needed:
             layout = "rows"
         self._open(node, "strip", layout, shape)
+
+    def _beside(self, node: Node) -> int:
+        """Return the group in which numbers that a node makes of codes are used, where it stands.
+
+        There the codes are read, which are fewer bytes.
+        """
+        out = node.outputs[0]
+        users = self.users.get(out, []) if node.op == "DequantizeLinear" else []
+        if len(users) != 1 or out in self.graph.outputs or self.kind[users[0].name] != "body":
+            return -1
+        others = [self.group_of.get(v, -1) for v in users[0].inputs if v != out]
+        return max(others, default=-1)
 
     def _reads_alike(self, live: list[str], shape: tuple[int, ...]) -> bool:
         """Whether the latest group is a strip that loads the same data."""

@@ -1,4 +1,7 @@
-"""The order of nodes: what is one value a channel is made before the images that it joins."""
+"""The order of nodes: what is one value a channel is made before the images that it joins.
+
+Numbers that are made of codes stand just before what reads them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import replace
 
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.legalise import BROADCASTING, broadcast_kind
+from drawloom.mapping.quantized import is_convolution
 
 
 def channels_first(graph: Graph) -> Graph:
@@ -18,7 +22,7 @@ def channels_first(graph: Graph) -> Graph:
     early: dict[str, bool] = {}  # by node: whether no convolution stands behind it
     for node in graph.nodes:
         behind = (made[v].name for v in node.inputs if v in made)
-        early[node.name] = node.op != "Conv" and all(early[name] for name in behind)
+        early[node.name] = not is_convolution(node) and all(early[name] for name in behind)
     wanted: set[str] = set()
     for node in graph.nodes:
         if node.op in BROADCASTING and len(node.outputs) == 1:
@@ -33,6 +37,23 @@ def channels_first(graph: Graph) -> Graph:
     first = [node for node in graph.nodes if node.name in chosen]
     rest = [node for node in graph.nodes if node.name not in chosen]
     return replace(graph, nodes=(*first, *rest))
+
+
+def codes_late(graph: Graph) -> Graph:
+    """Return the graph with numbers that are made of codes as late as they are needed."""
+    users = graph.consumers()
+    late: dict[str, Node] = {}  # by the node that needs it
+    for node in graph.nodes:
+        readers = users.get(node.outputs[0], []) if node.op == "DequantizeLinear" else []
+        if len(readers) == 1 and readers[0].op != "DequantizeLinear":
+            late[readers[0].name] = node
+    moved = {node.name for node in late.values()}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.name not in moved:
+            nodes += [late[node.name]] if node.name in late else []
+            nodes.append(node)
+    return replace(graph, nodes=tuple(nodes)) if moved else graph
 
 
 def _operands(graph: Graph, node: Node) -> list[str]:

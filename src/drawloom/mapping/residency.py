@@ -16,6 +16,7 @@ from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.mapping.dram import Need, pack
 from drawloom.mapping.groups import Group, Plan
+from drawloom.mapping.quantized import is_convolution
 from drawloom.mapping.storage import matrix_view
 from drawloom.mapping.windows import window_of
 from drawloom.units import align_up, ceil_div
@@ -171,7 +172,7 @@ def _cut_by_rows(group: Group, graph: Graph, value: str, *, every: bool) -> bool
         return False
     if group.kind in ("norm", "strip"):
         return every
-    if group.kind != "matrix" or node.op != "Conv" or node.int("group", 1) > 1:
+    if group.kind != "matrix" or not is_convolution(node) or node.int("group", 1) > 1:
         return False
     return value not in node.inputs or window_of(node, graph.types).is_pointwise
 

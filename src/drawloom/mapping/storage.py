@@ -113,6 +113,25 @@ class Storage:
             self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
         )
 
+    def worked(
+        self, batch: int, rows: tuple[int, int], channels: tuple[int, int], *, into: bool = False
+    ) -> tuple[Transfer, ...]:
+        """Transfers between a box and the buffer of a body, which has codes in the blocks of numbers."""
+        found = (self.target if into else self.box)(batch, rows, channels)
+        if self.layout != "image" or self.dtype.bytes > 1:
+            return found
+        n_rows, block, half = rows[1] - rows[0], self.blocking.of(1), self.blocking.of(2)
+        out: list[Transfer] = []
+        for t in found:
+            blocks = t.bytes // (n_rows * block)
+            if t.bytes % (n_rows * block) or not blocks:
+                out.append(t)  # a tail is no wider than half a block
+                continue
+            step = t.dims[0][0] if t.dims else n_rows * block
+            dims = ((step, blocks), (half, block // half), (block, n_rows))
+            out.append(replace(t, inner=half, dims=tuple(d for d in dims if d[1] > 1)))
+        return tuple(out)
+
     def picked(self, found: tuple[Transfer, ...], number: int) -> tuple[Transfer, ...]:
         """Return transfers of the first matrix as those of the one whose number stands at ``number``."""
         pick = number, self.blocked.step, self.blocked.batch

@@ -31,12 +31,16 @@ class Handed:
 
 @dataclass(slots=True)
 class Store:
-    """Storages by (value, layout); ``alias`` names storages that share another's bytes."""
+    """Storages by (value, layout); ``alias`` names storages that share another's bytes.
+
+    ``inside`` says how far from the other's first byte, where it is not the same.
+    """
 
     graph: Graph
     blocking: Blocking
     made: dict[Key, Storage] = field(default_factory=dict[Key, Storage])
     alias: dict[Key, Key] = field(default_factory=dict[Key, Key])
+    inside: dict[Key, int] = field(default_factory=dict[Key, int])
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
@@ -114,8 +118,17 @@ class Store:
 
     def same_bytes(self, new: Key, old: Key) -> None:
         """Make ``new`` another name for the bytes of ``old``."""
-        self.alias[new] = self.root(old)
+        self.alias[new] = root = self.root(old)
+        if root != old:
+            self.inside[new] = self.inside.get(old, 0)
         self.value(*new)
+
+    def put_inside(self, part: Key, whole: Key, offset: int) -> None:
+        """Let a storage, and all that share its bytes, lie ``offset`` bytes within another."""
+        for key in (part, *(key for key, root in self.alias.items() if root == part)):
+            self.alias[key] = whole
+            self.inside[key] = self.inside.get(key, 0) + offset
+        self.used.setdefault(whole, []).extend(self.used.pop(part, []))
 
     def root(self, key: Key) -> Key:
         """Return the storage whose bytes a storage uses."""

@@ -21,7 +21,7 @@ from drawloom.program.lower.shares import Part, Shares, Step
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
-SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
+SHARED_AHEAD = 2
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -150,9 +150,11 @@ class Lowering:
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._fold(0)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
                 self._compute(tile, index, self.shares.part(tile, step))
+            self._fold(index + 1)
             self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
@@ -204,7 +206,9 @@ class Lowering:
                 if fresh:
                     # One step after the last use: by then the engine has the next step to work on.
                     free = last.get((which, slot), -LOOKAHEAD) + 1
-                    begin = min(index - 1, max(index - LOOKAHEAD, free, -1))
+                    early = int(operand is self.a and self.piece.fold is not None)
+                    latest = max(index - 1 - early, -1)
+                    begin = min(latest, max(index - LOOKAHEAD, free - early, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
                     delivers.setdefault(index - 1, []).append(load)
@@ -213,14 +217,8 @@ class Lowering:
 
     def _loads(self, index: int) -> list[tuple[Operand, Key, int]]:
         step = self.steps[index]
-        out: list[tuple[Operand, Key, int]] = []
-        slot, fresh = self.a_slots[index]
-        if fresh:
-            out.append((self.a, self._a_key(step), slot))
-        slot, fresh = self.b_slots[index]
-        if fresh:
-            out.append((self.b, self._b_key(step), slot))
-        return out
+        a, b = (self.a, self._a_key(step), self.a_slots), (self.b, self._b_key(step), self.b_slots)
+        return [(op, key, slots[index][0]) for op, key, slots in (a, b) if slots[index][1]]
 
     def _compute(self, tile: int, index: int, part: Part) -> None:
         a_slot, b_slot = self.a_slots[index][0], self.b_slots[index][0]
@@ -228,23 +226,26 @@ class Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
-            if self.piece.fold and operand is self.a and self.piece.window and not part.empty:
-                rows, _, _ = self.piece.window.rows_for(part.m)
-                places = operand.address(slot), self.piece.buffers["a.wide"].at(slot)
-                fold(
-                    self.context.streams.tiles[tile],
-                    self.piece,
-                    self.piece.fold,
-                    rows,
-                    places,
-                    self.origin,
-                )
             if self.piece.coding and operand is self.b:
                 self._decode(tile, key, slot)
         if not part.empty:
             self._products(tile, part, a_slot, b_slot)
         self.a.use(tile, a_slot)
         self.b.use(tile, b_slot)
+
+    def _fold(self, index: int) -> None:
+        """Fold what a step multiplies, while the step before is still multiplied and finished."""
+        piece, window = self.piece, self.piece.window
+        if piece.fold is None or window is None or index >= len(self.steps):
+            return
+        slot, fresh = self.a_slots[index]
+        for tile in self.tiles if fresh else ():
+            part = self.shares.part(tile, self.steps[index])
+            if not part.empty:
+                rows, _, _ = window.rows_for(part.m)
+                places = self.a.address(slot), piece.buffers["a.wide"].at(slot)
+                stream = self.context.streams.tiles[tile]
+                fold(stream, piece, piece.fold, rows, places, self.origin)
 
     def _halve(self, tile: int, operand: Operand, key: Key, slot: int) -> None:
         """Split an f32 chunk into two tf32 numbers that sum to it (to 22 bits)."""
@@ -362,8 +363,8 @@ class Lowering:
                 read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
 
     def _box(self, storage: Storage, part: Part, *, into: bool = False) -> tuple[Transfer, ...]:
-        cut = storage.target if into else storage.box
-        return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
+        batch = part.batch % storage.blocked.batch
+        return storage.worked(batch, self._rows(part), part.n, into=into)
 
     def _finish(self, tile: int, part: Part) -> None:
         """Do the body's work on a result."""

@@ -59,14 +59,11 @@ class _Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         each = batch if shared else ceil_div(batch, len(self.tiles))
-        for tile in self.tiles:
-            if shared or tile * each < batch:
-                self._constants(tile)
         for turn in range(each):
             for tile in self.tiles:
                 image = turn if shared else tile * each + turn
                 if image < batch:
-                    self._image(tile, image)
+                    self._image(tile, image, first=turn == 0)
         if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
@@ -100,13 +97,16 @@ class _Lowering:
                 whole = (0, self.blocked.channels)
                 read_channels(stream, piece.values[value], whole, place, self.origin)
 
-    def _image(self, tile: int, image: int) -> None:
+    def _image(self, tile: int, image: int, *, first: bool) -> None:
         spans, stream = self._spans(tile), self.context.streams.tiles[tile]
         for copy, span in enumerate(spans):
             self._load(stream, image, span, copy)
             self._sum(stream, self._at("x", copy), self.piece.src.dtype.value, span, SUM, copy)
             if self.piece.held:
                 self._widen(stream, span, copy)
+        if first:
+            # Behind the pixels: only results need them.
+            self._constants(tile)
         self._gather(tile, SUM, spans)
         if spans or self.piece.parts == 1:
             self._mean(stream)

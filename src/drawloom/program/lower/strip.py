@@ -100,5 +100,5 @@ def _box(
         return (Transfer(storage.address + row * size, (stop - row) * size, (), 0),)
     blocked = storage.blocked
     matrix = batch % blocked.batch
-    cut = storage.target if into else storage.box
-    return cut(matrix, (row, stop), (0, 1 if kind == "stat" else piece.channels))
+    width = 1 if kind == "stat" else piece.channels
+    return storage.worked(matrix, (row, stop), (0, width), into=into)
