@@ -85,6 +85,10 @@ class _Grouping:
         self.groups: list[Group] = []
         self.users = graph.consumers()
         self.readers = Counter(v for node in graph.nodes for v in node.inputs)
+        self.taken: dict[str, set[str]] = {}  # which kinds of nodes read each value
+        for node in graph.nodes:
+            for value in node.inputs:
+                self.taken.setdefault(value, set()).add(self.kind[node.name])
         self.want = self._wanted()
 
     def run(self) -> Plan:
@@ -118,9 +122,9 @@ class _Grouping:
         if kind in ("pool", "norm"):
             return "image"
         if kind == "flash":
-            return "rows"
+            return self._heads(node.inputs[position]) if position < 3 else "rows"
         if kind == "body":
-            return self._needed(node) or after
+            return self._needed(node) or ("rows" if after == "heads" else after)
         if kind == "carry":
             return after
         return "dense" if kind == "cpu" else ""
@@ -128,8 +132,12 @@ class _Grouping:
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
             return "image" if is_convolution(node) else "rows"
-        if kind in ("pool", "norm", "flash"):
-            return "rows" if kind == "flash" else "image"
+        if kind == "flash":
+            out = node.outputs[0]
+            moves = self.taken.get(out, {""}) == {"move"} and out not in self.graph.outputs
+            return self._heads(out) if moves else "rows"
+        if kind in ("pool", "norm"):
+            return "image"
         if kind == "cpu":
             return "dense"
         if kind == "carry" and node.name in self.entered:
@@ -138,6 +146,17 @@ class _Grouping:
             return self.home.get(node.inputs[0], "dense")
         layout = self._legal(self.want[node.outputs[0]], node.outputs[0])
         return "dense" if layout == "rows" and self._lies_well(node) else layout
+
+    def _heads(self, value: str) -> str:
+        """Return the layout in which heads are turned out of rows, and back in, for nothing.
+
+        That of ``rows`` is the same where each matrix ends at a line.
+        """
+        kind = self.types[value]
+        entries, _, rows, features = kind.shape
+        whole = features % self.blocking.of(kind.dtype.bytes) == 0
+        apart = entries > 1 or rows * features * kind.dtype.bytes % self.blocking.align
+        return "heads" if whole and apart else "rows"
 
     def _lies_well(self, node: Node) -> bool:
         """Whether a reshape leaves rows of whole blocks, which are read as they lie."""
@@ -229,6 +248,7 @@ class _Grouping:
                 return
         layouts = Counter(self.home[v] for v in live if self.types[v].shape == shape)
         layout = needed or self._legal(_winner(layouts), node.outputs[0])
+        layout = "rows" if layout == "heads" else layout
         if shape != self.types[node.outputs[0]].shape and not needed:
             layout = "rows"
         self._open(node, "strip", layout, shape)

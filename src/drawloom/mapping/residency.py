@@ -8,7 +8,7 @@ single image every tile can have some rows, which is enough where results need n
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from drawloom.chip.layout import Blocked
@@ -24,6 +24,8 @@ from drawloom.units import align_up, ceil_div
 SHARES = (0.87, 0.5, 0.0)  # of the usable scratchpad may hold residents; the first that serves
 WASTE = 1.15  # tiles may stand idle this much for the sake of a batch that does not divide evenly
 LEAST_ROWS = 48  # of a tile, where tiles share an image: fewer leave the matrix engine empty
+MOST_ROWS = 128  # of a matrix: with more, products that share out channels as well are quicker
+MOST_HELD = 0.25  # of the usable scratchpad for one value's rows, or weights had too little room
 LEAST_TILES = 0.75  # of a chip must have some
 CUTTABLE = ("matrix", "strip", "pool")
 
@@ -153,7 +155,11 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
         even = each * chip.n_tiles <= WASTE * batch
         cut = even and all(_cut_by_batch(group, layout, batch) for group in groups)
         return Held(each) if cut else None
-    if layout != "image" or len(shape) != 4 or batch > 1:
+    if batch > 1:
+        return None
+    if layout == "rows":
+        return _held_rows(plan, graph, chip, value, groups)
+    if len(shape) != 4:
         return None
     high, wide = shape[2:]
     per = ceil_div(high, chip.n_tiles)
@@ -163,6 +169,39 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
     every = parts == chip.n_tiles
     cut = all(_cut_by_rows(group, graph, value, every=every) for group in groups)
     return Held(1, per * wide, parts) if cut else None
+
+
+def _held_rows(
+    plan: Plan, graph: Graph, chip: Chip, value: str, groups: Sequence[Group]
+) -> Held | None:
+    """Return the rows of a matrix that tiles can hold: those of products with a weight, and of strips.
+
+    Each product's weight then comes to every tile.
+    """
+    _, rows, channels = matrix_view(graph.types[value].shape, "rows")
+    per = ceil_div(rows, chip.n_tiles)
+    parts = ceil_div(rows, per)
+    if not LEAST_ROWS <= per <= MOST_ROWS or parts < chip.n_tiles:
+        return None
+    if per * channels * graph.types[value].dtype.bytes > MOST_HELD * chip.scratchpad.usable:
+        return None
+    return Held(1, per, parts) if all(_by_rows(plan, graph, g, value) for g in groups) else None
+
+
+def _by_rows(plan: Plan, graph: Graph, group: Group, value: str) -> bool:
+    """Whether a group's tiles can each work on the rows of a value that they hold."""
+    rows = matrix_view(graph.types[value].shape, "rows")[1]
+    if group.layout != "rows" or matrix_view(group.shape, "rows")[:2] != (1, rows):
+        return False
+    if group.kind == "strip":
+        return True
+    node = group.nodes[0]
+    if group.kind != "matrix" or node.op != "MatMul" or node.int("trans_a"):
+        return False
+    weight = node.inputs[1]
+    plain = weight in graph.constants and weight not in plan.coded and weight not in plan.picked
+    whole = matrix_view(graph.types[weight].shape, "rows")[0] == 1 if plain else False
+    return plain and whole and value != weight and graph.types[weight].dtype.bytes == 2
 
 
 def _cut_by_rows(group: Group, graph: Graph, value: str, *, every: bool) -> bool:

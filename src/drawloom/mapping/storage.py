@@ -3,6 +3,7 @@
 Layouts:
     dense    row-major, as the host sees it
     rows     channel-blocked on the last axis: batch = all but the last two axes
+    heads    (entry, head, row, feature) as ``rows`` of all entries, the heads' features side by side
     image    channel-blocked on axis 1: batch = axis 0, rows = the spatial axes
     weights  convolution weights: rows = taps x output channels, channels = input channels
     depthwise  depthwise weights: rows = taps, channels = channels
@@ -86,6 +87,11 @@ class Storage:
         rows = self.held_rows or self.blocked.rows
         return replace(self.blocked, batch=self.per_tile, rows=rows).bytes
 
+    @property
+    def matrices(self) -> int:
+        """How many matrices there are boxes of."""
+        return prod(self.shape[:-2]) if self.layout == "heads" else self.blocked.batch
+
     def box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
     ) -> tuple[Transfer, ...]:
@@ -94,6 +100,13 @@ class Storage:
         ``channels`` starts at a block and ends at a block or at the last channel. A dense
         storage is blocked on the way, which takes a run for every row of a block.
         """
+        if self.layout == "heads":
+            entry, head = divmod(batch, self.shape[1])
+            first, before = entry * self.shape[2] + rows[0], head * self.shape[3]
+            width = before + channels[0], before + channels[1]
+            return blocked_box(
+                self.blocked, self.address, 0, ((first, 1),), rows[1] - rows[0], width
+            )
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
         if self.held_rows:
@@ -141,7 +154,7 @@ class Storage:
     def boxable(self) -> bool:
         """Whether boxes of rows can be cut from it: blocked, or dense of a size that engines know."""
         if self.layout != "dense":
-            return self.layout in ("rows", "image")
+            return self.layout in ("rows", "heads", "image")
         return len(self.shape) >= 2 and self.dtype.bytes in (1, 2, 4)
 
     def target(
@@ -218,6 +231,9 @@ def matrix_view(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     """Return (batch, rows, channels) of a tensor in a blocked layout."""
     if layout == "image":
         return shape[0], prod(shape[2:]), shape[1]
+    if layout == "heads":
+        entries, heads, rows, features = shape
+        return 1, entries * rows, heads * features
     if layout == "weights":
         out_channels, channels, *kernel = shape
         return 1, prod(kernel) * out_channels, channels
@@ -349,6 +365,8 @@ def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.d
         moved = values.reshape(blocked.batch, blocked.channels, blocked.rows).swapaxes(1, 2)
     elif storage.layout == "depthwise":
         moved = values.reshape(1, blocked.channels, blocked.rows).swapaxes(1, 2)
+    elif storage.layout == "heads":
+        moved = values.swapaxes(1, 2).reshape(1, blocked.rows, blocked.channels)
     elif storage.layout == "weights":
         taps = values.reshape(values.shape[0], values.shape[1], -1)
         moved = taps.transpose(2, 0, 1).reshape(1, blocked.rows, blocked.channels)
