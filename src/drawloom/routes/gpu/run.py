@@ -24,7 +24,7 @@ from drawloom.routes.gpu.attention import WIDE, Attention, decode_seconds, prefi
 from drawloom.routes.gpu.fitted import behaviour, numbers
 from drawloom.routes.gpu.kernel import Floats, Shapes
 from drawloom.routes.gpu.libraries import cublas
-from drawloom.routes.gpu.pointwise import HALF, LAYER_NORM, RMS_NORM, SOFTMAX, RowKernel
+from drawloom.routes.gpu.pointwise import HALF, LAYER_NORM, RMS_NORM, SOFTMAX, passing
 from drawloom.routes.spans import RouteTrace, Span, span
 from drawloom.routes.walk import Fusion
 from drawloom.routes.work import Attended, Products, Rows
@@ -125,7 +125,7 @@ def _others(gpu: Gpu, kernel: Kernel, op: str) -> float:
     if not isinstance(work, Rows):
         return behaviour("cublas").launch + moved / _dram(gpu)
     elements = max(1, work.rows * work.width)
-    base = _NORMS.get(op, RowKernel(1, 1, passes=work.passes))
+    base = _NORMS.get(op, passing(work.passes))
     used = replace(
         base,
         read=kernel.read_bytes / HALF / elements,
