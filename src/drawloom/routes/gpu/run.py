@@ -40,7 +40,12 @@ _NORMS = {
 
 
 def run_gpu(
-    graph: Graph, gpu: Gpu, fusion: Fusion | None = None, *, is_replayed: bool = True
+    graph: Graph,
+    gpu: Gpu,
+    fusion: Fusion | None = None,
+    *,
+    is_replayed: bool = True,
+    kernels: tuple[Kernel, ...] | None = None,
 ) -> RouteTrace:
     """Return when each kernel of a graph runs on one GPU.
 
@@ -49,11 +54,12 @@ def run_gpu(
         gpu: where.
         fusion: what kernels take on; by default all.
         is_replayed: whether kernels come from a captured graph; else one by one from Python.
+        kernels: of the graph, where they are others than ``fuse`` gives.
 
     Raises:
         InputError: ``chip.gpu``, for a format that the GPU does not multiply.
     """
-    kernels = fuse(graph, fusion)
+    kernels = kernels or fuse(graph, fusion)
     ops = {node.name: node.op for node in graph.nodes}
     seconds = np.zeros(len(kernels))
     _time_products(gpu, kernels, seconds)
