@@ -49,7 +49,8 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
         try:
             return plan(
                 ask.config.name, system, request, weights=ask.weights,
-                shares=like and like.shares, tell=tell,
+                # A lone prompt is not parted: every chip of a key head reads all of it.
+                shares=like and replace(like.shares, apart=1), tell=tell,
             )  # fmt: skip
         except InputError as error:
             raise Lacking(f"the mapper says: {error.summary}") from None

@@ -7,6 +7,7 @@ from math import isfinite
 
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
+from drawloom.compare.errors import ClassError
 from drawloom.compare.passes import PARTS
 from drawloom.compare.span import Span
 
@@ -85,11 +86,21 @@ def basis_text(each: Answer) -> str:
         return ""
     if passes.is_bound:
         return "bound only"
-    if not each.errors:
-        return NOT_VALIDATED
-    return ", ".join(
-        f"{error.name.rpartition('.')[0]} +-{error.median:.0%}" for error in each.errors
-    )
+    if each.errors:
+        return _bars(each.errors, "median")
+    if each.borrowed:
+        word = "p90" if passes.unlike else "median"
+        return f"{NOT_VALIDATED}; at least {_bars(each.borrowed, word)}"
+    return NOT_VALIDATED
+
+
+def _bars(errors: Sequence[ClassError], word: str) -> str:
+    """Return the classes and how wide they make the bars."""
+    shares = {
+        error.name.rpartition(".")[0]: error.p90 if word == "p90" else error.median
+        for error in errors
+    }
+    return ", ".join(f"{name} +-{share:.0%}" for name, share in shares.items())
 
 
 def basis_lines(each: Answer) -> list[str]:
@@ -100,7 +111,12 @@ def basis_lines(each: Answer) -> list[str]:
     lines = [f"way: {passes.way}"]
     lines += [f"validated, {error.text()}; the bars are its median" for error in each.errors]
     if not each.errors:
-        lines.append(f"{NOT_VALIDATED}: no measurement of this machine ships with drawloom")
+        why = passes.unlike or "no measurement of this machine ships with drawloom"
+        lines.append(f"{NOT_VALIDATED}: {why}")
+    word = "90th percentile" if passes.unlike else "median"
+    if each.borrowed:
+        classes = "; ".join(error.text() for error in dict.fromkeys(each.borrowed))
+        lines.append(f"bars at least the {word} of what was measured nearest: {classes}")
     if passes.lacks:
         lines.append(f"bound only: {lacks_text(passes.lacks)}")
     lines += [f"range: {what}" for what in passes.rests_on]
