@@ -1,7 +1,7 @@
 """Plant faults in compiled programs, and count what the checker finds of those that do harm.
 
     .venv/bin/python benchmarks/checker.py [--sample N] [--seed S] [--kind WORDS] [--record FILE] [--json]
-    .venv/bin/python benchmarks/checker.py --sweep [--cases N] [--record FILE] [--json]
+    .venv/bin/python benchmarks/checker.py --sweep [--cases N] [--strict] [--record FILE] [--json]
     .venv/bin/python benchmarks/checker.py --cost [--only WORDS] [--json]
 
 The second checks programs that nobody changed; the third says what a check costs beside compiling.
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--sweep", action="store_true", help="check programs that nobody changed instead"
     )
+    parser.add_argument("--strict", action="store_true", help="sweep with the strict rules as well")
     parser.add_argument("--cases", type=int, default=0, help="of the conformance suite; 0 all")
     parser.add_argument("--json", action="store_true", help="print a list of figures as JSON")
     parser.add_argument("--cost", action="store_true", help="measure what a check costs instead")
@@ -61,7 +62,9 @@ def main() -> None:
 
 def swept(given: argparse.Namespace) -> None:
     """Check programs that nobody changed, and print what is found in them."""
-    found = list(checker_sweep.sweep(checker_sweep.names(given.cases), given.record))
+    found = list(
+        checker_sweep.sweep(checker_sweep.names(given.cases), given.record, strict=given.strict)
+    )
     figures = list(checker_sweep.figures(found))
     if given.json:
         show_json(figures)

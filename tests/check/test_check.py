@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from benchmarks.measures.limits import (
@@ -36,7 +37,7 @@ from drawloom.program.parse import parse
 from drawloom.program.program import Program
 
 TX81 = load_chip("tx81")
-Path = tuple[int, ...]
+Route = tuple[int, ...]
 
 
 def networks() -> dict[str, Graph]:
@@ -70,7 +71,7 @@ def test_nothing_is_found_in_programs_of_random_graphs(graph: Graph) -> None:
     assert [one.text(program) for one in check(program, TX81)] == []
 
 
-def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Path]:
+def places(stream: Stream, kind: type[Command], path: Route = ()) -> Iterator[Route]:
     for i, item in enumerate(stream):
         if isinstance(item, Loop):
             yield from places(item.body, kind, (*path, i))
@@ -78,7 +79,7 @@ def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Pat
             yield (*path, i)
 
 
-def without(stream: Stream, path: Path) -> Stream:
+def without(stream: Stream, path: Route) -> Stream:
     i, *rest = path
     item = stream[i]
     if not rest:
@@ -224,6 +225,47 @@ def test_a_race_shows_both_commands_with_what_they_are_for() -> None:
         "   (node 'double', layer 'net.double')\n"
         f"  try  {RULES['race'].fix}"
     )
+
+
+SHARED = """drawloom program 1
+program name=hand chip=tx81 scratchpad_bytes=3145728 dram_bytes=4096
+blocking block=64 block_8bit=128 min_tail=4 align=256
+region name=x kind=input address=0x0 bytes=32 fmt=f16 shape=2x8
+region name=y kind=output address=0x100 bytes=32 fmt=f16 shape=2x8
+tile 0:
+  read dram=0x0 spm=0x0 inner=16
+  arm flag=3
+  barrier tiles=0..1
+  join engines=read
+  send src=0x0 dst=0x100 inner=16 targets=0..1 flag=3
+  wait flag=3
+  join engines=send
+  read dram=0x10 spm=0x0 inner=16
+  write spm=0x0 dram=0x110 inner=16
+tile 1:
+  arm flag=3
+  barrier tiles=0..1
+  wait flag=3
+  write spm=0x100 dram=0x100 inner=16
+"""
+
+
+@pytest.mark.parametrize(
+    "place", ["0x100", "0x0"]
+)  # at the sender: beside what is sent, or over it
+def test_what_came_to_one_target_is_not_the_end_of_a_send(place: str) -> None:
+    text = SHARED.replace("dst=0x100", f"dst={place}").replace("spm=0x100", f"spm={place}")
+    assert check(parse(text), TX81) == ()
+    (found,) = check(parse(text.replace("  join engines=send\n", "")), TX81)
+    assert found.rule == "race"
+    assert found.other is not None
+    assert isinstance(found.other.command, Send)
+
+
+def test_every_rule_stands_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checker.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert rows == set(RULES)
 
 
 def test_a_program_that_runs_too_long_is_refused() -> None:

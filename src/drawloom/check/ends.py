@@ -49,7 +49,8 @@ def lost(program: Program, teller: Teller, store: Store) -> Iterator[Finding]:
     writes = store[state.WRITES][: store.cells[state.N_WRITES]]
     unread = writes[:, state.W_LOST].copy()
     pieces = store.history()
-    is_left = (pieces[:, state.G_WRITER] > 0) & (pieces[:, state.G_READ] == 0)
+    is_read = (pieces[:, state.G_READ] > 0) | (pieces[:, state.G_READ] == state.NEVER)
+    is_left = (pieces[:, state.G_WRITER] > 0) & ~is_read
     left = pieces[is_left & ~_is_output(program, pieces)]
     sizes = left[:, state.G_STOP] - left[:, state.G_START]
     np.add.at(unread, left[:, state.G_WRITER], sizes)

@@ -51,7 +51,8 @@ class Teller:
     def place(self, queue: int, serial: int) -> Place:
         """Return the command that was a queue's, by its count."""
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
-        left = serial
+        # A send counts twice: when it has come to a target, and when it has ended.
+        left = (serial + 1) // 2 if engine is Engine.SEND else serial
         for row, index in _walked(self._flat, tile):
             command = self._flat.commands[row]
             assert command is not None
