@@ -10,6 +10,7 @@ from drawloom.frontends.configured import dtype_of
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
+from drawloom.plans.fabric_cost import FabricCost, fabric_cost
 from drawloom.plans.overlap import Overlapped, Share, held_bytes, overlapped
 from drawloom.plans.places import inner
 from drawloom.plans.plan import Plan, Step
@@ -73,8 +74,8 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
 
 def _links(
     asked: Asked, chosen: Candidate, step_ps: int
-) -> tuple[tuple[tuple[int, int, float], ...], float | None]:
-    """Return what share of a step each link of the groups is busy, and the links' energy in a step.
+) -> tuple[tuple[tuple[int, int, float], ...], FabricCost]:
+    """Return what share of a step each link of the groups is busy, and what the fabric costs.
 
     Sums alone are counted; the same is carried by each group.
     """
@@ -93,8 +94,7 @@ def _links(
             busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
             names = (members[end] if end < len(members) else -1 for end in ends)
             found.append((*names, busy))  # pyright: ignore[reportArgumentType]
-    known = system.link_pj_per_byte > 0
-    return tuple(found), moved * chosen.parts * system.link_pj_per_byte if known else None
+    return tuple(found), fabric_cost(system, moved * chosen.parts)
 
 
 def _timed_sums(asked: Asked, chosen: Candidate) -> tuple[int, str]:
