@@ -82,5 +82,6 @@ def test_links_of_tx81_have_bounds_and_no_price() -> None:
     for name in ("rex1032", "rex1032_torus", "tx81_hall"):
         cost = fabric_cost(load_system(name), 8)
         assert cost.usd is None
-        assert cost.pj and cost.pj.low < cost.pj.value < cost.pj.high
+        assert cost.pj
+        assert cost.pj.low < cost.pj.value < cost.pj.high
         assert cost.pj.grade == "E"

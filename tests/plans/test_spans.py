@@ -173,3 +173,13 @@ def test_chips_of_one_key_head_that_part_its_rows_give_what_one_chip_does(
     one, many = compile(graph).run(inputs), execute_span(span, inputs)
     for name, value in one.items():
         assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name
+
+
+def test_rows_that_cannot_be_parted_are_said(tmp_path: Path) -> None:
+    graph, _ = llama(tmp_path, Request("decode", batch=3, context=31))
+    with pytest.raises(InputError) as error:
+        cut(graph, 4, apart=2)
+    assert str(error.value) == (
+        "error[plan.cut]: 'small.decode' cannot be cut so\n"
+        "  apart: 2 chips of 4 for 3 rows (a number that divides both)"
+    )

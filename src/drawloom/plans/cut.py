@@ -14,7 +14,7 @@ may, neighbours hold the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import gcd, prod
@@ -23,6 +23,7 @@ import numpy as np
 
 from drawloom.errors import Fault, InputError
 from drawloom.graph.build import infer_node
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Graph, Node
 from drawloom.graph.lazy import Constants, Held, derive
 from drawloom.graph.tensor import TensorType
@@ -76,7 +77,9 @@ class Cut:
     lies: Mapping[str, Lie]
 
 
-def cut(graph: Graph, chips: int, held: int = 0, apart: int = 1) -> Cut:
+def cut(
+    graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False
+) -> Cut:
     """Return a graph cut for a number of chips.
 
     Args:
@@ -85,11 +88,12 @@ def cut(graph: Graph, chips: int, held: int = 0, apart: int = 1) -> Cut:
         held: of how many chips, from the first on, the graphs are wanted; 0: of all.
         apart: how many chips share a key head and part the rows of its cache among them; 1: chips
             that share one hold all of it.
+        whole_experts: whether chips have whole experts of a mixture, and not a slice of each.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips, apart)
+    cutter = Cutter(graph, chips, held or chips, apart, whole_experts)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -105,6 +109,7 @@ class Cutter:
     chips: int
     held: int
     apart: int = 1
+    whole_experts: bool = False
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -119,6 +124,9 @@ class Cutter:
     decoders: dict[str, coded.Decoder] = field(default_factory=dict[str, coded.Decoder])
     pending: dict[str, coded.Pending] = field(default_factory=dict[str, coded.Pending])
     placed: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    # Of mixtures: what is picked of stacks of experts, and which places of a value are a chip's own.
+    picks: dict[str, Node] = field(default_factory=dict[str, Node])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Begin with inputs that lie nowhere yet, and whole constants."""
@@ -191,7 +199,11 @@ class Cutter:
 
     def _turned(self, value: str, have: Lie, want: Lie) -> str:
         """Add the exchange between parts of heads and parts of rows."""
-        kind = "spread" if have.rows == 1 else "join"
+        kind, rows = "spread" if have.rows == 1 else "join", self.shape(value)[0]
+        if self.chips % self.apart or rows % self.apart:
+            found = f"{self.apart} chips of {self.chips} for {rows} rows"
+            fault = Fault("apart", found, "a number that divides both")
+            raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
         name = f"{value}.{kind}"
         shape = self.share(self.graph.types[value], want).shape
         exchange = Exchange(kind, value, name, want.axis, shape, self.apart)
@@ -268,6 +280,13 @@ class Cutter:
                 (self.types[made],) = infer_node(node, self.types)
                 self.levels[made], self.lies[made] = level, self.lies[value]
         return self.placed[key]
+
+    def hold(self, name: str, arrays: Sequence[Array]) -> None:
+        """Add a constant, as each chip has it."""
+        if name not in self.constants:
+            self.constants[name] = tuple(arrays)
+            self.types[name] = TensorType(DType.of(arrays[0].dtype), arrays[0].shape)
+            self.levels[name], self.lies[name] = 0, WHOLE
 
     def is_weight(self, value: str) -> bool:
         """Whether a value is a constant, as it is or decoded."""

@@ -16,7 +16,6 @@ from drawloom.chip.system import System
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
-from drawloom.plans.cut import cut
 from drawloom.plans.span import Spread, compile_folded
 
 MOST_HELD = 1.1  # bytes of weights of a chip over its even share, beyond which a cut is no use
@@ -111,7 +110,7 @@ def overlapped(
 def _is_even(share: Share, layers: int, spread: Spread) -> bool:
     """Whether a chip that stands for all holds about its even share of the weights."""
     try:
-        parts = cut(share.graph(layers), spread.tensor, 1, spread.apart)
+        parts = spread.cut(share.graph(layers), 1)
     except InputError:
         return False
     graphs = [stage.graphs[0] for stage in parts.stages]
