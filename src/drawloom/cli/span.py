@@ -33,6 +33,9 @@ Apart = Annotated[
 WholeExperts = Annotated[
     bool, typer.Option("--whole-experts", help="Chips have whole experts, not a slice of each.")
 ]
+SplitContext = Annotated[
+    bool, typer.Option("--split-context", help="Chips have positions of caches, not heads.")
+]
 Precision = Annotated[
     str, typer.Option(help="Format of floats: f16, bf16 or f32. (default: the model's)")
 ]
@@ -48,6 +51,7 @@ def compile_model(
     stages: Stages = 1,
     apart: Apart = 1,
     whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -62,7 +66,7 @@ def compile_model(
         made = _open(
             model,
             system,
-            (chips, stages, apart, whole_experts),
+            (chips, stages, apart, whole_experts, split_context),
             dead,
             precision,
             asked,
@@ -91,6 +95,7 @@ def run(
     stages: Stages = 1,
     apart: Apart = 1,
     whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -108,7 +113,7 @@ def run(
         made = _open(
             model,
             system,
-            (chips, stages, apart, whole_experts),
+            (chips, stages, apart, whole_experts, split_context),
             dead,
             precision,
             asked,
@@ -141,6 +146,7 @@ def time(
     stages: Stages = 1,
     apart: Apart = 1,
     whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -157,7 +163,7 @@ def time(
         made = _open(
             model,
             system,
-            (chips, stages, apart, whole_experts),
+            (chips, stages, apart, whole_experts, split_context),
             dead,
             precision,
             asked,
@@ -188,6 +194,7 @@ def check(
     stages: Stages = 1,
     apart: Apart = 1,
     whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -203,7 +210,7 @@ def check(
         made = _open(
             model,
             system,
-            (chips, stages, apart, whole_experts),
+            (chips, stages, apart, whole_experts, split_context),
             dead,
             precision,
             asked,
@@ -220,7 +227,7 @@ def check(
 
 
 def _open(
-    model: Path, system: str, spread: tuple[int, int, int, bool], dead: str, precision: str,
+    model: Path, system: str, spread: tuple[int, int, int, bool, bool], dead: str, precision: str,
     asked: Asked, mapping: MapOptions, progress: Progress,
 ) -> Span:  # fmt: skip
     """Read a span, or compile a model into one."""

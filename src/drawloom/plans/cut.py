@@ -78,8 +78,9 @@ class Cut:
 
 
 def cut(
-    graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False
-) -> Cut:
+    graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False,
+    context: bool = False,
+) -> Cut:  # fmt: skip
     """Return a graph cut for a number of chips.
 
     Args:
@@ -89,11 +90,12 @@ def cut(
         apart: how many chips share a key head and part the rows of its cache among them; 1: chips
             that share one hold all of it.
         whole_experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: whether caches are cut along the context, and not by heads.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips, apart, whole_experts)
+    cutter = Cutter(graph, chips, held or chips, apart, whole_experts, context)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -110,6 +112,7 @@ class Cutter:
     held: int
     apart: int = 1
     whole_experts: bool = False
+    context: bool = False
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -176,7 +179,7 @@ class Cutter:
                 raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
             kind = "sum" if have == SUM else "gather"
             shape = self.graph.types[value].shape
-            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
+            return self.exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
         whole = self.need(value, WHOLE)
         name = f"{value}.part{want.axis}.{want.ways}.{want.rows}"
         kind = self.share(self.types[whole], want)
@@ -195,7 +198,7 @@ class Cutter:
     def sum(self, value: str, target: str, addend: str) -> None:
         """Add the exchange that adds up a value and something whole."""
         shape = self.graph.types[target].shape
-        self._exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
+        self.exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
 
     def _turned(self, value: str, have: Lie, want: Lie) -> str:
         """Add the exchange between parts of heads and parts of rows."""
@@ -207,7 +210,7 @@ class Cutter:
         name = f"{value}.{kind}"
         shape = self.share(self.graph.types[value], want).shape
         exchange = Exchange(kind, value, name, want.axis, shape, self.apart)
-        return self._exchange(value, exchange, want)
+        return self.exchange(value, exchange, want)
 
     def _sliced(self, whole: str, name: str, want: Lie, shape: tuple[int, ...]) -> None:
         """Add a slice of a whole value, another one on each chip."""
@@ -224,7 +227,8 @@ class Cutter:
             nodes.append(Node(name, "Slice", (whole,), (name,), attrs))
         self.add(tuple(nodes), want)
 
-    def _exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
+    def exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
+        """Add an exchange of a value; return the name of what comes of it."""
         level = max(self.levels[each] for each in exchange.reads)
         self.exchanges.append((level, exchange))
         name = exchange.target

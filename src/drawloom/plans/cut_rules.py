@@ -10,6 +10,7 @@ from drawloom.graph.ir import Node
 from drawloom.graph.ops import FAMILIES
 from drawloom.plans.coded import can_part, note
 from drawloom.plans.cut import Cutter, leading
+from drawloom.plans.cut_context import attended, scattered
 from drawloom.plans.cut_experts import linear, note_pick, owned, product, reduced, settled
 from drawloom.plans.lie import SUM, WHOLE, Lie
 
@@ -117,6 +118,7 @@ def _product(cutter: Cutter, node: Node) -> bool:
     ways = _useful(cutter, node.outputs[0])
     if (
         ways == 1
+        or (cutter.context and ways != cutter.chips)
         or cutter.shape(b)[outer] % ways
         or not can_part(cutter, b, cutter.part(outer, ways))
     ):
@@ -249,6 +251,8 @@ def _padded(node: Node, rank: int) -> tuple[int, ...]:
 
 def _scatter(cutter: Cutter, node: Node) -> bool:
     """A cache lies as what is written into it, but along the axis that is written."""
+    if cutter.context:
+        return scattered(cutter, node)
     past, new, *rest = node.inputs
     lie = cutter.lie(new)
     rank = len(cutter.shape(past))
@@ -266,6 +270,8 @@ def _scatter(cutter: Cutter, node: Node) -> bool:
 
 def _attention(cutter: Cutter, node: Node) -> bool:
     """Heads apart: each chip has some of the query heads, and the key heads that they look at."""
+    if cutter.context and attended(cutter, node):
+        return True
     q, k, v, *rest = node.inputs
     lie = cutter.lie(q)
     if lie.kind != "part" or lie.axis != 1 or lie.ways * lie.rows != cutter.chips:

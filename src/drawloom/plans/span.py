@@ -46,16 +46,20 @@ class Spread:
         apart: of a decode step: how many chips share a key head and part the rows of its cache, the
             sequences of the batch, among them; 1: chips that share one hold all of its cache.
         experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: of a decode step: whether caches are cut along the context, and not by heads.
     """
 
     tensor: int
     stages: int = 1
     apart: int = 1
     experts: bool = False
+    context: bool = False
 
     def cut(self, graph: Graph, held: int) -> Cut:
         """Return a graph cut so, with the graphs of ``held`` chips of a group."""
-        return cut(graph, self.tensor, held, self.apart, whole_experts=self.experts)
+        return cut(
+            graph, self.tensor, held, self.apart, whole_experts=self.experts, context=self.context
+        )
 
     @property
     def chips(self) -> int:
