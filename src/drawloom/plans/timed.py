@@ -11,7 +11,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
 from drawloom.plans.fabric_cost import FabricCost, fabric_cost
-from drawloom.plans.overlap import Overlapped, Share, held_bytes, overlapped
+from drawloom.plans.overlap import Overlapped, Share, overlapped
 from drawloom.plans.places import inner
 from drawloom.plans.plan import Plan, Step
 from drawloom.plans.price import SumPrices
@@ -61,11 +61,10 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
     def graph(count: int) -> Graph:
         return asked.graph(stage_of(asked.config, shares, count), chosen.request)
 
-    def weight_bytes(count: int) -> int:
-        share = shard(asked.config, shares, count, asked.block)
-        return held_bytes([asked.graph(share, chosen.request)])
+    def alone(count: int) -> Graph:
+        return asked.graph(shard(asked.config, shares, count, asked.block), chosen.request)
 
-    share = Share(graph, layers, *period_of(asked.config, shares), weight_bytes)
+    share = Share(graph, layers, *period_of(asked.config, shares), alone)
     return overlapped(
         share, fabric, Spread(shares.tensor, 1, shares.apart), asked.chip, mapping, asked.weights, asked.group,
         asked.precision,
