@@ -14,7 +14,7 @@ may, neighbours hold the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import gcd, prod
@@ -23,6 +23,7 @@ import numpy as np
 
 from drawloom.errors import Fault, InputError
 from drawloom.graph.build import infer_node
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Graph, Node
 from drawloom.graph.lazy import Constants, Held, derive
 from drawloom.graph.tensor import TensorType
@@ -76,7 +77,10 @@ class Cut:
     lies: Mapping[str, Lie]
 
 
-def cut(graph: Graph, chips: int, held: int = 0, apart: int = 1) -> Cut:
+def cut(
+    graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False,
+    context: bool = False,
+) -> Cut:  # fmt: skip
     """Return a graph cut for a number of chips.
 
     Args:
@@ -85,11 +89,13 @@ def cut(graph: Graph, chips: int, held: int = 0, apart: int = 1) -> Cut:
         held: of how many chips, from the first on, the graphs are wanted; 0: of all.
         apart: how many chips share a key head and part the rows of its cache among them; 1: chips
             that share one hold all of it.
+        whole_experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: whether caches are cut along the context, and not by heads.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips, apart)
+    cutter = Cutter(graph, chips, held or chips, apart, whole_experts, context)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -105,6 +111,8 @@ class Cutter:
     chips: int
     held: int
     apart: int = 1
+    whole_experts: bool = False
+    context: bool = False
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -119,6 +127,9 @@ class Cutter:
     decoders: dict[str, coded.Decoder] = field(default_factory=dict[str, coded.Decoder])
     pending: dict[str, coded.Pending] = field(default_factory=dict[str, coded.Pending])
     placed: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    # Of mixtures: what is picked of stacks of experts, and which places of a value are a chip's own.
+    picks: dict[str, Node] = field(default_factory=dict[str, Node])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Begin with inputs that lie nowhere yet, and whole constants."""
@@ -168,7 +179,7 @@ class Cutter:
                 raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
             kind = "sum" if have == SUM else "gather"
             shape = self.graph.types[value].shape
-            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
+            return self.exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
         whole = self.need(value, WHOLE)
         name = f"{value}.part{want.axis}.{want.ways}.{want.rows}"
         kind = self.share(self.types[whole], want)
@@ -187,15 +198,19 @@ class Cutter:
     def sum(self, value: str, target: str, addend: str) -> None:
         """Add the exchange that adds up a value and something whole."""
         shape = self.graph.types[target].shape
-        self._exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
+        self.exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
 
     def _turned(self, value: str, have: Lie, want: Lie) -> str:
         """Add the exchange between parts of heads and parts of rows."""
-        kind = "spread" if have.rows == 1 else "join"
+        kind, rows = "spread" if have.rows == 1 else "join", self.shape(value)[0]
+        if self.chips % self.apart or rows % self.apart:
+            found = f"{self.apart} chips of {self.chips} for {rows} rows"
+            fault = Fault("apart", found, "a number that divides both")
+            raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
         name = f"{value}.{kind}"
         shape = self.share(self.graph.types[value], want).shape
         exchange = Exchange(kind, value, name, want.axis, shape, self.apart)
-        return self._exchange(value, exchange, want)
+        return self.exchange(value, exchange, want)
 
     def _sliced(self, whole: str, name: str, want: Lie, shape: tuple[int, ...]) -> None:
         """Add a slice of a whole value, another one on each chip."""
@@ -212,7 +227,8 @@ class Cutter:
             nodes.append(Node(name, "Slice", (whole,), (name,), attrs))
         self.add(tuple(nodes), want)
 
-    def _exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
+    def exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
+        """Add an exchange of a value; return the name of what comes of it."""
         level = max(self.levels[each] for each in exchange.reads)
         self.exchanges.append((level, exchange))
         name = exchange.target
@@ -268,6 +284,13 @@ class Cutter:
                 (self.types[made],) = infer_node(node, self.types)
                 self.levels[made], self.lies[made] = level, self.lies[value]
         return self.placed[key]
+
+    def hold(self, name: str, arrays: Sequence[Array]) -> None:
+        """Add a constant, as each chip has it."""
+        if name not in self.constants:
+            self.constants[name] = tuple(arrays)
+            self.types[name] = TensorType(DType.of(arrays[0].dtype), arrays[0].shape)
+            self.levels[name], self.lies[name] = 0, WHOLE
 
     def is_weight(self, value: str) -> bool:
         """Whether a value is a constant, as it is or decoded."""

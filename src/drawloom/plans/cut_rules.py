@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import gcd, prod
 
 from drawloom.graph.ir import Node
 from drawloom.graph.ops import FAMILIES
 from drawloom.plans.coded import can_part, note
 from drawloom.plans.cut import Cutter, leading
+from drawloom.plans.cut_context import attended, scattered
+from drawloom.plans.cut_experts import linear, note_pick, owned, product, reduced, settled
 from drawloom.plans.lie import SUM, WHOLE, Lie
 
 Rule = Callable[[Cutter, Node], bool]  # False: not so; all operands must be whole
@@ -16,12 +19,25 @@ Rule = Callable[[Cutter, Node], bool]  # False: not so; all operands must be who
 
 def apply(cutter: Cutter, node: Node) -> None:
     """Add a node to the cut, by its operator's rule or with whole operands."""
-    if note(cutter, node):
+    if note(cutter, node) or note_pick(cutter, node):
         return
+    if any(v and cutter.lie(v).kind == "own" for v in node.inputs):
+        if node.op in _POINTWISE and owned(cutter, node):
+            return
+        if node.op != "MatMul" or not product(cutter, node):
+            node = replace(node, inputs=tuple(_settled(cutter, v) for v in node.inputs))
+        else:
+            return
     rule = RULES.get(node.op)
+    if linear(cutter, node):
+        return
     if rule is None or not rule(cutter, node):
         inputs = tuple(cutter.need(value, WHOLE) for value in node.inputs)
         cutter.keep(node, inputs, *(WHOLE for _ in node.outputs))
+
+
+def _settled(cutter: Cutter, value: str) -> str:
+    return settled(cutter, value) if value and cutter.lie(value).kind == "own" else value
 
 
 def _parts(cutter: Cutter, node: Node) -> list[tuple[int, Lie]]:
@@ -78,6 +94,8 @@ def _seen(lie: Lie, rank: int, shape: tuple[int, ...]) -> Lie:
 def _product(cutter: Cutter, node: Node) -> bool:
     """Cut by outputs where the operand is whole, by inputs where it lies in parts of them."""
     a, b, *zeros = node.inputs
+    if product(cutter, node):
+        return True
     if node.int("trans_a") or any(z and cutter.shape(z) for z in zeros):
         return False
     if not cutter.is_weight(b) or len(cutter.shape(b)) != 2:
@@ -100,6 +118,7 @@ def _product(cutter: Cutter, node: Node) -> bool:
     ways = _useful(cutter, node.outputs[0])
     if (
         ways == 1
+        or (cutter.context and ways != cutter.chips)
         or cutter.shape(b)[outer] % ways
         or not can_part(cutter, b, cutter.part(outer, ways))
     ):
@@ -177,9 +196,9 @@ def _reshape(cutter: Cutter, node: Node) -> bool:
     axis = leading(before, lie.axis, after, lie.ways)
     if axis < 0 or (lie.rows > 1 and before[0] != after[0]):
         return False
-    made = lie.at(axis)
+    inputs, made = (cutter.need(value, lie),), lie.at(axis)
     shape = cutter.share(cutter.graph.types[node.outputs[0]], made).shape
-    cutter.keep(node, (cutter.need(value, lie),), made, shape=shape)
+    cutter.keep(node, inputs, made, shape=shape)
     return True
 
 
@@ -232,6 +251,8 @@ def _padded(node: Node, rank: int) -> tuple[int, ...]:
 
 def _scatter(cutter: Cutter, node: Node) -> bool:
     """A cache lies as what is written into it, but along the axis that is written."""
+    if cutter.context:
+        return scattered(cutter, node)
     past, new, *rest = node.inputs
     lie = cutter.lie(new)
     rank = len(cutter.shape(past))
@@ -249,6 +270,8 @@ def _scatter(cutter: Cutter, node: Node) -> bool:
 
 def _attention(cutter: Cutter, node: Node) -> bool:
     """Heads apart: each chip has some of the query heads, and the key heads that they look at."""
+    if cutter.context and attended(cutter, node):
+        return True
     q, k, v, *rest = node.inputs
     lie = cutter.lie(q)
     if lie.kind != "part" or lie.axis != 1 or lie.ways * lie.rows != cutter.chips:
@@ -271,6 +294,7 @@ RULES: dict[str, Rule] = {
     "QLinearMatMul": _integer_product,
     "QuantizeLinear": _scaled,
     "DequantizeLinear": _scaled,
+    "ReduceSum": reduced,
     "Reshape": _reshape,
     "Transpose": _transpose,
     "Softmax": _beside(lambda node, rank: (node.int("axis", -1),)),

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.errors import DoesNotFit, InputError
+from drawloom.flow import WEIGHT_BITS
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
-from drawloom.plans.cut import cut
 from drawloom.plans.span import Spread, compile_folded
+from drawloom.quantize import quantize_weights
 
 MOST_HELD = 1.1  # bytes of weights of a chip over its even share, beyond which a cut is no use
 
@@ -53,14 +54,27 @@ class Share:
         layers: layers of the stage.
         before: layers at its beginning that are not like the others.
         period: after how many layers they are alike again.
-        weight_bytes: of a chip, by layers, as an even share has them.
+        alone: what one chip has of it, by layers, if all is shared out evenly.
     """
 
     graph: Callable[[int], Graph]
     layers: int
     before: int
     period: int
-    weight_bytes: Callable[[int], int]
+    alone: Callable[[int], Graph]
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How weights are held."""
+
+    weights: str
+    group: int
+
+    def of(self, graph: Graph) -> Graph:
+        """Return a graph with its weights held so."""
+        bits = WEIGHT_BITS[self.weights]
+        return quantize_weights(graph, bits, self.group) if bits else graph
 
 
 def overlapped(
@@ -83,7 +97,7 @@ def overlapped(
     more = few + share.period
     whole = share.layers <= more or (share.layers - more) % share.period != 0
     first = share.layers if whole else few
-    if not _is_even(share, first, spread):
+    if not _is_even(share, first, spread, Coding(weights, group)):
         return None
 
     def timed(layers: int) -> Overlapped:
@@ -108,14 +122,14 @@ def overlapped(
         raise
 
 
-def _is_even(share: Share, layers: int, spread: Spread) -> bool:
+def _is_even(share: Share, layers: int, spread: Spread, coding: Coding) -> bool:
     """Whether a chip that stands for all holds about its even share of the weights."""
     try:
-        parts = cut(share.graph(layers), spread.tensor, 1, spread.apart)
+        parts = spread.cut(coding.of(share.graph(layers)), 1)
     except InputError:
         return False
     graphs = [stage.graphs[0] for stage in parts.stages]
-    return held_bytes(graphs) <= MOST_HELD * share.weight_bytes(layers)
+    return held_bytes(graphs) <= MOST_HELD * held_bytes([coding.of(share.alone(layers))])
 
 
 def held_bytes(graphs: Sequence[Graph]) -> int:

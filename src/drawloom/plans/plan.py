@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drawloom.frontends.hf.request import Request
+from drawloom.plans.fabric_cost import NO_FABRIC, FabricCost
 from drawloom.plans.places import Block
 from drawloom.plans.shard import Shares
 from drawloom.timing.trace import Trace
@@ -63,7 +64,7 @@ class Plan:
         hot_link: that link, as ``from-to``.
         trace: of the slowest stage's program, on one chip, for one part.
         loads: share of a step for which each link of the groups is busy with sums, by its ends.
-        fabric_pj: energy of the links in a step of all groups, in picojoules; None: not known.
+        fabric: links, their price, and what sums burn on them in a step of all groups.
     """
 
     model: str
@@ -85,7 +86,7 @@ class Plan:
     hot_link: str
     trace: Trace = field(repr=False, compare=False)
     loads: tuple[tuple[int, int, float], ...] = ()
-    fabric_pj: float | None = None
+    fabric: FabricCost = NO_FABRIC
 
     @property
     def latency_ps(self) -> int:
@@ -115,6 +116,11 @@ class Plan:
     def tokens_per_s(self) -> float:
         """Tokens a second of all copies together."""
         return self.request.batch * self.request.n_tokens * PS_PER_S / self.round_ps
+
+    @property
+    def chips_pj(self) -> float:
+        """Energy of all chips that take part in a round, links between them apart, in picojoules."""
+        return self.trace.energy.default * self.shares.chips * self.copies * self.parts
 
     @property
     def over_bound(self) -> float:

@@ -24,7 +24,7 @@ from drawloom.frontends.hf.request import Request
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.builder import Builder, Folded
-from drawloom.plans.cut import cut
+from drawloom.plans.cut import Cut, cut
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.plans.stages import staged
 from drawloom.program.span import Span
@@ -45,11 +45,21 @@ class Spread:
         stages: such groups, one after the other.
         apart: of a decode step: how many chips share a key head and part the rows of its cache, the
             sequences of the batch, among them; 1: chips that share one hold all of its cache.
+        experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: of a decode step: whether caches are cut along the context, and not by heads.
     """
 
     tensor: int
     stages: int = 1
     apart: int = 1
+    experts: bool = False
+    context: bool = False
+
+    def cut(self, graph: Graph, held: int) -> Cut:
+        """Return a graph cut so, with the graphs of ``held`` chips of a group."""
+        return cut(
+            graph, self.tensor, held, self.apart, whole_experts=self.experts, context=self.context
+        )
 
     @property
     def chips(self) -> int:
@@ -149,9 +159,7 @@ class _Given:
 
     def builder(self, held: int) -> Builder:
         found = _groups(self.system, self.spread)
-        parts, stage_of = staged(
-            cut(self.graph, self.spread.tensor, held, self.spread.apart), self.spread.stages
-        )
+        parts, stage_of = staged(self.spread.cut(self.graph, held), self.spread.stages)
         return Builder(
             parts,
             stage_of,

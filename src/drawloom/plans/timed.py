@@ -10,7 +10,8 @@ from drawloom.frontends.configured import dtype_of
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
-from drawloom.plans.overlap import Overlapped, Share, held_bytes, overlapped
+from drawloom.plans.fabric_cost import FabricCost, fabric_cost
+from drawloom.plans.overlap import Overlapped, Share, overlapped
 from drawloom.plans.places import inner
 from drawloom.plans.plan import Plan, Step
 from drawloom.plans.price import SumPrices
@@ -60,11 +61,10 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
     def graph(count: int) -> Graph:
         return asked.graph(stage_of(asked.config, shares, count), chosen.request)
 
-    def weight_bytes(count: int) -> int:
-        share = shard(asked.config, shares, count, asked.block)
-        return held_bytes([asked.graph(share, chosen.request)])
+    def alone(count: int) -> Graph:
+        return asked.graph(shard(asked.config, shares, count, asked.block), chosen.request)
 
-    share = Share(graph, layers, *period_of(asked.config, shares), weight_bytes)
+    share = Share(graph, layers, *period_of(asked.config, shares), alone)
     return overlapped(
         share, fabric, Spread(shares.tensor, 1, shares.apart), asked.chip, mapping, asked.weights, asked.group,
         asked.precision,
@@ -73,8 +73,8 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
 
 def _links(
     asked: Asked, chosen: Candidate, step_ps: int
-) -> tuple[tuple[tuple[int, int, float], ...], float | None]:
-    """Return what share of a step each link of the groups is busy, and the links' energy in a step.
+) -> tuple[tuple[tuple[int, int, float], ...], FabricCost]:
+    """Return what share of a step each link of the groups is busy, and what the fabric costs.
 
     Sums alone are counted; the same is carried by each group.
     """
@@ -93,8 +93,7 @@ def _links(
             busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
             names = (members[end] if end < len(members) else -1 for end in ends)
             found.append((*names, busy))  # pyright: ignore[reportArgumentType]
-    known = system.link_pj_per_byte > 0
-    return tuple(found), moved * chosen.parts * system.link_pj_per_byte if known else None
+    return tuple(found), fabric_cost(system, moved * chosen.parts)
 
 
 def _timed_sums(asked: Asked, chosen: Candidate) -> tuple[int, str]:

@@ -88,8 +88,11 @@ class ChipChain:
         """
         base, self.end = self.end, align_up(self.end + size, _ALIGN)
         moved: list[tuple[int, int, int]] = []  # first byte, behind the last, by how much it moves
+        # What is written over its input, as a cache is, lies where that does.
+        held = {r.address: self.places[r.name] for r in program.regions if r.name in self.places}
         for region in program.regions:
-            at = self.places.setdefault(region.name, region.address + base)
+            home = held.get(region.address, region.address + base)
+            at = self.places.setdefault(region.name, home)
             moved.append((region.address, region.address + region.bytes, at - region.address))
             if region.name in ends:
                 self.regions.setdefault(region.name, replace(region, address=at))
