@@ -79,6 +79,13 @@ def test_tiles_send_each_other_the_rows_around_their_own() -> None:
     )
 
 
+def test_rows_of_ragged_images_lie_on_lines_where_engines_want_them() -> None:
+    mapping = map_graph(blocks(1, 16, 49, norm=True), TX81)
+    assert any(s.halo for s in mapping.storages)
+    found = check(assemble(mapping), TX81, strict=True)
+    assert [one.rule for one in found if one.rule == "align"] == []
+
+
 def test_a_sum_takes_the_place_of_what_it_adds_to() -> None:
     mapping = map_graph(blocks(16, 6, 5), TX81)
     places = {s.value: s.address for s in mapping.storages if s.kind == "resident"}
