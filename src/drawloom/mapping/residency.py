@@ -32,11 +32,15 @@ CUTTABLE = ("matrix", "strip", "pool")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``."""
+    """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``.
+
+    Of its neighbours' rows it has room for ``halo`` above its own and as many below.
+    """
 
     matrices: int
     rows: int = 0
     parts: int = 0
+    halo: int = 0
 
 
 @dataclass(slots=True)
@@ -82,11 +86,11 @@ def settle(
         if held is None or (held.parts and not multicast):
             continue
         _, rows, channels = matrix_view(graph.types[value].shape, plan.home[value])
-        size, rows = graph.types[value].dtype.bytes, held.rows or rows
+        size, rows = graph.types[value].dtype.bytes, held.rows + 2 * held.halo or rows
         blocked = Blocked(chip.blocking, held.matrices, rows, channels, size)
         need = Need(value, blocked.bytes, index, max(users))
         ending = {v for v, root in place.items() if needs[root].last == index}
-        ending = {v for v in ending if max(readers[v]) == index}
+        ending = {v for v in ending if max(readers[v]) == index and out.held_of[v] == held}
         before = _replaced(plan.groups[index], graph, value, ending)
         if before:
             first = needs[place[before]]
@@ -167,8 +171,9 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
     if high % per or per * wide < LEAST_ROWS or parts < LEAST_TILES * chip.n_tiles:
         return None
     every = parts == chip.n_tiles
-    cut = all(_cut_by_rows(group, graph, value, every=every) for group in groups)
-    return Held(1, per * wide, parts) if cut else None
+    seen = [_rows_around(group, graph, value, every=every) for group in groups]
+    halo = max(seen)
+    return Held(1, per * wide, parts, halo * wide) if min(seen) >= 0 and halo <= per else None
 
 
 def _held_rows(
@@ -204,16 +209,25 @@ def _by_rows(plan: Plan, graph: Graph, group: Group, value: str) -> bool:
     return plain and whole and value != weight and graph.types[weight].dtype.bytes == 2
 
 
-def _cut_by_rows(group: Group, graph: Graph, value: str, *, every: bool) -> bool:
-    """Whether a group's tiles can each work on the same rows of an image; ``every`` tile has some."""
+def _rows_around(group: Group, graph: Graph, value: str, *, every: bool) -> int:
+    """How many rows beside its own each tile of a group must see of an image to make its own rows.
+
+    -1 where tiles cannot work so; ``every`` tile has some rows.
+    """
     shape, node = graph.types[value].shape, group.nodes[0]
     if group.layout != "image" or (group.shape[0], *group.shape[2:]) != (1, *shape[2:]):
-        return False
+        return -1
     if group.kind in ("norm", "strip"):
-        return every
+        return 0 if every else -1
     if group.kind != "matrix" or not is_convolution(node) or node.int("group", 1) > 1:
-        return False
-    return value not in node.inputs or window_of(node, graph.types).is_pointwise
+        return -1
+    window = window_of(node, graph.types)
+    if value not in node.inputs or window.is_pointwise:
+        return 0
+    around = window.kernel[0] // 2
+    plain = window.strides == window.dilations == (1, 1) and window.pads[:2] == (around, around)
+    alone = all(value not in each.inputs for each in group.nodes[1:])
+    return around if plain and alone and window.kernel[0] == 2 * around + 1 else -1
 
 
 def _cut_by_batch(group: Group, layout: str, batch: int) -> bool:

@@ -63,6 +63,7 @@ class Storage:
     step: int = 0  # bytes from one repetition's to the next one's, in a piece that repeats
     per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
     held_rows: int = 0  # rows each tile holds where tiles share one resident matrix
+    halo: int = 0  # rows of its neighbours that a tile has room for, above its own and below
 
     @property
     def blocked(self) -> Blocked:
@@ -84,13 +85,18 @@ class Storage:
     @property
     def held_bytes(self) -> int:
         """Bytes in each tile's scratchpad of a resident value."""
-        rows = self.held_rows or self.blocked.rows
+        rows = self.held_rows + 2 * self.halo if self.held_rows else self.blocked.rows
         return replace(self.blocked, batch=self.per_tile, rows=rows).bytes
 
     @property
     def matrices(self) -> int:
         """How many matrices there are boxes of."""
         return prod(self.shape[:-2]) if self.layout == "heads" else self.blocked.batch
+
+    @property
+    def held(self) -> Blocked:
+        """Geometry of the rows of a shared resident matrix that a tile has room for."""
+        return replace(self.blocked, batch=1, rows=self.held_rows + 2 * self.halo)
 
     def box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
@@ -110,11 +116,9 @@ class Storage:
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
         if self.held_rows:
-            first, n = rows[0] % self.held_rows, rows[1] - rows[0]
-            assert first + n <= self.held_rows, (self.value, rows)
-            held = replace(self.blocked, rows=self.held_rows)
-            found = blocked_box(held, self.address, 0, ((first, 1),), n, channels)
-            return tuple(replace(t, local=True) for t in found)
+            own = rows[0] // self.held_rows * self.held_rows
+            assert rows[1] <= own + self.held_rows, (self.value, rows)
+            return self.around(own, rows, channels)
         if self.per_tile:
             # Every tile holds matrices of its own, counted from its first.
             batch %= self.per_tile
@@ -144,6 +148,16 @@ class Storage:
             dims = ((step, blocks), (half, block // half), (block, n_rows))
             out.append(replace(t, inner=half, dims=tuple(d for d in dims if d[1] > 1)))
         return tuple(out)
+
+    def around(
+        self, own: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
+        """Local transfers of rows that a tile holds whose own begin at ``own``, its halo included."""
+        first, held = self.halo + rows[0] - own, self.held
+        assert first >= 0, (self.value, rows)
+        assert rows[1] - rows[0] <= held.rows - first, (self.value, rows)
+        found = blocked_box(held, self.address, 0, ((first, 1),), rows[1] - rows[0], channels)
+        return tuple(replace(t, local=True) for t in found)
 
     def picked(self, found: tuple[Transfer, ...], number: int) -> tuple[Transfer, ...]:
         """Return transfers of the first matrix as those of the one whose number stands at ``number``."""
@@ -377,11 +391,10 @@ def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.d
 
 def _channel_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     block = storage.blocking.of(storage.dtype.bytes)
-    full = values.size // block * block
-    out = [values[:full]]
-    if values.size > full:
+    out = [values[: values.size // block * block]]
+    if left := values.size % block:
         width = storage.blocking.tail(values.size, storage.dtype.bytes)
         tail = np.zeros(width, values.dtype)
-        tail[: values.size - full] = values[full:]
+        tail[:left] = values[-left:]
         out.append(np.tile(tail, block // width))
     return np.concatenate(out).view(np.uint8)

@@ -55,9 +55,11 @@ class Store:
         kind: str = "temporary",
         per_tile: int = 0,
         held_rows: int = 0,
+        halo: int = 0,
     ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        return self._make((name, layout), name, self.graph.types[name], kind, per_tile, held_rows)
+        held = per_tile, held_rows, halo
+        return self._make((name, layout), name, self.graph.types[name], kind, held)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
         """Return a constant's storage in a layout and format."""
@@ -97,8 +99,8 @@ class Store:
         return self._make(key, storage.value, TensorType(storage.dtype, storage.shape), "temporary")
 
     def _make(
-        self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0,
-        held_rows: int = 0,
+        self, key: Key, name: str, kind: TensorType, what: str,
+        held: tuple[int, int, int] = (0, 0, 0),
     ) -> Storage:  # fmt: skip
         if key not in self.made:
             number = len(self.keys)
@@ -111,8 +113,9 @@ class Store:
                 self.blocking,
                 number,
                 what,
-                per_tile=per_tile,
-                held_rows=held_rows,
+                per_tile=held[0],
+                held_rows=held[1],
+                halo=held[2],
             )
         return self.made[key]
 

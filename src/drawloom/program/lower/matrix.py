@@ -16,6 +16,7 @@ from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, read_channels, write_all
 from drawloom.program.lower.folding import clear, fold, unfolded_box
+from drawloom.program.lower.halo import exchange, halo_box
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 
@@ -93,6 +94,8 @@ class Lowering:
                 return ()
             if piece.fold:
                 return unfolded_box(piece, piece.fold, batch, rows)
+            if piece.a.halo:
+                return halo_box(piece, self.shares, tile, rows, channels)
             return piece.a.box(
                 batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
             )
@@ -143,9 +146,10 @@ class Lowering:
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
-        if shared:
-            for tile in self.tiles:
-                self.context.streams.tiles[tile].join_all(self.origin)
+        for tile in self.tiles if shared else ():
+            self.context.streams.tiles[tile].join_all(self.origin)
+        if self.piece.a.halo and self.piece.window:
+            exchange(self.context, self.piece, list(self.tiles), self.origin)
         self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
@@ -158,10 +162,9 @@ class Lowering:
             self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
-        if shared:
+        for tile in self.tiles if shared or self.piece.a.halo else ():
             # No hazard check covers what a send reads: the next piece must not write over it.
-            for tile in self.tiles:
-                self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+            self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
 
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""

@@ -157,14 +157,18 @@ class _Lowering:
     ) -> None:
         """Sum a chunk over its pixels, and add what the chunks before it had."""
         rows, own = span[1] - span[0], self._own(stream.tile, which)
-        target = self._at("part") if copy else own
+        # Sums go to whole lines of the scratchpad; those of few channels lie closer together.
+        apart = bool(copy or 4 * self.line.width % self.blocked.blocking.align)
+        target = self._at("part") if apart else own
         channels = self.blocked.channels
         stream.add(
             Reduce("sum", src, target, rows, 1, channels, "hw", fmt, "f32", self.origin)
         )  # fmt: skip
+        count = self.line.width
         if copy:
-            count = self.line.width
             stream.add(Vector("add", own, own, count, "f32", "f32", target, origin=self.origin))
+        elif apart:
+            stream.add(Vector("copy", target, own, count, "f32", "f32", origin=self.origin))
 
     def _gather(self, tile: int, which: int, spans: list[Span]) -> None:
         """Add up the sums of all tiles that share the image, into ``total``."""
