@@ -21,6 +21,7 @@ from drawloom.mapping.picked import Picked, find_picked
 from drawloom.mapping.quantized import is_convolution, keeps_blocks
 from drawloom.mapping.rules import ROW_OPS
 
+_TURNS = ("Reshape", "Transpose", "Slice")  # moves that may be one with the move before
 MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
 
 
@@ -194,7 +195,7 @@ class _Grouping:
         value = node.inputs[0]
         index = self.group_of.get(value, -1)
         return (
-            self.fuse and node.op in ("Reshape", "Transpose") and index >= self.first
+            self.fuse and node.op in _TURNS and len(node.inputs) == 1 and index >= self.first
             and self.groups[index].kind == "move" and self.readers[value] == 1
             and value not in self.graph.outputs
         )  # fmt: skip
