@@ -7,5 +7,6 @@ COMPARISONS = {
     "layers": "parts of a layer on A100 and H100, nothing fitted on them",
     "mlperf": "results of MLPerf v5.1 on H100 and H200, nothing fitted on them",
     "noc": "transfers over the networks of Tenstorrent Wormhole",
+    "tx81": "single commands on a TX81 board",
     "serving": "served language models on H100 and H200",
 }
