@@ -149,7 +149,16 @@ def plan_record(made: Plan) -> dict[str, object]:
         "hot_link": made.hot_link,
         "hot_link_bytes": made.link_bytes,
         "chip_dram_bytes": made.chip_bytes,
+        "held_to": held_words(made),
     }
+
+
+def held_words(made: Plan) -> str:
+    """Return how far a plan's figures are held to silicon."""
+    from drawloom.compare.errors import board_words
+
+    chip = board_words(made.trace.chip.name) or "No board of this chip was measured."
+    return f"{chip} Links between chips: not validated."
 
 
 def words(made: Plan) -> dict[str, str]:
@@ -176,6 +185,7 @@ def words(made: Plan) -> dict[str, str]:
         "of a stage": f"chips {step.chip_ps / whole:.1%}, sums {step.sums_ps / whole:.1%}, "
         f"handing over {step.hand_over_ps / whole:.1%}",
     }
+    said["held to"] = held_words(made)
     if shares.tensor > 1:
         behind = step.hidden_ps / (step.hidden_ps + step.sums_ps or 1)
         said["sums"] = (

@@ -25,6 +25,7 @@ class ClassError:
     p90: float
     count: int
     calibrated: bool
+    worst: float = 0.0
 
     def text(self) -> str:
         """Return the error in words."""
@@ -41,7 +42,7 @@ def refresh() -> None:
     """Write the classes anew, from the comparisons that ship."""
     from drawloom.validate.comparison import run_comparisons
 
-    wanted = {
+    wanted = {COMMANDS} | {
         name for phases in CLASSES.values() for each in phases.values() for name in each.values()
     }
     found = [
@@ -51,6 +52,7 @@ def refresh() -> None:
             "p90": round(each.p90, 4),
             "count": each.count,
             "calibrated": each.calibrated,
+            "worst": round(each.worst, 4),
         }
         for each in run_comparisons(sorted({name.split(".")[0] for name in wanted}))
         if each.name in wanted
@@ -75,6 +77,23 @@ NEAREST: dict[str, dict[str, str]] = {
     "prefill": LAYERS,
     "forward": LAYERS,
 }
+
+
+COMMANDS = (
+    "tx81.commands"  # of single commands on the one chip with a compiler of which boards are known
+)
+BOARDS = ("tx81",)
+
+
+def board_words(chip: str) -> str:
+    """Return how far a compiled program's figures are held to silicon; empty for chips that are none."""
+    if chip not in BOARDS:
+        return ""
+    error = class_errors()[COMMANDS]
+    return (
+        f"Held to a board: single commands ({error.text()}, the worst {error.worst:.0%}); no whole program "
+        "was measured under this software."
+    )
 
 
 def error_of(model: str, phase: str, figure: str) -> ClassError | None:

@@ -87,20 +87,18 @@ def basis_text(each: Answer) -> str:
     if passes.is_bound:
         return "bound only"
     if each.errors:
-        return _bars(each.errors, "median")
+        return ", ".join(
+            f"{error.name.rpartition('.')[0]} +-{error.median:.0%}" for error in each.errors
+        )
     if each.borrowed:
-        word = "p90" if passes.unlike else "median"
-        return f"{NOT_VALIDATED}; at least {_bars(each.borrowed, word)}"
+        return f"{NOT_VALIDATED}; at least {_bars(each.borrowed, is_wide=bool(passes.unlike))}"
     return NOT_VALIDATED
 
 
-def _bars(errors: Sequence[ClassError], word: str) -> str:
-    """Return the classes and how wide they make the bars."""
-    shares = {
-        error.name.rpartition(".")[0]: error.p90 if word == "p90" else error.median
-        for error in errors
-    }
-    return ", ".join(f"{name} +-{share:.0%}" for name, share in shares.items())
+def _bars(errors: Sequence[ClassError], *, is_wide: bool) -> str:
+    """Return how wide classes make the bars."""
+    shares = [error.p90 if is_wide else error.median for error in errors]
+    return ", ".join(dict.fromkeys(f"+-{share:.0%}" for share in shares))
 
 
 def basis_lines(each: Answer) -> list[str]:
