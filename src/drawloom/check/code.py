@@ -5,7 +5,7 @@ A tile's rows are its commands in order, with a row at the head and at the end o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
@@ -157,6 +157,28 @@ class Flat:
     commands: list[Command | None]
     templates: list[Template]
     sets: dict[tuple[int, ...], int]
+
+
+def ran(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Iterate over the rows of commands that a tile's walk came to, with the turns of the loops around them."""
+    rows: list[list[int]] = flat.code.rows[
+        flat.code.starts[tile] : flat.code.starts[tile + 1]
+    ].tolist()
+    first = int(flat.code.starts[tile])
+    turns: list[int] = []
+    k = 0
+    while k < len(rows):
+        op, head, _, _, most = rows[k]
+        k += 1
+        if op == LOOP:
+            turns.append(0)
+        elif op == END and turns[-1] + 1 < most:
+            turns[-1] += 1
+            k = head - first + 1
+        elif op == END:
+            turns.pop()
+        else:
+            yield first + k - 1, tuple(turns)
 
 
 def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:

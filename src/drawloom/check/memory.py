@@ -16,6 +16,7 @@ from drawloom.check.templates import (
     END,
     FORMATS,
     HULL,
+    HULL_LOW,
     INNER,
     LOOP,
     LOW,
@@ -29,12 +30,19 @@ from drawloom.program.program import Program
 
 PAGE_BITS = 12  # of a scratchpad
 MOST_PAGES = 1 << 17  # of DRAM
-ROOM = 1 << 13  # pieces there is room for at first, beside those there are
+ROOM = 1 << 16  # pieces there is room for at first, beside those there are
 MOST_RANGES = 1 << 20  # that are told apart; beyond, what lies between some counts as written
 
 
+def page_counts(program: Program) -> tuple[int, int, int]:
+    """Return bits of a byte's place in a page of DRAM, pages of a scratchpad, and of DRAM."""
+    far = program.dram_bytes
+    bits = max(PAGE_BITS, (max(1, far - 1) // MOST_PAGES).bit_length())
+    return bits, -(-program.scratchpad_bytes >> PAGE_BITS), -(-far >> bits)
+
+
 def lay_out(store: Store, program: Program, parts: Ints) -> None:
-    """Put in the pieces of memory that there are before the program, and the pages that lead to them.
+    """Put in the pieces of memory that there are before the program.
 
     Args:
         store: takes them.
@@ -42,41 +50,59 @@ def lay_out(store: Store, program: Program, parts: Ints) -> None:
         parts: ranges of DRAM outside which nothing is ever written.
     """
     n_tiles = len(program.streams)
-    near, far = program.scratchpad_bytes, program.dram_bytes
-    far_bits = max(PAGE_BITS, (max(1, far - 1) // MOST_PAGES).bit_length())
-    near_pages, far_pages = -(-near >> PAGE_BITS), -(-far >> far_bits)
-    table = _dram(far, parts, brought(program))
+    far_bits, near_pages, _ = page_counts(program)
+    table = _dram(program.dram_bytes, parts, brought(program))
     width = READERS + max(N_ENGINES, 2 * n_tiles)
-    n = n_tiles + len(table)
-    pieces = np.zeros((n + ROOM, width), np.int64)
-    pieces[:n_tiles, state.G_OWNER] = np.arange(n_tiles)
-    pieces[n_tiles:n, state.G_OWNER] = IN_DRAM
-    pieces[:n_tiles, state.G_STOP] = near
-    pieces[:n_tiles, state.G_WRITER] = state.NOBODY
-    pieces[:n_tiles, [state.G_PREV, state.G_NEXT]] = -1
-    columns = [state.G_START, state.G_STOP, state.G_WRITER, state.G_FORMAT, state.G_READ]
-    pieces[n_tiles:n, columns] = table
-    each: Ints = np.arange(n_tiles, n)
-    pieces[n_tiles:n, state.G_PREV] = np.where(each > n_tiles, (each - 1) * width, -1)
-    pieces[n_tiles:n, state.G_NEXT] = np.where(each < n - 1, (each + 1) * width, -1)
-    firsts: Ints = np.arange(far_pages, dtype=np.int64) << far_bits
-    leads = np.concatenate(
-        (
-            np.repeat(np.arange(n_tiles, dtype=np.int64), near_pages),
-            n_tiles + np.searchsorted(table[:, 1], firsts, side="right"),
-        )
-    )
-    cells = store.cells
     for number, value in (
-        (state.PAGES, len(cells)), (state.SPM_BYTES, near), (state.DRAM_BYTES, far),
+        (state.SPM_BYTES, program.scratchpad_bytes), (state.DRAM_BYTES, program.dram_bytes),
         (state.NEAR_BITS, PAGE_BITS), (state.FAR_BITS, far_bits), (state.NEAR_PAGES, near_pages),
         (state.FAR_PAGES, n_tiles * near_pages), (state.WIDTH, width),
-        (state.HANDED_OUT, n * width), (state.N_FREE, ROOM),
+    ):  # fmt: skip
+        store.cells[number] = value
+    pieces = np.zeros((n_tiles + len(table), width), np.int64)
+    pieces[:n_tiles, state.G_OWNER] = np.arange(n_tiles)
+    pieces[:n_tiles, state.G_STOP] = program.scratchpad_bytes
+    pieces[:n_tiles, state.G_WRITER] = state.NOBODY
+    pieces[n_tiles:, state.G_OWNER] = IN_DRAM
+    columns = [state.G_START, state.G_STOP, state.G_WRITER, state.G_FORMAT, state.G_READ]
+    pieces[n_tiles:, columns] = table
+    place_pieces(store, pieces)
+
+
+def place_pieces(store: Store, pieces: Ints) -> None:
+    """Put pieces of memory in place of those that there are: in lists, and the pages that lead to them."""
+    cells = store.cells
+    pieces = pieces[np.lexsort((pieces[:, state.G_START], pieces[:, state.G_OWNER]))]
+    n, width = len(pieces), int(cells[state.WIDTH])
+    owner = pieces[:, state.G_OWNER]
+    edges = np.concatenate(([True], owner[1:] != owner[:-1], [True]))
+    each = np.arange(n, dtype=np.int64) * width
+    pieces[:, state.G_PREV] = np.where(edges[:-1], -1, each - width)
+    pieces[:, state.G_NEXT] = np.where(edges[1:], -1, each + width)
+    pages = store[state.PAGES]
+    near_pages, n_near = int(cells[state.NEAR_PAGES]), int(cells[state.FAR_PAGES])
+    bounds = np.flatnonzero(edges)
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        tile = int(owner[first])
+        part = slice(n_near, None)
+        if tile != IN_DRAM:
+            part = slice(tile * near_pages, (tile + 1) * near_pages)
+        bits = int(cells[state.FAR_BITS if tile == IN_DRAM else state.NEAR_BITS])
+        starts = np.arange(len(pages[part]), dtype=np.int64) << bits
+        there = np.searchsorted(pieces[first:last, state.G_STOP], starts, side="right")
+        pages[part] = (first + there) * width
+    room = max(ROOM, len(store.pieces) // width - n)
+    store.pieces = np.zeros((n + room) * width, np.int64)
+    store.pieces[: n * width] = pieces.reshape(-1)
+    for number, value in (
+        (state.HANDED_OUT, n * width), (state.N_FREE, room), (state.GIVEN_BACK, -1)
     ):  # fmt: skip
         cells[number] = value
-    store.shapes[state.PAGES] = (len(leads),)
-    store.cells = np.concatenate((cells, leads * width))
-    store.pieces = pieces.reshape(-1)
+
+
+def pieces_before(program: Program) -> Ints:
+    """Return what lies in DRAM before: first byte, byte behind the last, as who wrote it, format; all of DRAM."""
+    return _dram(program.dram_bytes, np.zeros((0, 2), np.int64), brought(program))
 
 
 def _dram(size: int, parts: Ints, there: Ints) -> Ints:
@@ -129,30 +155,62 @@ def brought(program: Program) -> Ints:
 def written(program: Program, flat: Flat) -> Ints:
     """Return ranges of DRAM that hold all that the program writes, sorted, those joined that meet."""
     code = flat.code
-    rows, spans = dram_spans(code, writes=True)
-    if not len(rows):
-        return np.zeros((0, 2), np.int64)
-    place = code.rows[rows, 2] + code.spans[spans, ADDRESS]
-    low = code.bases[place] + code.spans[spans, LOW]
-    size = code.spans[spans, INNER]
-    moves = code.moves[place]
-    strides = np.where(moves[:, None] >= 0, code.strides[moves], 0)
-    counts = turns_around(flat, rows)
-    table = np.column_stack((low, size))
+    rows, spans = all_spans(code)
+    chosen = (code.spans[spans, SPACE] == DRAM) & (code.spans[spans, WRITES] == 1)
+    chosen &= code.spans[spans, HULL] > 0
+    return merged(spread_of(flat, rows[chosen], spans[chosen]), program.dram_bytes)
+
+
+def spread_of(flat: Flat, rows: Ints, spans: Ints) -> Ints:
+    """Return ranges that hold all that spans of rows touch, in all turns of the loops around."""
+    code = flat.code
+    low, strides, counts = _from(flat, rows, spans)
+    table = np.column_stack((low + code.spans[spans, LOW], code.spans[spans, INNER]))
     levels = [
         (code.spans[spans, stride], code.spans[spans, count])
         for stride, count in ((STRIDE2, COUNT2), (STRIDE1, COUNT1), (STRIDE0, COUNT0))
     ]
     levels += [(strides[:, k], counts[:, k]) for k in reversed(range(strides.shape[1]))]
-    return _merged(spread(table, levels), program.dram_bytes)
+    return _spread(table, levels)
 
 
-def spread(table: Ints, levels: list[tuple[Ints, Ints]]) -> Ints:
+def reach_of(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the first byte and the bytes around all that spans touch in a turn of the outermost loop; its stride."""
+    code = flat.code
+    low, strides, counts = _from(flat, rows, spans)
+    low = low + code.spans[spans, HULL_LOW]
+    size = code.spans[spans, HULL].copy()
+    for k in range(1, strides.shape[1]):
+        far = strides[:, k] * (counts[:, k] - 1)
+        low += np.minimum(0, far)
+        size += np.abs(far)
+    return low, size, strides[:, 0]
+
+
+def strides_of(flat: Flat) -> Ints:
+    """Return for each row the bytes by which what it writes to DRAM moves with a turn of the outermost loop."""
+    code = flat.code
+    rows, spans = all_spans(code)
+    chosen = (code.spans[spans, SPACE] == DRAM) & (code.spans[spans, WRITES] == 1)
+    made = np.zeros(len(code.rows), np.int64)
+    made[rows[chosen]] = reach_of(flat, rows[chosen], spans[chosen])[2]
+    return made
+
+
+def _from(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the addresses of spans at the first turns, their strides, and how often the loops around turn."""
+    code = flat.code
+    place = code.rows[rows, 2] + code.spans[spans, ADDRESS]
+    moves = code.moves[place]
+    strides = np.where(moves[:, None] >= 0, code.strides[moves], 0)
+    return code.bases[place], strides, turns_around(flat, rows)
+
+
+def _spread(table: Ints, levels: list[tuple[Ints, Ints]]) -> Ints:
     """Return ranges, given by first byte and bytes, spread by levels: each moves by a stride, so often.
 
     Where what is left out between is less than thrice what is taken, it is taken too.
     """
-    which: Ints = np.arange(len(table))
     table = np.unique(np.column_stack((table, *(x for level in levels for x in level))), axis=0)
     which = np.arange(len(table))
     low, size = table[:, 0].copy(), table[:, 1].copy()
@@ -170,23 +228,14 @@ def spread(table: Ints, levels: list[tuple[Ints, Ints]]) -> Ints:
     return np.column_stack((low, low + size))
 
 
-def dram_spans(code: Code, *, writes: bool) -> tuple[Ints, Ints]:
-    """Return the rows that touch DRAM so, and with which of all spans."""
-    mine = (code.spans[:, SPACE] == DRAM) & (code.spans[:, WRITES] == writes)
-    mine &= code.spans[:, HULL] > 0
+def all_spans(code: Code) -> tuple[Ints, Ints]:
+    """Return for everything that commands touch the row, and which of all spans it is."""
     rows = np.flatnonzero(code.rows[:, 0] > 1)
     which = code.rows[rows, 1]
     first, n = code.templates[which, 7], code.templates[which, 8]
-    found_rows: list[Ints] = []
-    found_spans: list[Ints] = []
-    for k in range(int(n.max(initial=0))):
-        there = n > k
-        span = first[there] + k
-        chosen = mine[span]
-        found_rows.append(rows[there][chosen])
-        found_spans.append(span[chosen])
-    none = np.zeros(0, np.int64)
-    return np.concatenate([none, *found_rows]), np.concatenate([none, *found_spans])
+    each = np.repeat(np.arange(len(rows)), n)
+    place = np.arange(len(each)) - np.repeat(np.cumsum(n) - n, n)
+    return rows[each], first[each] + place
 
 
 def turns_around(flat: Flat, rows: Ints) -> Ints:
@@ -203,7 +252,7 @@ def turns_around(flat: Flat, rows: Ints) -> Ints:
     return counts[rows]
 
 
-def _merged(ranges: Ints, size: int) -> Ints:
+def merged(ranges: Ints, size: int) -> Ints:
     """Return ranges sorted and cut to a memory, those joined that meet."""
     ranges = np.clip(ranges, 0, size)
     ranges = ranges[ranges[:, 1] > ranges[:, 0]]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drawloom.check import state
 from drawloom.check.code import Code, Flat
-from drawloom.check.memory import lay_out, written
+from drawloom.check.memory import lay_out, page_counts, written
 from drawloom.check.state import HEADER, N_ENGINES, N_FLAGS, N_FOUND, N_WRITE, Ints, Store
 from drawloom.check.templates import ARM, ENGINES, JOIN, LOOP, SEND, SIGNAL, WRITES
 from drawloom.chip.model import Chip
@@ -22,13 +22,14 @@ Array = NDArray[Any]
 
 def prepare(program: Program, flat: Flat, chip: Chip, often: Ints) -> Store:
     """Return a walk's beginning: all tiles at their first row, nothing written, no flag armed."""
-    made = _sections(flat, chip, often, len(program.streams))
+    made = _sections(program, flat, chip, often)
     lay_out(made, program, written(program, flat))
     return made
 
 
-def _sections(flat: Flat, chip: Chip, often: Ints, n_tiles: int) -> Store:
-    code = flat.code
+def _sections(program: Program, flat: Flat, chip: Chip, often: Ints) -> Store:
+    code, n_tiles = flat.code, len(program.streams)
+    _, near_pages, far_pages = page_counts(program)
     held = _depths(chip)
     keeps = [one.count for one in flat.templates if one.op == JOIN]
     kept = max(int(held.max()), min(MOST_KEPT, max(keeps, default=0))) + 2
@@ -51,11 +52,12 @@ def _sections(flat: Flat, chip: Chip, often: Ints, n_tiles: int) -> Store:
         state.TOLD: (len(code.rows),), state.WRITES: (writes + 1, N_WRITE),
         state.PENDING: (state.MOST_PENDING, state.N_PENDED),
         state.PIECES: (state.MOST_PIECES, state.N_PIECE),
+        state.PAGES: (n_tiles * near_pages + far_pages,),
     }  # fmt: skip
     made = _laid(filled, empty)
     for number, value in (
         (state.N_TILES, n_tiles), (state.N_CLOCK, n_clock), (state.N_KEPT, kept),
-        (state.N_LEVELS, levels), (state.N_WRITES, 1), (state.GIVEN_BACK, -1),
+        (state.N_LEVELS, levels), (state.N_WRITES, 1),
     ):  # fmt: skip
         made.cells[number] = value
     return made

@@ -18,7 +18,9 @@ from drawloom.check.alone import alone
 from drawloom.check.code import Flat, flatten
 from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
+from drawloom.check.loops import repeating
 from drawloom.check.prepare import prepare, runs_of_rows
+from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
 from drawloom.check.state import Ints
 from drawloom.check.telling import Teller
@@ -68,11 +70,17 @@ def _findings(
     if strict:
         yield from traffic(program, flat)
     store = prepare(program, flat, chip, often)
-    walk(store.cells, store.pieces)
-    while store.cells[state.WANTS_ROOM]:
-        store.make_room()
-        store.cells[state.WANTS_ROOM] = 0
+    # The strict rules look at every write and who reads it: of these no turn tells of another.
+    repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
+    holds = True
+    while holds:
         walk(store.cells, store.pieces)
+        holds = bool(store.cells[state.WANTS_ROOM] or store.cells[state.WANTS_LOOK])
+        if store.cells[state.WANTS_LOOK]:
+            repeats.look()
+        elif holds and not store.make_room():
+            raise _too_much(program)
+        store.cells[[state.WANTS_ROOM, state.WANTS_LOOK]] = 0
     teller = Teller(flat)
     n_findings = int(store.cells[state.N_FINDINGS])
     for row in store[state.FOUND][:n_findings]:
@@ -85,3 +93,10 @@ def _findings(
         yield from outputs(program, store)
         if strict:
             yield from lost(program, teller, store)
+
+
+def _too_much(program: Program) -> InputError:
+    fault = Fault(
+        "memory to look at", "too many pieces", f"at most {state.MOST_CELLS >> 17} MiB of them"
+    )
+    return InputError("check.size", f"program '{program.name}' is too large to check", [fault])

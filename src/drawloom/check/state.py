@@ -63,9 +63,12 @@ N_TILES, N_CLOCK, N_KEPT, N_LEVELS, SPM_BYTES, DRAM_BYTES = range(33, 39)
 NEAR_BITS, FAR_BITS, NEAR_PAGES, FAR_PAGES = range(39, 43)
 # width of a piece, the first one given back, the end of those handed out, how many are free,
 WIDTH, GIVEN_BACK, HANDED_OUT, N_FREE = range(43, 47)
-# counters, and what the compiled code was made from.
-N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_CLOCKS, WANTS_ROOM, SOURCES = range(47, 54)
+# counters, why the walk holds: for room, or to be looked at, and whether that was done; what it was compiled from.
+N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_CLOCKS = range(47, 52)
+WANTS_ROOM, WANTS_LOOK, LOOKED, SOURCES = range(52, 56)
+LOOK = 2  # in the last column of a barrier's row: the walk holds there
 HEADER = 64
+MOST_CELLS = 1 << 27  # numbers about pieces of memory: 1 GiB
 
 
 @dataclass(slots=True)
@@ -93,8 +96,14 @@ class Store:
         width = int(self.cells[WIDTH])
         return self.pieces[: self.cells[HANDED_OUT]].reshape(-1, width)
 
-    def make_room(self) -> None:
-        """Make room for twice as many pieces."""
-        more = len(self.pieces)
-        self.pieces = np.concatenate([self.pieces, np.zeros(more, np.int64)])
-        self.cells[N_FREE] += more // int(self.cells[WIDTH])
+    def make_room(self) -> bool:
+        """Make room for up to four times as many pieces; False where there is none."""
+        old, used = self.pieces, int(self.cells[HANDED_OUT])
+        width = int(self.cells[WIDTH])
+        more = min(4 * len(old), MOST_CELLS // width * width) - len(old)
+        if more <= 0:
+            return False
+        self.pieces = np.zeros(len(old) + more, np.int64)
+        self.pieces[:used] = old[:used]
+        self.cells[N_FREE] += more // width
+        return True

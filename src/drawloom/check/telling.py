@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from drawloom.check import state
-from drawloom.check.code import Flat
+from drawloom.check.code import Flat, ran
 from drawloom.check.findings import Finding, Place
 from drawloom.check.state import IN_DRAM, N_ENGINES
-from drawloom.check.templates import END, ENGINES, FORMATS, LOOP
+from drawloom.check.templates import ENGINES, FORMATS
 from drawloom.program.addresses import at
 from drawloom.program.commands import ENGINE_OF, Engine, Join
 
@@ -53,7 +52,7 @@ class Teller:
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
         # A send counts twice: when it has come to a target, and when it has ended.
         left = (serial + 1) // 2 if engine is Engine.SEND else serial
-        for row, index in _walked(self._flat, tile):
+        for row, index in ran(self._flat, tile):
             command = self._flat.commands[row]
             assert command is not None
             # A processor counts every command that it comes to.
@@ -68,28 +67,6 @@ class Teller:
         starts = self._flat.code.starts
         first = int(starts[int(np.searchsorted(starts, row, side="right")) - 1])
         return sum(command is not None for command in self._flat.commands[first:row])
-
-
-def _walked(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield the rows that a walk comes to, with the turns of the loops around them."""
-    rows, starts = flat.code.rows, flat.code.starts
-    return _turns(rows.tolist(), int(starts[tile]), int(starts[tile + 1]), ())
-
-
-def _turns(
-    rows: list[list[int]], row: int, end: int, index: tuple[int, ...]
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    while row < end:
-        op, behind, _, count, turns = rows[row]
-        if op == LOOP:
-            for turn in range(turns):
-                # Of turns that are passed over the last one is taken last.
-                now = count - 1 if turn == turns - 1 else turn
-                yield from _turns(rows, row + 1, behind, (*index, now))
-            row = behind
-        elif op != END:
-            yield row, index
-        row += 1
 
 
 def _memory(owner: int) -> str:

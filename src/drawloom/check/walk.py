@@ -21,6 +21,7 @@ from drawloom.check.code import (
     T_OP,
     T_TILES,
     TEMPLATE,
+    TURNS,
 )
 from drawloom.check.judge import report
 from drawloom.check.kernel import access
@@ -36,6 +37,8 @@ from drawloom.check.state import (
     DEPTHS,
     LAST,
     LISTS,
+    LOOK,
+    LOOKED,
     MERGED,
     MIXED,
     N_ARMED,
@@ -57,6 +60,7 @@ from drawloom.check.state import (
     TEMPLATES,
     UNARMED,
     WAITED,
+    WANTS_LOOK,
     WANTS_ROOM,
     WORK,
     Cells,
@@ -275,6 +279,10 @@ def meet(s: Cells) -> bool:
             ready = ready and is_at(s, s[s[STANDS] + s[first + i]], s[which + T_FLAG])
         if not ready:
             continue
+        if s[s[ROWS] + row * N_ROW + TURNS] == LOOK and not s[LOOKED]:
+            s[WANTS_LOOK] = 1
+            return False
+        s[LOOKED] = 0
         for k in range(n):
             s[s[WORK] + k] = 0
         for i in range(count):
@@ -320,6 +328,8 @@ def _walk(sources: int) -> Callable[[Ints, Ints], None]:
                 if s[WANTS_ROOM]:
                     return
             moved = meet(s) or moved
+            if s[WANTS_LOOK]:
+                return
 
     return _kept(walk)
 
