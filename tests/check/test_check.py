@@ -30,11 +30,13 @@ from drawloom.errors import InputError
 from drawloom.flow import compile
 from drawloom.frontends.onnx import read_onnx
 from drawloom.graph.ir import Graph
+from drawloom.graph.text import parse as parse_graph
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
-from drawloom.program.commands import Arm, Barrier, Command, Loop, Send, Stream, Wait
+from drawloom.program.commands import Arm, Barrier, Command, Loop, Pool, Send, Stream, Wait
 from drawloom.program.parse import parse
 from drawloom.program.program import Program
+from drawloom.program.roll import unroll
 
 TX81 = load_chip("tx81")
 Route = tuple[int, ...]
@@ -62,6 +64,18 @@ def compiled(name: str) -> Program:
 def test_nothing_is_found_in_a_compiled_program(name: str) -> None:
     program = compiled(name)
     assert [one.text(program) for one in check(program, TX81)] == []
+
+
+def test_long_windows_are_cut_to_what_one_command_may_have() -> None:
+    graph = parse_graph(
+        "drawloom graph 1\nname long\ninput x f16[1,1,80000]\nnode pool MaxPool(x) dilations=[10] "
+        "kernel_shape=[200] pads=[100, 100] strides=[10] -> y f16[1,1,7821]\noutput y\n",
+        {},
+    )
+    program = compile(graph).program
+    pools = [c for stream in program.streams for c in unroll(stream) if isinstance(c, Pool)]
+    assert max(c.h for c in pools) <= TX81.limits.rows
+    assert check(program, TX81) == ()
 
 
 @settings(max_examples=25)
