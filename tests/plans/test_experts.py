@@ -68,4 +68,5 @@ def test_whole_experts_end_in_one_sum(tmp_path: Path, monkeypatch: pytest.Monkey
         ]
         assert shapes == [held]
         kinds = [e.kind for stage in parts.stages for e in stage.exchanges]
-        assert kinds.count("sum") == 2
+        # What chooses experts is worked out by each chip.
+        assert kinds == ["sum", "sum"]

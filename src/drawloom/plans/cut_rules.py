@@ -14,6 +14,7 @@ from drawloom.plans.cut_context import attended, scattered
 from drawloom.plans.cut_experts import linear, note_pick, owned, product, reduced, settled
 from drawloom.plans.lie import SUM, WHOLE, Lie
 
+FEWEST = 16  # outputs of a product for each chip
 Rule = Callable[[Cutter, Node], bool]  # False: not so; all operands must be whole
 
 
@@ -116,8 +117,11 @@ def _product(cutter: Cutter, node: Node) -> bool:
         cutter.keep(node, (a, b, *zeros), lie)
         return True
     ways = _useful(cutter, node.outputs[0])
+    # A few outputs a chip, as of what chooses experts, are not worth an exchange.
+    few = cutter.shape(b)[outer] < FEWEST * ways and cutter.apart == 1
     if (
         ways == 1
+        or few
         or (cutter.context and ways != cutter.chips)
         or cutter.shape(b)[outer] % ways
         or not can_part(cutter, b, cutter.part(outer, ways))
