@@ -78,11 +78,12 @@ def _joined(site: Site, node: Node, layout: str) -> bool:
     """
     out, store = node.outputs[0], site.store
     kind, block = site.graph.types[out], site.chip.blocking.of(site.graph.types[out].dtype.bytes)
-    channels = [site.graph.types[value].shape[1] for value in node.inputs]
     whole = layout == "image" and kind.shape[0] == 1 and node.int("axis") % len(kind.shape) == 1
-    even = all(n % block == 0 for n in channels) and len(set(node.inputs)) == len(node.inputs)
+    alike = len(set(node.inputs)) == len(node.inputs)
+    if not whole or not alike or any(site.graph.types[v].shape[1] % block for v in node.inputs):
+        return False
     keys = [(value, "image") for value in node.inputs]
-    if not whole or not even or out in site.graph.outputs or out in site.residency.address:
+    if out in site.graph.outputs or out in site.residency.address:
         return False
     if not all(_is_movable(site, key) for key in keys):
         return False
