@@ -157,8 +157,8 @@ def held_words(made: Plan) -> str:
     """Return how far a plan's figures are held to silicon."""
     from drawloom.compare.errors import board_words
 
-    chip = board_words(made.trace.chip.name) or "No board of this chip was measured."
-    return f"{chip} Links between chips: not validated."
+    chip = board_words(made.trace.chip.name).removeprefix("Held to ")
+    return f"{chip or 'no board of this chip was measured.'} Links between chips: not validated."
 
 
 def words(made: Plan) -> dict[str, str]:

@@ -38,10 +38,9 @@ def gpu_passes(ask: Ask, machine: Machine) -> Passes:
     """
     gpus = gpus_of(machine.sheet)
     try:
-        model = decoder_of(ask)
+        model, word = decoder_of(ask), _format(ask, gpus.likely)
     except Lacking:
         return graph_passes(ask, machine, gpus)
-    word = _format(ask, gpus.likely)
     found: list[tuple[float, Passes]] = []
     for split in _splits(model, machine, gpus.likely):
         if ask.held(1) / split <= MEMORY_SHARE * gpus.likely.dram:

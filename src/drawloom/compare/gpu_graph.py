@@ -23,7 +23,7 @@ from drawloom.routes.gpu.decoder import ACTIVATION_BYTES
 from drawloom.routes.gpu.run import run_gpu
 
 WAY = "kernel by kernel of the model's graph: tiles and waves over SMs, L2, DRAM, launches, all-reduces"
-UNLIKE = "no model with such layers, or on so many GPUs, is among the measured"
+UNLIKE = "no model with such layers or formats, or on so many GPUs, is among the measured"
 NODES = "several nodes of GPUs, layers in stages one after the other, a hop between them left out"
 SUMS_A_LAYER = 2
 

@@ -88,7 +88,8 @@ def basis_text(each: Answer) -> str:
         return "bound only"
     if each.errors:
         return ", ".join(
-            f"{error.name.rpartition('.')[0]} +-{error.median:.0%}" for error in each.errors
+            f"{error.name.rpartition('.')[0]} +-{error.median:.0%}"
+            for error in dict.fromkeys(each.errors)
         )
     if each.borrowed:
         return f"{NOT_VALIDATED}; at least {_bars(each.borrowed, is_wide=bool(passes.unlike))}"
@@ -107,9 +108,12 @@ def basis_lines(each: Answer) -> list[str]:
     if passes is None:
         return [line.strip() for line in each.short.splitlines()[1:]]
     lines = [f"way: {passes.way}"]
-    lines += [f"validated, {error.text()}; the bars are its median" for error in each.errors]
+    lines += [
+        f"validated, {error.text()}; the bars are its median"
+        for error in dict.fromkeys(each.errors)
+    ]
     if not each.errors:
-        why = passes.unlike or "no measurement of this machine ships with drawloom"
+        why = passes.unlike or "no measurement of this machine at this work ships with drawloom"
         lines.append(f"{NOT_VALIDATED}: {why}")
     word = "90th percentile" if passes.unlike else "median"
     if each.borrowed:
