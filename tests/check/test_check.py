@@ -24,7 +24,7 @@ from examples.models.resnet import resnet18
 from hypothesis import given, settings
 from tests.mapping.drawing import graphs
 
-from drawloom.check import RULES, check
+from drawloom.check import RULES, check, memory, state
 from drawloom.chip.files import load_chip
 from drawloom.errors import InputError
 from drawloom.flow import compile
@@ -285,3 +285,12 @@ def test_every_rule_stands_in_the_page() -> None:
 def test_a_program_that_runs_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="program 'hand' is too long to check"):
         check(parse(BY_HAND), TX81, most=5)
+
+
+def test_room_for_pieces_of_memory_grows_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "ROOM", 1)
+    program = parse(BY_HAND)
+    assert check(program, TX81) == ()
+    monkeypatch.setattr(state, "MOST_CELLS", 0)
+    with pytest.raises(InputError, match="program 'hand' is too large to check"):
+        check(program, TX81)

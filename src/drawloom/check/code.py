@@ -160,7 +160,7 @@ class Flat:
 
 
 def ran(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield the rows of a tile's commands as they were walked over, with the turns of the loops around them."""
+    """Iterate over the rows of commands that a tile's walk came to, with the turns of the loops around them."""
     rows: list[list[int]] = flat.code.rows[
         flat.code.starts[tile] : flat.code.starts[tile + 1]
     ].tolist()

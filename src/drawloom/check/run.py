@@ -75,11 +75,12 @@ def _findings(
     holds = True
     while holds:
         walk(store.cells, store.pieces)
-        holds = False
-        for why, act in ((state.WANTS_ROOM, store.make_room), (state.WANTS_LOOK, repeats.look)):
-            if store.cells[why]:
-                store.cells[why], holds = 0, True
-                act()
+        holds = bool(store.cells[state.WANTS_ROOM] or store.cells[state.WANTS_LOOK])
+        if store.cells[state.WANTS_LOOK]:
+            repeats.look()
+        elif holds and not store.make_room():
+            raise _too_much(program)
+        store.cells[[state.WANTS_ROOM, state.WANTS_LOOK]] = 0
     teller = Teller(flat)
     n_findings = int(store.cells[state.N_FINDINGS])
     for row in store[state.FOUND][:n_findings]:
@@ -92,3 +93,10 @@ def _findings(
         yield from outputs(program, store)
         if strict:
             yield from lost(program, teller, store)
+
+
+def _too_much(program: Program) -> InputError:
+    fault = Fault(
+        "memory to look at", "too many pieces", f"at most {state.MOST_CELLS >> 17} MiB of them"
+    )
+    return InputError("check.size", f"program '{program.name}' is too large to check", [fault])

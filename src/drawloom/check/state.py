@@ -68,6 +68,7 @@ N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_CLOCKS = range(47, 52)
 WANTS_ROOM, WANTS_LOOK, LOOKED, SOURCES = range(52, 56)
 LOOK = 2  # in the last column of a barrier's row: the walk holds there
 HEADER = 64
+MOST_CELLS = 1 << 27  # numbers about pieces of memory: 1 GiB
 
 
 @dataclass(slots=True)
@@ -95,9 +96,14 @@ class Store:
         width = int(self.cells[WIDTH])
         return self.pieces[: self.cells[HANDED_OUT]].reshape(-1, width)
 
-    def make_room(self) -> None:
-        """Make room for four times as many pieces."""
+    def make_room(self) -> bool:
+        """Make room for up to four times as many pieces; False where there is none."""
         old, used = self.pieces, int(self.cells[HANDED_OUT])
-        self.pieces = np.zeros(4 * len(old), np.int64)
+        width = int(self.cells[WIDTH])
+        more = min(4 * len(old), MOST_CELLS // width * width) - len(old)
+        if more <= 0:
+            return False
+        self.pieces = np.zeros(len(old) + more, np.int64)
         self.pieces[:used] = old[:used]
-        self.cells[N_FREE] += 3 * len(old) // int(self.cells[WIDTH])
+        self.cells[N_FREE] += more // width
+        return True
