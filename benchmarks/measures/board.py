@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.measures.table import Figure
-from tests.reference.tx81_board import ROWS, TOLERANCE, Row
 
 from drawloom.chip.files import load_chip
+from drawloom.validate.board import ROWS, TOLERANCE, Row
 
 
 def figures() -> Iterator[Figure]:

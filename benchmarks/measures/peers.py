@@ -139,7 +139,7 @@ def gpt3_layer(_: str) -> Answer:
     seconds = gemm_seconds(gpu, "bfloat16", np.full(4, rows), n, k).sum()
     each = heads / gpus
     seconds += prefill_seconds(gpu, Attention.of(batch, tokens, each, each, 128, 0, 2))[0]
-    gelu = RowKernel(read=1, written=1, special=1, is_row_a_block=False)
+    gelu = RowKernel(read=1, written=1)
     seconds += 2 * LAYER_NORM.seconds(gpu, rows, width) + gelu.seconds(gpu, rows, 4 * width / gpus)
     seconds += 2 * all_reduce_seconds(gpu, np.array([2 * rows * width]), np.array([gpus]))[0]
     return {"layer_ms": 1e3 * float(seconds)}

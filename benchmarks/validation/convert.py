@@ -23,6 +23,7 @@ MLPERF_COLUMNS = (
     "submitter", "benchmark", "model", "gpu", "backend", "gpus_per_node", "gpus", "tokens_per_s",
     "samples_per_s",
 )  # fmt: skip
+MLPERF_TIMES = ("ttft", "tpot", "lat")
 NOC_COLUMNS = (
     "trace", "device", "processor", "kind", "network", "tile_x", "tile_y", "other_x", "other_y",
     "size", "cycle",
@@ -136,17 +137,21 @@ def _event(event: Mapping[str, Any]) -> tuple[Any, ...]:
     return (event["proc"], kind, network, event["sx"], event["sy"], *to, size)
 
 
-def mlperf(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return the closed and valid offline results on H100 and H200 SXM, of models that are known."""
-    kept: dict[str, list[Any]] = {name: [] for name in MLPERF_COLUMNS}
+def mlperf(columns: Mapping[str, list[Any]], scenarios: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the closed and valid results on H100 and H200 SXM, of models that are known.
+
+    Where requests come one by one, with the mean seconds to the first token, between two, and of a request.
+    """
+    times = () if scenarios == ("Offline",) else MLPERF_TIMES
+    names = (*MLPERF_COLUMNS, *(("scenario",) if times else ()), *times)
+    kept: dict[str, list[Any]] = {name: [] for name in names}
     for row in zip(*columns.values(), strict=True):
         said = dict(zip(columns, row, strict=True))
         model = said["model"].replace("llama3_1", "llama3.1").removesuffix("-99.9")
         model = model.removesuffix("-99")
         gpu = said["accelerator"].removeprefix("NVIDIA ").split("-")
-        is_asked = (said["division"], said["scenario"], said["valid"]) == (
-            "closed", "Offline", "VALID",
-        )  # fmt: skip
+        is_asked = (said["division"], said["valid"]) == ("closed", "VALID")
+        is_asked = is_asked and said["scenario"] in scenarios
         if not is_asked or gpu[0] not in ("H100", "H200") or gpu[1] != "SXM":
             continue
         if model not in ("llama2-70b", "llama3.1-8b", "llama3.1-405b"):
@@ -157,7 +162,12 @@ def mlperf(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
             said["submitter"], said["model"], model, gpu[0], backend, per_node, per_node * nodes,
             said["tokens_per_s"], said["samples_per_s"],
         )  # fmt: skip
-        for name, value in zip(MLPERF_COLUMNS, values, strict=True):
+        if times:
+            if not all(said[f"{name}_mean_ns"] for name in times):
+                continue
+            seconds = (1e-9 * float(said[f"{name}_mean_ns"]) for name in times)
+            values = (*values, said["scenario"], *seconds)
+        for name, value in zip(names, values, strict=True):
             kept[name].append(value)
     return kept
 
@@ -179,7 +189,8 @@ def convert(source: Path) -> None:
         write(path.stem, of_csv(path, ("m", "n", "throughput")))
     write("measured_h100_h200", varying(of_csv(source / "llm_serving" / "measured_h100_h200.csv")))
     results = of_csv(source / "llm_serving" / "mlperf_v5.1_llm_runs.csv")
-    write("mlperf_v5_1_offline", mlperf(results))
+    write("mlperf_v5_1_offline", mlperf(results, ("Offline",)))
+    write("mlperf_v5_1_served", mlperf(results, ("Server", "Interactive")))
     write("wormhole_noc", noc_events(source / "noc_wormhole"))
     with tarfile.open(source / "noc_wormhole" / "traces.tar.gz") as archive:
         licence = archive.extractfile("noc_wormhole/LICENSE.tt-npe")

@@ -10,7 +10,6 @@ checker before it went out. Anything else is our bug and stays an
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -124,6 +123,8 @@ class Unsound(DrawloomError):
 
 def nearest(word: str, legal: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for a misspelt word, or the legal words."""
+    import difflib
+
     options = sorted(legal)
     close = difflib.get_close_matches(word, options, n=1)
     return f"did you mean '{close[0]}'?" if close else "one of " + ", ".join(options)

@@ -53,7 +53,6 @@ VERSION = 1  # of a ``.build`` file
 # What it holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
-FIRST_TRIED = 2  # the least effort at which ways to map are tried on the simulator
 WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
@@ -301,19 +300,14 @@ def to_precision(graph: Graph, options: Options) -> Graph:
 
     if bits := WEIGHT_BITS[options.weights]:
         graph = quantize.quantize_weights(graph, bits, options.group)
-    return quantize.to_precision(graph, options.precision)
+    return quantize.to_precision(quantize.to_integers(graph), options.precision)
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMapping:
     """Graph and chip to mapping, with the precision among its notes."""
-    from drawloom.mapping import plan
+    from drawloom import tune
 
-    if options.mapping.effort < FIRST_TRIED:
-        mapping = plan.map_graph(graph, chip, options.mapping)
-    else:
-        from drawloom.tune import Bench, tuned
-
-        mapping = tuned(graph, Bench(chip, options.profile, options.mapping), tell)
+    mapping = tune.mapped(graph, tune.Bench(chip, options.profile, options.mapping), tell)
     notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
     if options.weights != "float":
         scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"

@@ -15,7 +15,7 @@ from drawloom.compare.price import parse_prices
 from drawloom.compare.run import Load, compare
 from drawloom.compare.sizes import prompt_need, sizes_of, token_need
 from drawloom.compare.span import Span, exactly
-from drawloom.compare.words import explain, figures_text, span_text
+from drawloom.compare.words import basis_text, explain, figures_text, span_text
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.frontends.hf.config import catalog_entry
@@ -108,16 +108,34 @@ def test_figures_of_a_validated_route_carry_its_error() -> None:
     assert [each.name for each in found.errors] == ["serving.tpot.vllm", "serving.ttft.vllm"]
 
 
-def test_a_chip_with_unknown_numbers_gets_a_bound_that_names_them() -> None:
+def test_unknown_numbers_of_a_gpu_are_those_of_others_and_said() -> None:
     (found,) = compare("llama-3-8b", "b200")
     assert found.passes is not None
+    assert any("clock is unknown: 1.41 to 2.4 GHz" in each for each in found.passes.rests_on)
+    assert "memory_rate 7.7..8 TB/s (grade B)" in found.passes.rests_on
+    assert found.passes.token.low < found.passes.token.best < found.passes.token.high
+
+
+def test_bars_of_a_gpu_that_was_not_measured_are_at_least_those_of_one_that_was() -> None:
+    own, other = compare("llama-3-8b", "h200,mi300x")
+    assert (own.borrowed, other.errors) == ((), ())
+    assert [each.name for each in other.borrowed] == ["serving.tpot.vllm", "serving.ttft.vllm"]
+    share = other.borrowed[0].median
+    assert other.token is not None
+    assert other.token.low <= other.token.best / (1 + share)
+    assert other.token.high >= other.token.best / (1 - share)
+    assert "not validated; at least" in basis_text(other)
+
+
+def test_a_chip_without_a_peak_gets_a_bound_that_names_it() -> None:
+    (found,) = compare("llama-3-8b", "metax_c550")
+    assert found.passes is not None
     assert found.passes.is_bound
-    assert found.passes.lacks == ("clock is unknown",)
-    assert found.passes.rests_on == ("memory_rate 7.7..8 TB/s (grade B)",)
+    assert "peak_bf16 is unknown" in found.passes.lacks
     assert figures_text(found)["token"].startswith(">= ")
     assert figures_text(found)["rate"].startswith("<= ")
     with pytest.raises(Lacking):
-        gpu_passes(asked(), parse_machine("b200"))
+        gpu_passes(asked(), parse_machine("metax_c550"))
 
 
 def test_what_does_not_fit_says_by_how_much() -> None:
@@ -173,7 +191,7 @@ def test_the_host_is_a_part_of_a_service_that_can_be_left_out() -> None:
 
 
 def test_words_say_who_wins_and_whether_the_bars_overlap() -> None:
-    lines = explain(compare("llama-3-8b", "h200,h100,r200x4"))
+    lines = explain(compare("llama-3-8b", "h200,h100,mlu270x4"))
     assert lines[1].startswith("  soonest: h200, 1.2")
     assert "because its memories together are read quicker" in lines[2]
     assert any("it cannot be the soonest" in line for line in lines)

@@ -40,18 +40,18 @@ def as_json(ran: Ran) -> Any:
 
 
 def test_the_table_has_a_line_a_machine_and_what_each_rests_on(line: Line) -> None:
-    code, out, err = line("compare", "llama-3-8b", "--on", "h200,r200x4,r200", "--explain")
+    code, out, err = line("compare", "llama-3-8b", "--on", "h200,mlu270x4,r200", "--explain")
     assert (code, err) == (0, "")
     assert "serving.tpot +-7%" in out
     assert "bound only" in out
-    assert "bound only: arrays, array_rows, array_columns, clock, vector_lanes are unknown" in out
+    assert "bound only: the peak of peak_bf16 and peak_fp16" in out
     assert "does not fit" in out
     assert "it cannot be the soonest" in out
     assert "no public price" in out
 
 
 def test_json_has_every_figure_with_its_ends(line: Line) -> None:
-    made = as_json(line("compare", "llama-3-8b", "--on", "h200,r200x4,r200", "--json"))
+    made = as_json(line("compare", "llama-3-8b", "--on", "h200,mlu270x4,r200", "--json"))
     h200, bound, none = made
     assert (h200["machine"], h200["is_bound"], h200["validated"]) == (
         "h200", False, ["serving.tpot.vllm", "serving.ttft.vllm"],

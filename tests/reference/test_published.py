@@ -11,7 +11,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.reference.tx81_board import ROWS, Row, run
 
 from drawloom.bound import bound
 from drawloom.chip.files import load_chip
@@ -35,6 +34,7 @@ from drawloom.program.program import Program
 from drawloom.timing import time
 from drawloom.timing.table import ENGINES
 from drawloom.units import KIB, MIB
+from drawloom.validate.board import ROWS, Row, run
 
 TX81 = load_chip("tx81")
 SPM = 64 * KIB

@@ -24,7 +24,7 @@ from drawloom.routes.gpu.decoder import (
 )
 from drawloom.routes.gpu.experts import touched
 from drawloom.routes.gpu.gemm import captured_seconds, gemm_seconds
-from drawloom.routes.gpu.pointwise import GATED_ACTIVATION, RMS_NORM, SOFTMAX, SUM
+from drawloom.routes.gpu.pointwise import GATED_ACTIVATION, LOOK_UP, RMS_NORM, SOFTMAX, SUM
 from drawloom.routes.gpu.served import passes, served, workload
 
 H200 = load_gpu("h200_sxm")
@@ -85,14 +85,34 @@ def test_short_messages_are_read_at_once() -> None:
     assert direct_all_reduce_seconds(H200, size, ranks) < all_reduce_seconds(H200, size, ranks)
 
 
-def test_row_kernels_keep_to_dram_and_wait_for_strips() -> None:
-    rows = np.array([1, 128, 4096, 65536])
-    for kernel in (RMS_NORM, GATED_ACTIVATION, SOFTMAX, SUM):
+def test_row_kernels_keep_to_dram_once_l2_is_full() -> None:
+    rows = np.array([32768, 65536])
+    for kernel in (RMS_NORM, GATED_ACTIVATION, SOFTMAX, SUM, LOOK_UP):
         seconds = kernel.seconds(A100, rows, 4096)
         moved = (kernel.read + kernel.written) * 2 * rows * 4096.0
         assert (seconds > moved / A100.dram_rate).all()
-    one_row = RMS_NORM.seconds(A100, 1, np.array([1024, 8192]))
-    assert one_row[1] - one_row[0] == pytest.approx(7 * (one_row[0] - SUM.seconds(A100, 0, 1)))
+
+
+def test_a_row_alone_takes_a_strip_after_another() -> None:
+    times = RMS_NORM.seconds(A100, 1, 1024 * np.array([1, 2, 8]))
+    each = times[1] - times[0]
+    assert each > (A100.l2_latency + A100.dram_latency) / A100.clock
+    assert times[2] - times[0] == pytest.approx(7 * each)
+
+
+def test_rows_beyond_a_wave_take_another() -> None:
+    at_once = A100.sms * 2  # blocks of 1024 threads
+    full, more = GATED_ACTIVATION.seconds(A100, np.array([at_once, at_once + 1]), 11008)
+    single = GATED_ACTIVATION.seconds(A100, 1, 11008)
+    start = SUM.seconds(A100, 0, 1)
+    assert more - full == pytest.approx(single - start)
+
+
+def test_what_was_just_written_comes_from_l2() -> None:
+    cold = replace(SUM, fresh=0)
+    small, large = np.array([256, 65536])
+    assert SUM.seconds(A100, small, 4096) < cold.seconds(A100, small, 4096)
+    assert SUM.seconds(A100, large, 4096) == cold.seconds(A100, large, 4096)
 
 
 def test_tokens_touch_experts_until_all_are() -> None:

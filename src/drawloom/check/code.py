@@ -29,7 +29,7 @@ from drawloom.check.templates import (
     template,
 )
 from drawloom.chip.model import Blocking, Chip
-from drawloom.program.addresses import address_fields, addresses, at
+from drawloom.program.addresses import address_fields, addresses
 from drawloom.program.commands import Affine, Command, Cpu, Loop, Stream
 from drawloom.program.program import Program
 
@@ -159,8 +159,8 @@ class Flat:
     sets: dict[tuple[int, ...], int]
 
 
-def ran(flat: Flat, tile: int) -> Iterator[Command]:
-    """Iterate over the commands of a tile as they were walked over, with the addresses of their turns."""
+def ran(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Iterate over the rows of commands that a tile's walk came to, with the turns of the loops around them."""
     rows: list[list[int]] = flat.code.rows[
         flat.code.starts[tile] : flat.code.starts[tile + 1]
     ].tolist()
@@ -178,9 +178,7 @@ def ran(flat: Flat, tile: int) -> Iterator[Command]:
         elif op == END:
             turns.pop()
         else:
-            command = flat.commands[first + k - 1]
-            assert command is not None
-            yield at(command, tuple(turns))
+            yield first + k - 1, tuple(turns)
 
 
 def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:

@@ -39,6 +39,8 @@ from drawloom.check.state import (
     READ_QUEUE,
     READERS,
     ROWS,
+    SEND_QUEUE,
+    SENDING,
     SPANS,
     SPM_BYTES,
     TEMPLATES,
@@ -159,8 +161,12 @@ def read_run(
 
 
 @part
-def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bool) -> None:
-    """Write over a piece: after who wrote and read it; its bytes are gone."""
+def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bool) -> bool:
+    """Write over a piece: after who wrote and read it; its bytes are gone.
+
+    Returns whether a send writes over what it still reads for other targets.
+    """
+    is_sending = False
     start, stop = g[k + G_START], g[k + G_STOP]
     w = g[k + G_WRITER]
     if w > 0:
@@ -170,7 +176,7 @@ def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bo
         if g[k + G_READ] <= 0:
             s[write + W_LOST] += stop - start
             s[write + W_KILLER] = me
-    if g[k + G_READ] > 0:
+    if g[k + G_READ] > 0 or g[k + G_READ] == SENDING:
         in_dram = owner == IN_DRAM
         for r in range(s[N_TILES] * 2 if in_dram else N_ENGINES):
             serial = g[k + READERS + r]
@@ -178,8 +184,11 @@ def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bo
                 other = owner * N_ENGINES + r
                 if in_dram:
                     other = r // 2 * N_ENGINES + (CPU_QUEUE if r % 2 else READ_QUEUE)
+                if other == queue and serial > s[s[WRITES] + me * N_WRITE + W_SERIAL]:
+                    is_sending = True
                 order(s, other, serial, queue, exact or not in_dram, owner, start, stop)
                 g[k + READERS + r] = 0
+    return is_sending
 
 
 @part
@@ -189,14 +198,17 @@ def write_run(
 ) -> int:  # fmt: skip
     """Write one run of bytes, ``k`` the piece that holds the first; return the piece that it is then."""
     k = cut(s, g, owner, k, start, stop)
-    leave(s, g, k, owner, queue, me, exact)
+    is_sending = leave(s, g, k, owner, queue, me, exact)
     while g[k + G_STOP] < stop:
         after = cut(s, g, owner, g[k + G_NEXT], start, stop)
-        leave(s, g, after, owner, queue, me, exact)
+        is_sending = leave(s, g, after, owner, queue, me, exact) or is_sending
         join_next(s, g, owner, k)
     g[k + G_WRITER] = me
     g[k + G_FORMAT] = tag
     g[k + G_READ] = 0
+    if is_sending:
+        g[k + G_READ] = SENDING
+        g[k + READERS + SEND_QUEUE] = s[s[WRITES] + me * N_WRITE + W_SERIAL] + 1
     return k
 
 
@@ -252,7 +264,9 @@ def touch(
     runs = s[span + COUNT0] * s[span + COUNT1] * s[span + COUNT2]
     if s[span + WRITES_IT]:
         flags = held_to | (0 if exact else INEXACT)
-        who = new_write(s, queue, serial, row, owner, runs * inner, flags)
+        # Of a send this is what has come to a target, before the send has ended.
+        count = serial - (1 if s[span + SPACE] == REMOTE else 0)
+        who = new_write(s, queue, count, row, owner, runs * inner, flags)
         touch_runs(s, g, span, base, owner, queue, serial, who, held_to, tag)
         return tag
     s[N_PIECES] = 0

@@ -13,20 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from drawloom.check import state
 from drawloom.check.alone import alone
 from drawloom.check.code import Flat, flatten
+from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
 from drawloom.check.loops import repeating
-from drawloom.check.memory import unwritten
 from drawloom.check.prepare import prepare, runs_of_rows
 from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
-from drawloom.check.state import Ints, Store
+from drawloom.check.state import Ints
 from drawloom.check.telling import Teller
-from drawloom.check.templates import PART_USED, WHOLE_USED
+from drawloom.check.traffic import traffic
 from drawloom.check.walk import walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
@@ -35,7 +33,6 @@ from drawloom.program.program import Program
 
 MOST = 8_000_000  # commands that are walked over: beyond, a check takes minutes
 SHOWN = 20  # findings that are returned
-PAD = 256  # bytes that may go unread: what pads a block
 
 
 def check(
@@ -43,8 +40,7 @@ def check(
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
-    ``strict`` holds it to the rules ``align``, ``straddle``, ``remains`` and ``lost`` as well, which
-    compiled programs do not all keep.
+    ``strict`` holds it to rules as well that sound programs may break: docs/checker.md lists them.
 
     Raises:
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
@@ -71,6 +67,8 @@ def _findings(
     program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
 ) -> Iterator[Finding]:
     yield from alone(program, chip, flat, strict=strict)
+    if strict:
+        yield from traffic(program, flat)
     store = prepare(program, flat, chip, often)
     # The strict rules look at every write and who reads it: of these no turn tells of another.
     repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
@@ -83,7 +81,7 @@ def _findings(
         elif holds and not store.make_room():
             raise _too_much(program)
         store.cells[[state.WANTS_ROOM, state.WANTS_LOOK]] = 0
-    teller = Teller(program, flat)
+    teller = Teller(flat)
     n_findings = int(store.cells[state.N_FINDINGS])
     for row in store[state.FOUND][:n_findings]:
         yield teller.finding(row)
@@ -92,9 +90,9 @@ def _findings(
     stuck = list(standing(program, flat, store))
     yield from stuck
     if not stuck:
-        yield from _outputs(program, store)
+        yield from outputs(program, store)
         if strict:
-            yield from _lost(teller, store)
+            yield from lost(program, teller, store)
 
 
 def _too_much(program: Program) -> InputError:
@@ -102,30 +100,3 @@ def _too_much(program: Program) -> InputError:
         "memory to look at", "too many pieces", f"at most {state.MOST_CELLS >> 17} MiB of them"
     )
     return InputError("check.size", f"program '{program.name}' is too large to check", [fault])
-
-
-def _outputs(program: Program, store: Store) -> Iterator[Finding]:
-    gaps = unwritten(store)
-    for region in program.regions:
-        if region.kind == "output" and region.bytes:
-            k = int(np.searchsorted(gaps[:, 1], region.address, side="right"))
-            if k < len(gaps) and gaps[k, 0] < region.address + region.bytes:
-                at = max(region.address, int(gaps[k, 0]))
-                detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
-                yield Finding("output", None, None, detail, (region.name,))
-
-
-def _lost(teller: Teller, store: Store) -> Iterator[Finding]:
-    """Yield writes of which nobody read anything, or a large part not."""
-    writes = store[state.WRITES][: store.cells[state.N_WRITES]]
-    unread = writes[:, state.W_LOST].copy()
-    pieces = store.history()
-    left = pieces[(pieces[:, state.G_WRITER] > 0) & (pieces[:, state.G_READ] == 0)]
-    sizes = left[:, state.G_STOP] - left[:, state.G_START]
-    np.add.at(unread, left[:, state.G_WRITER], sizes)
-    held_to = writes[:, state.W_FLAGS]
-    exact = (held_to & state.INEXACT) == 0
-    whole = (held_to & WHOLE_USED != 0) & (unread == writes[:, state.W_SIZE]) & (unread > 0)
-    part = (held_to & PART_USED != 0) & (unread >= PAD) & (unread < writes[:, state.W_SIZE])
-    for k in np.flatnonzero(exact & (whole | part)):
-        yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])

@@ -35,6 +35,7 @@ G_OWNER, G_START, G_STOP, G_PREV, G_NEXT, G_WRITER, G_FORMAT, G_READ = range(8)
 READERS = 8
 NOBODY, BEFORE = -1, 0  # as writers: nobody wrote it; it lay there before the program
 NEVER = -1  # as G_READ: the program never writes here, so nobody need remember who reads
+SENDING = -2  # as G_READ: nobody read what is written now, but the send that wrote it reads on for other targets
 # Columns of what nothing ordered so far before the command at work, and of what a span reads.
 N_PENDED, N_PIECE = 5, 2
 MOST_FOUND, MOST_PENDING, MOST_PIECES = 256, 256, 64

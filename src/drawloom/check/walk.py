@@ -137,8 +137,11 @@ def send(s: Cells, tile: int, row: int) -> None:
     """Let a send arrive at all its targets."""
     which = template_of(s, row)
     queue = tile * N_ENGINES + SEND_QUEUE
-    serial = s[s[COUNTS] + queue]
+    serial = s[s[WORK] + queue]
     clock = new_clock(s, s[WORK])
+    if s[which + T_N_TILES] > 1:
+        # What has come to one target may still be on its way to another.
+        s[s[CLOCKS] + clock * s[N_CLOCK] + queue] = serial - 1
     for i in range(s[which + T_N_TILES]):
         target = s[s[LISTS] + s[which + T_TILES] + i]
         flag = target * N_FLAGS + s[which + T_FLAG]
@@ -183,26 +186,29 @@ def engine(s: Cells, g: Cells, tile: int, row: int) -> None:
     clock, work = s[CLOCK] + tile * n, s[WORK]
     queue = tile * N_ENGINES + CPU_QUEUE
     serial = tick(s, tile)
+    count = 0
     # What the processor does itself comes first: all of a cpu command, the number of a pick.
     by_cpu = op == CPU
     for phase in range(0 if by_cpu or op == PICK else 1, 1 if by_cpu else 2):
         if phase == 1:
             queue = tile * N_ENGINES + kind
             s[s[COUNTS] + queue] += 1
-            serial = s[s[COUNTS] + queue]
+            count = s[s[COUNTS] + queue]
+            # A send counts twice: when it has come to a target, and when it has ended.
+            serial = 2 * count if op == SEND else count
             depth = s[s[DEPTHS] + kind]
-            if serial > depth:
-                raise_to(s, clock, done_at(s, queue, serial - depth))
+            if count > depth:
+                raise_to(s, clock, done_at(s, queue, count - depth))
         for k in range(n):
             s[work + k] = s[clock + k]
-        if phase == 1 and serial > 1:
-            raise_to(s, work, done_at(s, queue, serial - 1))
+        if phase == 1 and count > 1:
+            raise_to(s, work, done_at(s, queue, count - 1))
         s[work + queue] = serial
         access(s, g, tile, row, queue, serial, 1 if op == PICK and phase == 0 else 0)
     if op == SEND:
         send(s, tile, row)
     if op != CPU:
-        done = done_at(s, queue, serial)
+        done = done_at(s, queue, count)
         for k in range(n):
             s[done + k] = s[work + k]
 

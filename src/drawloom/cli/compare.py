@@ -113,6 +113,7 @@ def record(each: Answer, prices: Sequence[str]) -> dict[str, Any]:
         "price_usd_h_chip": price and price.record(),
         "price_source": source,
         "validated": [error.name for error in each.errors],
+        "bars_at_least_of": [error.name for error in each.borrowed],
         "basis": basis_lines(each),
     }
     spans = {

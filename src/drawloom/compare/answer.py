@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drawloom.compare.ask import Ask
-from drawloom.compare.errors import ClassError, error_of
+from drawloom.compare.errors import ClassError, error_of, nearest_error
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Passes, binding
 from drawloom.compare.span import Span
@@ -25,6 +25,7 @@ from drawloom.routes.gpu.served import Workload, served
 
 HOST = "vllm"  # the software whose host work every machine carries in ``serve``
 S_PER_H, MILLION = 3600, 1e6
+FIGURES = ("token", "first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Answer:
         cost: dollars for a million tokens; None where the price is unknown.
         errors: the classes of ``validate`` that ``token`` and ``first`` carry; none, where the
             route was not held to silicon.
+        borrowed: where that is so of a GPU, the classes of the nearest that was, whose errors the
+            bars have at least.
         short: why there is no answer.
     """
 
@@ -56,6 +59,7 @@ class Answer:
     price: Span | None = None
     cost: Span | None = None
     errors: tuple[ClassError, ...] = ()
+    borrowed: tuple[ClassError, ...] = ()
     short: str = ""
 
     @property
@@ -91,29 +95,39 @@ def answer(
         has_host: whether ``serve`` has the host's part.
     """
     first, token, rate = _times(ask, passes, has_host=has_host)
-    errors = {} if passes.is_bound else _errors(machine, ask, has_host=has_host)
-    if (error := errors.get("token")) and token:
-        token, rate = token.widened(error.median), rate.widened(error.median)
-    if (error := errors.get("first")) and first:
-        first = first.widened(error.median)
-        rate = rate.widened(error.median) if token is None else rate
+    errors = _errors(machine, ask, passes, has_host=has_host)
+    borrowed = {} if errors or passes.is_bound else _borrowed(machine, ask)
+    wide = {figure: error.median for figure, error in errors.items()} | {
+        figure: error.p90 if passes.unlike else error.median for figure, error in borrowed.items()
+    }
+    if (share := wide.get("token")) and token:
+        token, rate = token.widened(share), rate.widened(share)
+    if (share := wide.get("first")) and first:
+        first = first.widened(share)
+        rate = rate.widened(share) if token is None else rate
     hourly = price and price.map(lambda each: each * machine.count)
     cost = None
     if hourly:
         cost = hourly.times(rate.over(MILLION / S_PER_H)) if rate.low else None
     return Answer(
         machine, ask, passes, first, token, rate, _energy(ask, machine, passes, rate), hourly, cost,
-        tuple(errors.values()),
+        tuple(errors.values()), tuple(borrowed.values()),
     )  # fmt: skip
 
 
-def _errors(machine: Machine, ask: Ask, *, has_host: bool) -> dict[str, ClassError]:
-    if ask.phase == "serve" and not has_host:
+def _errors(machine: Machine, ask: Ask, passes: Passes, *, has_host: bool) -> dict[str, ClassError]:
+    """Return the errors by figure as measured silicon has them."""
+    if passes.is_bound or passes.unlike or (ask.phase == "serve" and not has_host):
         return {}
-    found = {
-        figure: error_of(machine.sheet.model, ask.phase, figure) for figure in ("token", "first")
-    }
+    found = {figure: error_of(machine.sheet.model, ask.phase, figure) for figure in FIGURES}
     return {figure: error for figure, error in found.items() if error}
+
+
+def _borrowed(machine: Machine, ask: Ask) -> dict[str, ClassError]:
+    """Return the errors of the nearest GPU by figure: its kernels are timed by the same models."""
+    if machine.sheet.route != "gpu":
+        return {}
+    return {figure: nearest_error(ask.phase, figure) for figure in FIGURES}
 
 
 def _times(ask: Ask, passes: Passes, *, has_host: bool) -> tuple[Span | None, Span | None, Span]:

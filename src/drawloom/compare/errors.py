@@ -25,6 +25,7 @@ class ClassError:
     p90: float
     count: int
     calibrated: bool
+    worst: float = 0.0
 
     def text(self) -> str:
         """Return the error in words."""
@@ -41,7 +42,7 @@ def refresh() -> None:
     """Write the classes anew, from the comparisons that ship."""
     from drawloom.validate.comparison import run_comparisons
 
-    wanted = {
+    wanted = {COMMANDS} | {
         name for phases in CLASSES.values() for each in phases.values() for name in each.values()
     }
     found = [
@@ -51,6 +52,7 @@ def refresh() -> None:
             "p90": round(each.p90, 4),
             "count": each.count,
             "calibrated": each.calibrated,
+            "worst": round(each.worst, 4),
         }
         for each in run_comparisons(sorted({name.split(".")[0] for name in wanted}))
         if each.name in wanted
@@ -62,17 +64,44 @@ def refresh() -> None:
 
 # Which class stands for a figure, by machine: of a service, and of whole layers without a host.
 SERVED = {"token": "serving.tpot.vllm", "first": "serving.ttft.vllm"}
+LAYERS = {"token": "layers.h100.whole", "first": "layers.h100.whole"}
 CLASSES: dict[str, dict[str, dict[str, str]]] = {
-    "h100_sxm": {
-        "serve": SERVED,
-        "decode": {"token": "layers.h100.whole"},
-        "prefill": {"first": "layers.h100.whole"},
-    },
+    "h100_sxm": {"serve": SERVED, "decode": LAYERS, "prefill": LAYERS, "forward": LAYERS},
     "h200_sxm": {"serve": SERVED},
 }
+# Where a GPU, or a model on it, was not measured: figures are off by at least as much as those of the
+# same kernel models where they were.
+NEAREST: dict[str, dict[str, str]] = {
+    "serve": SERVED,
+    "decode": LAYERS,
+    "prefill": LAYERS,
+    "forward": LAYERS,
+}
+
+
+COMMANDS = (
+    "tx81.commands"  # of single commands on the one chip with a compiler of which boards are known
+)
+BOARDS = ("tx81",)
+
+
+def board_words(chip: str) -> str:
+    """Return how far a compiled program's figures are held to silicon; empty for chips that are none."""
+    if chip not in BOARDS:
+        return ""
+    error = class_errors()[COMMANDS]
+    return (
+        f"Held to a board: single commands ({error.text()}, the worst {error.worst:.0%}); no whole program "
+        "was measured under this software."
+    )
 
 
 def error_of(model: str, phase: str, figure: str) -> ClassError | None:
     """Return the error of a figure of a machine; None where it was not validated."""
     name = CLASSES.get(model, {}).get(phase, {}).get(figure)
     return class_errors()[name] if name else None
+
+
+def nearest_error(phase: str, figure: str) -> ClassError:
+    """Return the error of a figure on the GPUs that were measured."""
+    return class_errors()[NEAREST[phase][figure]]

@@ -12,13 +12,13 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.ranges import ends
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_parts, chips_needed, longest, peak_of, too_large, unsure
-from drawloom.compare.gpu import gpus_of
+from drawloom.compare.gpu_chips import gpus_of
 from drawloom.compare.grid import PJ_PER_J, RANGES
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need, Sizes
 from drawloom.compare.span import Span, exactly
-from drawloom.compare.systolic import chips_of
+from drawloom.compare.systolic_chips import chips_of
 from drawloom.errors import InputError
 from drawloom.flow import Options, compile, simplify, to_precision
 from drawloom.frontends.configured import is_configured

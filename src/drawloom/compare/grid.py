@@ -10,6 +10,7 @@ from drawloom.chip.ranges import ends
 from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system
 from drawloom.compare.ask import NUMBER_BYTES, Ask
+from drawloom.compare.errors import board_words
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need
@@ -49,7 +50,8 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
         try:
             return plan(
                 ask.config.name, system, request, weights=ask.weights,
-                shares=like and like.shares, tell=tell,
+                # A lone prompt is not parted: every chip of a key head reads all of it.
+                shares=like and replace(like.shares, apart=1), tell=tell,
             )  # fmt: skip
         except InputError as error:
             raise Lacking(f"the mapper says: {error.summary}") from None
@@ -66,7 +68,7 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
         WAY, shares.tensor, shares.stages, copies, _span(tokens), _span(prompts), float(batch),
         _parts(ask, tokens, ask.token_need(batch)), _parts(ask, prompts, ask.prompt_need()),
         energy=(_energy(tokens), _energy(prompts)),
-        rests_on=(RANGES, LINKS),
+        rests_on=(RANGES, LINKS), unlike=board_words(machine.sheet.model),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Passes:
         is_bound: whether the times are only what no program can go below.
         lacks: why it is only that: numbers that are unknown, or what the route does not model.
         rests_on: numbers that are a range, and what was assumed, in words.
+        unlike: why errors measured on this machine say nothing of these passes; empty where they do.
     """
 
     way: str
@@ -47,6 +48,7 @@ class Passes:
     is_bound: bool = False
     lacks: tuple[str, ...] = ()
     rests_on: tuple[str, ...] = ()
+    unlike: str = ""
 
 
 class Lacking(Exception):

@@ -9,6 +9,7 @@ from drawloom.chip.datasheet import SPREAD, Datasheet
 from drawloom.chip.resident import Resident, load_resident
 from drawloom.chip.residents import RESIDENTS
 from drawloom.compare.ask import NUMBER_BYTES, Ask
+from drawloom.compare.layers import kernels_of
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need
@@ -26,7 +27,6 @@ ASSUMED = (
     "peak and links 10 % to either side (grade C), half and twice the delay between chips, 2 to 8 "
     "cycles for an exponential: assumed"
 )
-MIXTURES = "experts of many tokens are not modelled on this route"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,8 @@ def resident_passes(ask: Ask, machine: Machine) -> Passes:
         DoesNotFit: it needs more chips than there are.
     """
     chips = chips_of(machine.sheet)
-    if ask.sizes.n_experts and ask.prompt * ask.sizes.chosen > ask.sizes.n_experts:
-        raise Lacking(MIXTURES)
-    if ask.weights != "float":
-        raise Lacking("8-bit weights are not modelled on this route")
+    if _format(ask) and _format(ask) not in chips.likely.macs_per_cycle:
+        raise Lacking("8-bit products of this chip are not modelled")
     batch = ask.batch
     tokens = _graph(ask, Request("decode", batch=batch, context=ask.context))
     first = _run(ask, tokens, chips.likely)
@@ -96,8 +94,8 @@ def resident_passes(ask: Ask, machine: Machine) -> Passes:
     return Passes(
         WAY, group, first.stages.count, copies, _span(ask, tokens, chips, group),
         _span(ask, prompts, chips, group), float(batch),
-        _parts(first, ask.token_need(batch), chips.likely),
-        _parts(reads, ask.prompt_need(), chips.likely), rests_on=(ASSUMED,),
+        _parts(ask, first, ask.token_need(batch), chips.likely),
+        _parts(ask, reads, ask.prompt_need(), chips.likely), rests_on=(ASSUMED,),
     )  # fmt: skip
 
 
@@ -116,13 +114,18 @@ def _too_few(ask: Ask, machine: Machine, run: ResidentRun) -> DoesNotFit:
     )
 
 
+def _format(ask: Ask) -> str:
+    return "" if ask.weights == "float" else "i8"
+
+
 def _graph(ask: Ask, request: Request) -> Graph:
     return model_graph(ask.config, request, None, DType.F16)
 
 
 def _run(ask: Ask, graph: Graph, chip: Resident, group: int | None = None) -> ResidentRun:
+    kernels = kernels_of(ask.config, graph, _format(ask), has_f32=False)
     try:
-        return run_resident(graph, chip, group)
+        return run_resident(graph, chip, group, kernels=kernels)
     except DoesNotFit as error:
         summary = str(error).splitlines()[0].partition(": ")[2]
         raise Lacking(f"the route says: {summary}") from None
@@ -135,12 +138,14 @@ def _span(ask: Ask, graph: Graph, chips: Ends, group: int) -> Span:
     return Span.of(quick, likely, slow)
 
 
-def _parts(run: ResidentRun, need: Need, chip: Resident) -> dict[str, float]:
+def _parts(ask: Ask, run: ResidentRun, need: Need, chip: Resident) -> dict[str, float]:
     """Return what of a pass's time each resource needs for itself, stage after stage."""
     group = run.stages.group
     parts = {
-        "matrix": need.macs / group / chip.peak("f16"),
-        "memory": NUMBER_BYTES * (need.weights + need.cache) / group / chip.sram_rate,
+        "matrix": need.macs / group / chip.peak(_format(ask) or "f16"),
+        "memory": (ask.weight_bytes * need.weights + NUMBER_BYTES * need.cache)
+        / group
+        / chip.sram_rate,
         "links": sum(each.parts["links"] for each in run.trace.spans) / run.rows,
     }
     longest = max(parts["matrix"], parts["memory"]) + parts["links"]

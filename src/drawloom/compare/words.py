@@ -7,6 +7,7 @@ from math import isfinite
 
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
+from drawloom.compare.errors import ClassError
 from drawloom.compare.passes import PARTS
 from drawloom.compare.span import Span
 
@@ -85,11 +86,20 @@ def basis_text(each: Answer) -> str:
         return ""
     if passes.is_bound:
         return "bound only"
-    if not each.errors:
-        return NOT_VALIDATED
-    return ", ".join(
-        f"{error.name.rpartition('.')[0]} +-{error.median:.0%}" for error in each.errors
-    )
+    if each.errors:
+        return ", ".join(
+            f"{error.name.rpartition('.')[0]} +-{error.median:.0%}"
+            for error in dict.fromkeys(each.errors)
+        )
+    if each.borrowed:
+        return f"{NOT_VALIDATED}; at least {_bars(each.borrowed, is_wide=bool(passes.unlike))}"
+    return NOT_VALIDATED
+
+
+def _bars(errors: Sequence[ClassError], *, is_wide: bool) -> str:
+    """Return how wide classes make the bars."""
+    shares = [error.p90 if is_wide else error.median for error in errors]
+    return ", ".join(dict.fromkeys(f"+-{share:.0%}" for share in shares))
 
 
 def basis_lines(each: Answer) -> list[str]:
@@ -98,9 +108,17 @@ def basis_lines(each: Answer) -> list[str]:
     if passes is None:
         return [line.strip() for line in each.short.splitlines()[1:]]
     lines = [f"way: {passes.way}"]
-    lines += [f"validated, {error.text()}; the bars are its median" for error in each.errors]
+    lines += [
+        f"validated, {error.text()}; the bars are its median"
+        for error in dict.fromkeys(each.errors)
+    ]
     if not each.errors:
-        lines.append(f"{NOT_VALIDATED}: no measurement of this machine ships with drawloom")
+        why = passes.unlike or "no measurement of this machine at this work ships with drawloom"
+        lines.append(f"{NOT_VALIDATED}: {why}")
+    word = "90th percentile" if passes.unlike else "median"
+    if each.borrowed:
+        classes = "; ".join(error.text() for error in dict.fromkeys(each.borrowed))
+        lines.append(f"bars at least the {word} of what was measured nearest: {classes}")
     if passes.lacks:
         lines.append(f"bound only: {lacks_text(passes.lacks)}")
     lines += [f"range: {what}" for what in passes.rests_on]

@@ -10,6 +10,7 @@ from drawloom.report.quantities import rate_text
 from drawloom.report.svg import LogAxis, tag, text
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 1100, 520, 90, 20, 20, 52
+LETTER, LINE = 8, 16  # of a label, at the most: so wide, so high
 HUES = ("matrix", "vector", "read", "send", "move", "write", "cpu")
 
 
@@ -23,9 +24,27 @@ def rooflines(answers: Sequence[Answer]) -> str:
     ys = [y for roof in made for _, _, y in roof.points]
     x = LogAxis(min(xs) / 3, max(xs) * 3, LEFT, WIDE - RIGHT)
     y = LogAxis(min(ys) / 3, max(r.peak for r in made) * 2, HIGH - BOTTOM, TOP)
-    parts = [_grid(x, y), *(_draw(roof, x, y, at) for at, roof in roofs)]
+    ends = _label_ends(made, x, y)
+    parts = [_grid(x, y)]
+    parts += [_draw(roof, x, y, at, end) for (at, roof), end in zip(roofs, ends, strict=True)]
     return tag("svg", "".join(parts), viewBox=f"0 0 {WIDE} {HIGH}", class_="figure", role="img",
                aria_label="rooflines of the machines with their passes")  # fmt: skip
+
+
+def _label_ends(roofs: Sequence[Roof], x: LogAxis, y: LogAxis) -> list[float]:
+    """Return where each label ends, over its roof: as far right as no other stands there."""
+    placed: list[tuple[float, float, float]] = []
+    ends: list[float] = []
+    for roof in roofs:
+        line, width = y.at(roof.peak), LETTER * (len(roof.label) + 1)
+        end = x.stop - 4
+        near = sorted((each for each in placed if abs(each[2] - line) < LINE), reverse=True)
+        for start, stop, _ in near:
+            if stop > end - width and start < end:
+                end = start
+        placed.append((end - width, end, line))
+        ends.append(end)
+    return ends
 
 
 def _grid(x: LogAxis, y: LogAxis) -> str:
@@ -45,7 +64,7 @@ def _grid(x: LogAxis, y: LogAxis) -> str:
     return "".join(parts)
 
 
-def _draw(roof: Roof, x: LogAxis, y: LogAxis, at: int) -> str:
+def _draw(roof: Roof, x: LogAxis, y: LogAxis, at: int, end: float) -> str:
     colour = f"var(--{HUES[at % len(HUES)]})"
     low = max(x.low, y.low / roof.rate)
     corner = min(max(roof.peak / roof.rate, low), x.high)
@@ -53,7 +72,7 @@ def _draw(roof: Roof, x: LogAxis, y: LogAxis, at: int) -> str:
     parts = [
         tag("path", d=f"{path}L{x.stop} {y.at(roof.peak):.1f}", fill="none", stroke=colour,
             stroke_width=2),
-        text(roof.label, x.stop - 4, y.at(roof.peak) - 5 - 15 * (at % 2), text_anchor="end",
+        text(roof.label, end, y.at(roof.peak) - 5, text_anchor="end",
              class_="halo"),
     ]  # fmt: skip
     for word, intensity, rate in roof.points:

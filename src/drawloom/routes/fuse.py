@@ -60,6 +60,7 @@ class Kernel:
         constant_bytes: read of constants.
         reads: bytes read of each value that other kernels or the caller give.
         writes: bytes written of each value that others read.
+        kept_bytes: of all constants that lie there for it, where it reads some of them alone.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Kernel:
     constant_bytes: int
     reads: Mapping[str, int]
     writes: Mapping[str, int]
+    kept_bytes: int | None = None
 
     @property
     def macs(self) -> int:

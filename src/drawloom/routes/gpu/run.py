@@ -24,7 +24,7 @@ from drawloom.routes.gpu.attention import WIDE, Attention, decode_seconds, prefi
 from drawloom.routes.gpu.fitted import behaviour, numbers
 from drawloom.routes.gpu.kernel import Floats, Shapes
 from drawloom.routes.gpu.libraries import cublas
-from drawloom.routes.gpu.pointwise import HALF, LAYER_NORM, RMS_NORM, SOFTMAX, RowKernel
+from drawloom.routes.gpu.pointwise import HALF, LAYER_NORM, RMS_NORM, SOFTMAX, passing
 from drawloom.routes.spans import RouteTrace, Span, span
 from drawloom.routes.walk import Fusion
 from drawloom.routes.work import Attended, Products, Rows
@@ -40,7 +40,12 @@ _NORMS = {
 
 
 def run_gpu(
-    graph: Graph, gpu: Gpu, fusion: Fusion | None = None, *, is_replayed: bool = True
+    graph: Graph,
+    gpu: Gpu,
+    fusion: Fusion | None = None,
+    *,
+    is_replayed: bool = True,
+    kernels: tuple[Kernel, ...] | None = None,
 ) -> RouteTrace:
     """Return when each kernel of a graph runs on one GPU.
 
@@ -49,11 +54,12 @@ def run_gpu(
         gpu: where.
         fusion: what kernels take on; by default all.
         is_replayed: whether kernels come from a captured graph; else one by one from Python.
+        kernels: of the graph, where they are others than ``fuse`` gives.
 
     Raises:
         InputError: ``chip.gpu``, for a format that the GPU does not multiply.
     """
-    kernels = fuse(graph, fusion)
+    kernels = kernels or fuse(graph, fusion)
     ops = {node.name: node.op for node in graph.nodes}
     seconds = np.zeros(len(kernels))
     _time_products(gpu, kernels, seconds)
@@ -125,7 +131,7 @@ def _others(gpu: Gpu, kernel: Kernel, op: str) -> float:
     if not isinstance(work, Rows):
         return behaviour("cublas").launch + moved / _dram(gpu)
     elements = max(1, work.rows * work.width)
-    base = _NORMS.get(op, RowKernel(1, 1, passes=work.passes))
+    base = _NORMS.get(op, passing(work.passes))
     used = replace(
         base,
         read=kernel.read_bytes / HALF / elements,

@@ -50,7 +50,8 @@ def kept_bytes(graph: Graph, kernels: Sequence[Kernel]) -> tuple[int, ...]:
         if isinstance(kernel.work, Attended) or _updated(graph, kernel):
             mine = [value for value in kernel.reads if value in inputs]
         inputs.difference_update(mine)
-        kept.append(kernel.constant_bytes + sum(graph.types[value].bytes for value in mine))
+        constants = kernel.constant_bytes if kernel.kept_bytes is None else kernel.kept_bytes
+        kept.append(constants + sum(graph.types[value].bytes for value in mine))
     return tuple(kept)
 
 
@@ -66,7 +67,12 @@ def activations(graph: Graph, kernels: Sequence[Kernel]) -> int:
 
 def _updated(graph: Graph, kernel: Kernel) -> list[str]:
     """Return the values of which a kernel writes a part: what is updated in its place."""
-    return [value for value, size in kernel.writes.items() if size < graph.types[value].bytes]
+    given = set(graph.outputs)
+    return [
+        value
+        for value, size in kernel.writes.items()
+        if value in given and size < graph.types[value].bytes
+    ]
 
 
 def place(graph: Graph, kernels: Sequence[Kernel], chip: Resident, group: int) -> Stages:

@@ -55,7 +55,12 @@ class ResidentRun:
 
 
 def run_resident(
-    graph: Graph, chip: Resident, group: int | None = None, fusion: Fusion | None = None
+    graph: Graph,
+    chip: Resident,
+    group: int | None = None,
+    fusion: Fusion | None = None,
+    *,
+    kernels: tuple[Kernel, ...] | None = None,
 ) -> ResidentRun:
     """Return when each kernel runs on as many chips as the graph needs.
 
@@ -64,12 +69,13 @@ def run_resident(
         chip: of all.
         group: chips that share a kernel; by default the power of two with the quickest pass.
         fusion: what kernels take on.
+        kernels: of the graph, where they are others than ``fuse`` gives.
 
     Raises:
         DoesNotFit: a kernel's weights do not fit its chips (``resident.sram``).
         InputError: ``chip.resident``, for a format that the chip does not multiply.
     """
-    kernels = fuse(graph, fusion)
+    kernels = kernels or fuse(graph, fusion)
     if group is not None:
         return _run(graph, kernels, chip, group)
     best: ResidentRun | None = None

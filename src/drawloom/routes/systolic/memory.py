@@ -109,7 +109,8 @@ class Residents:
         read = sum(size for value, size in kernel.reads.items() if value not in self.held)
         written = 0
         for value, size in kernel.writes.items():
-            is_whole = size == graph.types[value].bytes  # not new entries of a cache
+            # Less than all of an output are new entries of a cache.
+            is_whole = size == graph.types[value].bytes or value not in self.outputs
             fits = sum(self.held.values()) + size <= self.room
             if is_whole and fits and value in self.last_read:
                 self.held[value] = size

@@ -44,13 +44,25 @@ def array_of(chip: Systolic, number_format: str) -> Array:
     )
 
 
-def run_systolic(graph: Graph, chip: Systolic, fusion: Fusion | None = None) -> RouteTrace:
+def run_systolic(
+    graph: Graph,
+    chip: Systolic,
+    fusion: Fusion | None = None,
+    *,
+    kernels: tuple[Kernel, ...] | None = None,
+) -> RouteTrace:
     """Return when each kernel of a graph runs on one chip.
+
+    Args:
+        graph: in a format that the chip multiplies.
+        chip: where.
+        fusion: what kernels take on.
+        kernels: of the graph, where they are others than ``fuse`` gives.
 
     Raises:
         InputError: ``chip.systolic``, for a format that the chip does not multiply.
     """
-    kernels = fuse(graph, fusion)
+    kernels = kernels or fuse(graph, fusion)
     residents = Residents.of(graph, kernels, int((1 - TILES_SHARE) * chip.sram))
     spans = [_span(graph, chip, residents, at, each) for at, each in enumerate(kernels)]
     return RouteTrace(graph.name, chip.name, 1, tuple(spans))

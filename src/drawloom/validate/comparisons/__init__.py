@@ -5,7 +5,8 @@ COMPARISONS = {
     "attention": "attention on one H200, prompts and single tokens",
     "all_reduce": "all-reduce within a node of A100, H100, H200",
     "layers": "parts of a layer on A100 and H100, nothing fitted on them",
-    "mlperf": "offline results of MLPerf v5.1 on H100 and H200, nothing fitted on them",
+    "mlperf": "results of MLPerf v5.1 on H100 and H200, nothing fitted on them",
     "noc": "transfers over the networks of Tenstorrent Wormhole",
+    "tx81": "single commands on a TX81 board",
     "serving": "served language models on H100 and H200",
 }

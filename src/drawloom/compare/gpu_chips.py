@@ -1,0 +1,142 @@
+"""GPUs as the kernel models need them, each with the ends of what its sources leave open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+
+from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
+from drawloom.chip.gpu import Gpu, load_gpu
+from drawloom.chip.gpus import GPUS
+from drawloom.compare.passes import Lacking
+
+NEEDED = ("memory", "memory_rate", "peak_bf16")
+# What kernels go by beside these; where nobody says one, all that GPUs of the catalog have is taken.
+OTHERS = ("cores", "clock", "core_sram", "l2", "power")
+UNITS = {"cores": ("", 1), "clock": (" GHz", 1e9), "core_sram": (" KiB", 2**10), "l2": (" MiB", 2**20),
+         "power": (" W", 1)}  # fmt: skip
+SURE = ("A", "B")
+SPEEDS = (*NEEDED, "peak_fp8", "link_rate", *OTHERS)
+# Cycles from a load to its value, of L2 and of DRAM, where nobody says: assumed, from the shortest
+# that were measured on GPUs of the catalog to three times as long.
+LATENCIES = ((200, 400), (800, 1400))
+FORMATS = {"bf16": "peak_bf16", "f16": "peak_fp16", "f8": "peak_fp8", "i8": "peak_int8",
+           "tf32": "peak_tf32"}  # fmt: skip
+LONE = 1e9  # bytes a second of links where there is one GPU and none are needed
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A GPU at the likely, the quick and the slow end of what its sources leave open."""
+
+    likely: Gpu
+    quick: Gpu
+    slow: Gpu
+    assumed: tuple[str, ...]
+
+
+@cache
+def gpus_of(sheet: Datasheet) -> Ends:
+    """Return a system's GPU with its ends; raises Lacking for numbers that are unknown."""
+    if sheet.model in GPUS:
+        gpu = load_gpu(sheet.model)
+        return Ends(gpu, gpu, gpu, ())
+    lacking = tuple(name for name in NEEDED if sheet.number(name) is None)
+    if lacking:
+        raise Lacking(*(f"{name} is unknown" for name in lacking))
+    likely, quick, slow = (_gpu(sheet, end) for end in (None, 1, 0))
+    low, high = LATENCIES
+    said = (
+        f"latencies of L2 {low[0]} to {low[1]} and of DRAM {high[0]} to {high[1]} cycles, assumed"
+    )
+    unknown = [_unknown(name) for name in OTHERS if sheet.number(name) is None]
+    if sheet.number("measured_bf16") is None:
+        least, most = sustained_ends()
+        unknown.append(
+            f"products reach {least:.0%} to {most:.0%} of the peak, as measured on others"
+        )
+    return Ends(likely, quick, slow, (said, *unknown))
+
+
+def _unknown(name: str) -> str:
+    """Say between what an unknown number is taken to be."""
+    unit, scale = UNITS[name]
+    least, most = (each / scale for each in catalog_ends(name))
+    return f"{name} is unknown: {least:.4g} to {most:.4g}{unit} as on GPUs of the catalog, assumed"
+
+
+@cache
+def catalog_ends(name: str) -> tuple[float, float]:
+    """Return the least and the most of a number among the GPUs of which it is sure."""
+    found = [
+        float(ends[at])
+        for sheet in _gpus()
+        if (ends := sheet.ends(name)) and sheet.figures[name].grade in SURE
+        for at in (0, 1)
+    ]
+    return min(found), max(found)
+
+
+@cache
+def sustained_ends() -> tuple[float, float]:
+    """Return the least and the most of its peak that the best product of a GPU was measured to reach."""
+    shares = [
+        measured / peak
+        for sheet in _gpus()
+        if (measured := sheet.number("measured_bf16")) and (peak := sheet.number("peak_bf16"))
+    ]
+    return min(shares), max(shares)
+
+
+def _gpus() -> list[Datasheet]:
+    return [sheet for sheet in map(load_datasheet, datasheet_names()) if sheet.route == "gpu"]
+
+
+def _gpu(sheet: Datasheet, end: int | None) -> Gpu:
+    """Return a GPU that is described by a datasheet alone; ``end`` 1 is quick, 0 slow."""
+
+    def number(name: str) -> float:
+        ends, value = sheet.ends(name), sheet.number(name)
+        if ends is None or value is None:
+            ends = catalog_ends(name)
+            value = sqrt(ends[0] * ends[1])
+        return value if end is None else ends[end]
+
+    cores, clock = int(number("cores")), number("clock")
+    peaks = {word: number(name) for word, name in FORMATS.items() if sheet.number(name)}
+    peaks.setdefault(
+        "tf32", number("peak_fp32") if sheet.number("peak_fp32") else peaks["bf16"] / 2
+    )
+    l2, dram = ((low + high) // 2 if end is None else (high, low)[end] for low, high in LATENCIES)
+    links = sheet.ends("link_rate")
+    return Gpu(
+        name=sheet.name,
+        title=sheet.title,
+        macs_per_cycle={word: peak / 2 / cores / clock for word, peak in peaks.items()},
+        sms=cores,
+        clock=clock,
+        rated_clock=clock,
+        sustained=_sustained(sheet, end),
+        has_clusters=False,
+        scratchpad=int(number("core_sram")),
+        l2=int(number("l2")),
+        dram=int(number("memory")),
+        dram_rate=number("memory_rate"),
+        link_rate=links[1 if end is None else end] if links else LONE,
+        link_gpus=8 if links else 1,
+        has_in_switch_sums=False,
+        power=number("power"),
+        l2_latency=l2,
+        dram_latency=dram,
+        sources={},
+    )
+
+
+def _sustained(sheet: Datasheet, end: int | None) -> float:
+    """Return the share of its peak that a large product reaches."""
+    measured, peak = sheet.number("measured_bf16"), sheet.number("peak_bf16")
+    if measured and peak:
+        return measured / peak
+    ends = sustained_ends()
+    return sqrt(ends[0] * ends[1]) if end is None else ends[end]
