@@ -16,6 +16,7 @@ from examples.models.resnet import resnet
 from numpy.typing import NDArray
 from tests.execute.drawn import drawn_inputs
 
+from drawloom.check import check
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.execute.machine import execute
@@ -38,6 +39,8 @@ class Subject:
     chip: Chip
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
+    graph: Graph
+    odd: frozenset[str]  # strict rules that the program itself breaks: what they find tells nothing
 
 
 def small(side: int, kib: int) -> Chip:
@@ -75,7 +78,9 @@ def subject(name: str) -> Subject:
     """Return a program by its name."""
     make, side, kib = SUBJECTS[name]
     chip = small(side, kib)
-    program = compile(make(), chip).program
+    build = compile(make(), chip, check=False)
+    program = build.program
     program = replace(program, streams=tuple(tuple(unroll(s)) for s in program.streams))
     inputs = drawn_inputs(program)
-    return Subject(name, program, chip, inputs, execute(program, inputs))
+    odd = frozenset(one.rule for one in check(program, chip, strict=True))
+    return Subject(name, program, chip, inputs, execute(program, inputs), build.graph, odd)

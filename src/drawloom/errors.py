@@ -3,13 +3,13 @@
 ``InputError`` is about the user's file: every fault at once, each with its
 path, value and what is allowed. ``Unsupported`` is an InputError for a model
 that asks for what drawloom cannot do. ``DoesNotFit`` is a true answer about
-the machine and carries a ``Diagnosis``. Anything else is our bug and stays an
+the machine and carries a ``Diagnosis``. ``Unsound`` is our bug, caught by the
+checker before it went out. Anything else is our bug and stays an
 ``AssertionError``.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -90,8 +90,41 @@ class DoesNotFit(DrawloomError):
         return "\n".join([f"error[{self.kind}]: {self.summary}", *self.diagnosis.lines()])
 
 
+class Unsound(DrawloomError):
+    """The checker found something in a program that was just compiled."""
+
+    def __init__(self, rule: str, program: str, findings: Sequence[str]) -> None:
+        """Make the error.
+
+        Args:
+            rule: the rule that the first finding breaks.
+            program: the program's name.
+            findings: each finding on some lines.
+        """
+        self.kind = f"check.{rule}"
+        self.program = program
+        self.findings = tuple(findings)
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """Return the whole message as the command line prints it."""
+        first, *others = self.findings
+        more = f", and {len(others)} more" if others else ""
+        lines = [
+            f"error[{self.kind}]: the program compiled from '{self.program}' would not run as it should",
+            *(f"  {line}" for line in first.splitlines()),
+            f"  this is a fault of drawloom, not of the model: 1 finding shown{more}",
+            "  see    drawloom check, with the same model and options, shows all of them",
+            "  file   an issue with what it prints, the model or its shapes, and the options",
+            "  pass   --no-check, or check=False, compiles all the same",
+        ]
+        return "\n".join(lines)
+
+
 def nearest(word: str, legal: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for a misspelt word, or the legal words."""
+    import difflib
+
     options = sorted(legal)
     close = difflib.get_close_matches(word, options, n=1)
     return f"did you mean '{close[0]}'?" if close else "one of " + ", ".join(options)

@@ -8,12 +8,10 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import zipfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -29,6 +27,7 @@ from drawloom.files import BROKEN, open_archive, read_whole, write_whole
 from drawloom.graph.dtypes import DType
 from drawloom.graph.files import graph_of, is_large, put_graph, read_graph
 from drawloom.graph.ir import Graph
+from drawloom.host import uncollected
 from drawloom.mapping.files import mapping_of, put_mapping
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.options import MapOptions
@@ -49,12 +48,11 @@ Progress = Callable[[int, int], None]
 Step = Callable[[str], None]
 Put = Callable[[IO[bytes]], None]
 
-STEPS = ("read", "simplify", "precision", "map", "assemble")
+STEPS = ("read", "simplify", "precision", "map", "assemble", "check")
 VERSION = 1  # of a ``.build`` file
 # What it holds.
 PARTS = ("source.graph", "computed.graph", "mapping.map", "program.prog", "options.json")
 # What a person calls the precision of a program.
-FIRST_TRIED = 2  # the least effort at which ways to map are tried on the simulator
 WEIGHT_BITS = {"float": 0, "int8": 8, "int4": 4}
 PRECISIONS = {"f16": "fp16", "bf16": "bf16", "f32": "fp32, each product made of three in tf32"}
 
@@ -137,7 +135,7 @@ class Build:
 
         name = profile or self.options.profile
         if name not in self._traces:
-            with _uncollected():
+            with uncollected():
                 self._traces[name] = time(self.program, self.chip, name, progress=progress)
         return self._traces[name]
 
@@ -210,6 +208,7 @@ def compile(
     weights: str = "float",
     group: int = 0,
     mapping: MapOptions | None = None,
+    check: bool = True,
     step: Step | None = None,
 ) -> Build:
     """Compile a model for a chip.
@@ -227,23 +226,25 @@ def compile(
         weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
         group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         mapping: options of the mapper.
+        check: whether the program is checked for races, hangs and bytes that are not there.
         step: called with the name of each step of ``STEPS`` as it begins, and while ways to map are
             tried, with how far that is.
 
     Raises:
         InputError: the model, the chip or an option is not what it should be.
         DoesNotFit: the model does not fit the chip; says by how much and what would help.
+        Unsound: the checker found something in the program: a fault of drawloom.
     """
     machine = chip if isinstance(chip, Chip) else load_chip(chip)
     chosen = _profile(machine, profile)
     options = Options(
         dict(dims or {}), precision, chosen, request, weights, group, mapping or MapOptions()
     )
-    with _uncollected():
-        return _compiled(model, machine, options, step or _nobody)
+    with uncollected():
+        return _compiled(model, machine, options, step or _nobody, check)
 
 
-def _compiled(model: Model, machine: Chip, options: Options, tell: Step) -> Build:
+def _compiled(model: Model, machine: Chip, options: Options, tell: Step, check: bool) -> Build:
     tell("read")
     source = read(model, options)
     options = replace(options, precision=options.precision or own_precision(source))
@@ -255,6 +256,9 @@ def _compiled(model: Model, machine: Chip, options: Options, tell: Step) -> Buil
     mapped = map_graph(graph, machine, options, tell)
     tell("assemble")
     program = assemble(mapped)
+    if check:
+        tell("check")
+        check_sound(program, machine)
     return Build(source, graph, machine, mapped, program, options)
 
 
@@ -296,19 +300,14 @@ def to_precision(graph: Graph, options: Options) -> Graph:
 
     if bits := WEIGHT_BITS[options.weights]:
         graph = quantize.quantize_weights(graph, bits, options.group)
-    return quantize.to_precision(graph, options.precision)
+    return quantize.to_precision(quantize.to_integers(graph), options.precision)
 
 
 def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMapping:
     """Graph and chip to mapping, with the precision among its notes."""
-    from drawloom.mapping import plan
+    from drawloom import tune
 
-    if options.mapping.effort < FIRST_TRIED:
-        mapping = plan.map_graph(graph, chip, options.mapping)
-    else:
-        from drawloom.tune import Bench, tuned
-
-        mapping = tuned(graph, Bench(chip, options.profile, options.mapping), tell)
+    mapping = tune.mapped(graph, tune.Bench(chip, options.profile, options.mapping), tell)
     notes = {**mapping.notes, "precision": PRECISIONS[options.precision]}
     if options.weights != "float":
         scales = f"a scale for {options.group} inputs" if options.group else "a scale a channel"
@@ -323,6 +322,13 @@ def assemble(mapping: ChipMapping) -> Program:
     return room.assemble(mapping)
 
 
+def check_sound(program: Program, chip: Chip) -> None:
+    """Nothing, or ``Unsound`` where the checker finds something in a program."""
+    from drawloom.check import check_sound as room
+
+    room(program, chip)
+
+
 def assemble_read(mapping: ChipMapping, file: str) -> Program:
     """Mapping that stood in a file to program.
 
@@ -334,18 +340,6 @@ def assemble_read(mapping: ChipMapping, file: str) -> Program:
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         fault = Fault(file, f"{type(error).__name__}: {error}", "a mapping that drawloom wrote")
         raise InputError("mapping.file", "its pieces contradict themselves", [fault]) from error
-
-
-@contextmanager
-def _uncollected() -> Generator[None]:
-    """Hold the search for cycles: among so many small objects, which form none, it costs a fifth."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _request(given: Mapping[str, Any]) -> Request:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from benchmarks.measures.limits import (
@@ -23,20 +24,22 @@ from examples.models.resnet import resnet18
 from hypothesis import given, settings
 from tests.mapping.drawing import graphs
 
-from drawloom.check import RULES, check
+from drawloom.check import RULES, check, memory, state
 from drawloom.chip.files import load_chip
 from drawloom.errors import InputError
 from drawloom.flow import compile
 from drawloom.frontends.onnx import read_onnx
 from drawloom.graph.ir import Graph
+from drawloom.graph.text import parse as parse_graph
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
-from drawloom.program.commands import Arm, Barrier, Command, Loop, Send, Stream, Wait
+from drawloom.program.commands import Arm, Barrier, Command, Loop, Pool, Send, Stream, Wait
 from drawloom.program.parse import parse
 from drawloom.program.program import Program
+from drawloom.program.roll import unroll
 
 TX81 = load_chip("tx81")
-Path = tuple[int, ...]
+Route = tuple[int, ...]
 
 
 def networks() -> dict[str, Graph]:
@@ -63,6 +66,18 @@ def test_nothing_is_found_in_a_compiled_program(name: str) -> None:
     assert [one.text(program) for one in check(program, TX81)] == []
 
 
+def test_long_windows_are_cut_to_what_one_command_may_have() -> None:
+    graph = parse_graph(
+        "drawloom graph 1\nname long\ninput x f16[1,1,80000]\nnode pool MaxPool(x) dilations=[10] "
+        "kernel_shape=[200] pads=[100, 100] strides=[10] -> y f16[1,1,7821]\noutput y\n",
+        {},
+    )
+    program = compile(graph).program
+    pools = [c for stream in program.streams for c in unroll(stream) if isinstance(c, Pool)]
+    assert max(c.h for c in pools) <= TX81.limits.rows
+    assert check(program, TX81) == ()
+
+
 @settings(max_examples=25)
 @given(graphs())
 def test_nothing_is_found_in_programs_of_random_graphs(graph: Graph) -> None:
@@ -70,7 +85,7 @@ def test_nothing_is_found_in_programs_of_random_graphs(graph: Graph) -> None:
     assert [one.text(program) for one in check(program, TX81)] == []
 
 
-def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Path]:
+def places(stream: Stream, kind: type[Command], path: Route = ()) -> Iterator[Route]:
     for i, item in enumerate(stream):
         if isinstance(item, Loop):
             yield from places(item.body, kind, (*path, i))
@@ -78,7 +93,7 @@ def places(stream: Stream, kind: type[Command], path: Path = ()) -> Iterator[Pat
             yield (*path, i)
 
 
-def without(stream: Stream, path: Path) -> Stream:
+def without(stream: Stream, path: Route) -> Stream:
     i, *rest = path
     item = stream[i]
     if not rest:
@@ -153,6 +168,12 @@ FAULTS = {
         "engine",
     ),
     "format: halves taken for bfloats": ("fmt=f16 out_fmt=f16 scalar", "fmt=bf16 out_fmt=f16 scalar", "format"),
+    "format: an output in another format": ("out_fmt=f16 scalar", "out_fmt=bf16 scalar", "format"),
+    "overlap: a product over its own operand": (
+        "  join engines=vector\n",
+        "  matmul a=0x100 b=0x100 dst=0x100 m=1 k=4 n=1 fmt=f16 out_fmt=f16\n  join engines=vector\n",
+        "overlap",
+    ),
     "lost: a load that is loaded over": (
         "  vector op", "  read dram=0x0 spm=0x0 inner=16 #0\n  vector op", "lost"
     ),
@@ -167,6 +188,24 @@ FAULTS = {
         "  read dram=0x0 spm=0x0 inner=16 #0\n  move src=0x0 dst=0x800 inner=16\n"
         "  read dram=0x0 spm=0x8 inner=16 #0\n  move src=0x0 dst=0x900 inner=24\n",
         "remains",
+    ),
+    "unwritten: a mask over what is not there": (
+        "  join engines=vector\n",
+        "  join engines=vector\n  select mask=0x100 src=0x100 dst=0x2000 element=2 count=8\n",
+        "unwritten",
+    ),
+    "unread: a load of half an input": ("spm=0x0 inner=16 #0", "spm=0x0 inner=8 #0", "unread"),
+    "uneven: some of an input is loaded again": (
+        "  vector op", "  read dram=0x0 spm=0x800 inner=8 #0\n  vector op", "uneven"
+    ),
+    "across: a load that starts before its input": (
+        "read dram=0x0 spm=0x0 inner=16", "read dram=0x8 spm=0x0 inner=16", "across"
+    ),
+    "twice: two writes meet": (
+        "  write spm=0x0", "  write spm=0x0 dram=0x100 inner=8 #0\n  write spm=0x0", "twice"
+    ),
+    "wasted: what is written to DRAM and not read": (
+        "  write spm=0x0", "  write spm=0x0 dram=0x200 inner=16 #0\n  write spm=0x0", "wasted"
     ),
     "watchdog: a gather of too many runs": (
         "  join engines=vector\n",
@@ -202,6 +241,56 @@ def test_a_race_shows_both_commands_with_what_they_are_for() -> None:
     )
 
 
+SHARED = """drawloom program 1
+program name=hand chip=tx81 scratchpad_bytes=3145728 dram_bytes=4096
+blocking block=64 block_8bit=128 min_tail=4 align=256
+region name=x kind=input address=0x0 bytes=32 fmt=f16 shape=2x8
+region name=y kind=output address=0x100 bytes=32 fmt=f16 shape=2x8
+tile 0:
+  read dram=0x0 spm=0x0 inner=16
+  arm flag=3
+  barrier tiles=0..1
+  join engines=read
+  send src=0x0 dst=0x100 inner=16 targets=0..1 flag=3
+  wait flag=3
+  join engines=send
+  read dram=0x10 spm=0x0 inner=16
+  write spm=0x0 dram=0x110 inner=16
+tile 1:
+  arm flag=3
+  barrier tiles=0..1
+  wait flag=3
+  write spm=0x100 dram=0x100 inner=16
+"""
+
+
+@pytest.mark.parametrize(
+    "place", ["0x100", "0x0"]
+)  # at the sender: beside what is sent, or over it
+def test_what_came_to_one_target_is_not_the_end_of_a_send(place: str) -> None:
+    text = SHARED.replace("dst=0x100", f"dst={place}").replace("spm=0x100", f"spm={place}")
+    assert check(parse(text), TX81) == ()
+    (found,) = check(parse(text.replace("  join engines=send\n", "")), TX81)
+    assert found.rule == "race"
+    assert found.other is not None
+    assert isinstance(found.other.command, Send)
+
+
+def test_every_rule_stands_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checker.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert rows == set(RULES)
+
+
 def test_a_program_that_runs_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="program 'hand' is too long to check"):
         check(parse(BY_HAND), TX81, most=5)
+
+
+def test_room_for_pieces_of_memory_grows_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "ROOM", 1)
+    program = parse(BY_HAND)
+    assert check(program, TX81) == ()
+    monkeypatch.setattr(state, "MOST_CELLS", 0)
+    with pytest.raises(InputError, match="program 'hand' is too large to check"):
+        check(program, TX81)

@@ -134,6 +134,11 @@ def run_case(name: str, limit_s: int = LIMIT_S, *, timed: bool = False) -> Outco
     return _outcome(name, result, reason, timed)
 
 
+def last() -> DrawloomRep | None:
+    """Return what the case that was run last prepared; None where it came to nothing."""
+    return _Watched.made[0] if _Watched.made else None
+
+
 def one_line(error: InputError | DoesNotFit) -> str:
     """Return a refusal's first faults on one line."""
     if isinstance(error, DoesNotFit):

@@ -14,6 +14,8 @@ from drawloom.graph.ir import Graph, TensorType
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
+from drawloom.program.commands import Read, Send
+from drawloom.program.lower.halo import FLAG
 
 TX81 = load_chip("tx81")
 
@@ -60,6 +62,28 @@ def test_what_stays_is_what_the_graph_has(batch: int, high: int, wide: int, norm
     assert all(bool(s.held_rows) == (batch == 1) for s in held)
     check_values(graph, inputs(graph), slack=16.0)
     assert check(assemble(mapping), TX81) == ()
+
+
+def test_tiles_send_each_other_the_rows_around_their_own() -> None:
+    mapping = map_graph(blocks(1, 16, 48, norm=True), TX81)
+    halos = {s.value: s.halo for s in mapping.storages if s.kind == "resident"}
+    # The narrow convolutions' results are seen by those of 3 x 3 behind them, three rows each.
+    assert sum(halo == 48 for halo in halos.values()) >= 2
+    program = assemble(mapping)
+    sent = [c for stream in program.streams for c in stream if isinstance(c, Send)]
+    assert sum(c.flag == FLAG for c in sent) >= 2 * 2 * 15
+    graph = blocks(1, 16, 48, norm=True)
+    assert sum(isinstance(c, Read) for c in program.streams[3]) < sum(
+        isinstance(c, Read)
+        for c in assemble(map_graph(graph, TX81, MapOptions(resident=False))).streams[3]
+    )
+
+
+def test_rows_of_ragged_images_lie_on_lines_where_engines_want_them() -> None:
+    mapping = map_graph(blocks(1, 16, 49, norm=True), TX81)
+    assert any(s.halo for s in mapping.storages)
+    found = check(assemble(mapping), TX81, strict=True)
+    assert [one.rule for one in found if one.rule == "align"] == []
 
 
 def test_a_sum_takes_the_place_of_what_it_adds_to() -> None:

@@ -13,7 +13,7 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph, TensorType
 from drawloom.mapping.options import MapOptions
-from drawloom.mapping.pieces import CpuPiece
+from drawloom.mapping.pieces import CopyPiece, CpuPiece
 from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 
@@ -97,6 +97,35 @@ def t(dtype: DType, *shape: int) -> TensorType:
 )
 def test_matmul(dtype: DType, shapes: tuple) -> None:
     one("MatMul", [t(dtype, *shapes[0]), t(dtype, *shapes[1])])
+
+
+def joined(batch: int, channels: tuple[int, int]) -> Graph:
+    """Two convolutions joined by their channels, one of them read elsewhere too, and a third behind."""
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder("joined")
+    x = builder.input("x", t(F16, batch, 20, 9, 7))
+
+    def conv(value: str, outs: int) -> str:
+        ins = builder.types[value].shape[1]
+        w = builder.constant("w", (rng.standard_normal((outs, ins, 1, 1)) / 9).astype(np.float16))
+        return builder.add("Conv", (value, w))
+
+    parts = [conv(x, n) for n in channels]
+    whole = builder.add("Concat", parts, {"axis": 1})
+    return builder.finish([conv(whole, 16), conv(parts[0], 8)])
+
+
+@pytest.mark.parametrize(
+    ("batch", "channels", "copies"), [(1, (64, 128), 0), (1, (64, 70), 1), (2, (64, 64), 1)]
+)
+def test_joined_images_of_whole_blocks_are_made_in_place(
+    batch: int, channels: tuple[int, int], copies: int
+) -> None:
+    graph = joined(batch, channels)
+    mapping = map_graph(graph, TX81)
+    moved = [p.nodes[0] for p in mapping.pieces if isinstance(p, CopyPiece)]
+    assert sum(name.startswith("concat") for name in moved) == copies
+    check(graph, {"x": draw(0, graph.types["x"])}, slack=8.0)
 
 
 @pytest.mark.parametrize("flags", [(0, 1), (1, 0), (1, 1)])

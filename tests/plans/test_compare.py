@@ -9,10 +9,12 @@ from tests.plans.test_plans import four
 
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
+from drawloom.chip.system_files import load_system, parse_system
 from drawloom.errors import Diagnosis, DoesNotFit, InputError
 from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.plans.apart import apart
 from drawloom.plans.compare import growth
+from drawloom.plans.fabric_cost import Amount, fabric_cost
 from drawloom.plans.places import Block, groups
 from drawloom.plans.plan import Plan, Step
 from drawloom.plans.shard import Shares, layers_of, shard
@@ -54,3 +56,32 @@ def test_where_a_step_goes_adds_up() -> None:
     step = Step(100, 5, 20, 3, compute_ps=60, memory_ps=30)
     assert step.split == {"compute": 60, "memory": 30, "links": 23, "waiting": 10}
     assert sum(step.split.values()) == step.ps
+
+
+def priced(extra: str) -> System:
+    return parse_system(
+        "name: four\ntitle: four\nchip: tx81\noverhead: 1 us\nswitching: cut-through\n"
+        "levels: [{shape: mesh, sizes: [2, 2], rate: 25 GB/s, latency: 500 ns}]\n" + extra
+    )
+
+
+def test_a_fabric_costs_what_its_file_says_and_no_more_is_known() -> None:
+    free = fabric_cost(priced(""), 1000)
+    assert (free.links, free.usd, free.pj, free.watts(10)) == (4, None, None, None)
+    extra = (
+        "link_usd: {value: 50, range: [40, 70], grade: D, source: a list}\n"
+        "link_energy: {value: 2 pJ/bit/hop, range: [1 pJ/bit/hop, 4 pJ/bit/hop], grade: C, source: b}\n"
+    )
+    made = fabric_cost(replace(priced(extra), dead_links=frozenset({(0, 1)})), 1000)
+    assert made.usd == Amount(150, 120, 210, "D")
+    assert made.pj == Amount(16_000, 8_000, 32_000, "C")
+    assert made.watts(1000) == Amount(16, 8, 32, "C")
+
+
+def test_links_of_tx81_have_bounds_and_no_price() -> None:
+    for name in ("rex1032", "rex1032_torus", "tx81_hall"):
+        cost = fabric_cost(load_system(name), 8)
+        assert cost.usd is None
+        assert cost.pj
+        assert cost.pj.low < cost.pj.value < cost.pj.high
+        assert cost.pj.grade == "E"

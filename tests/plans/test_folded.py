@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from tests.plans.test_spans import SMALL
 
 from drawloom.chip.files import load_chip
 from drawloom.chip.system import Level, System
+from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph
@@ -59,4 +64,16 @@ def test_one_chip_of_each_stage_stands_for_a_pipeline() -> None:
     whole = time_span(compile_span(graph, fabric, Spread(2, 2)), TX81)
     one = compile_folded(graph, fabric, Spread(2, 2)).time(TX81)
     assert len(one.chips) == 2
+    assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [Spread(4), Spread(4, 1, 2), Spread(4, context=True)], ids=str)
+def test_one_chip_stands_for_all_in_a_decode_step(tmp_path: Path, spread: Spread) -> None:
+    path = tmp_path / "step.json"
+    path.write_text(json.dumps(SMALL | {"num_hidden_layers": 2}), encoding="utf-8")
+    graph = model_graph(read_config(str(path)), Request("decode", batch=4, context=63))
+    fabric = system("mesh", 2, 2)
+    whole = time_span(compile_span(graph, fabric, spread), TX81)
+    one = compile_folded(graph, fabric, spread).time(TX81)
     assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)

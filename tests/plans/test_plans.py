@@ -17,6 +17,7 @@ from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.plans import plan
 from drawloom.plans.places import Block, blocks, groups, inner
 from drawloom.plans.shard import Shares, layers_of, shard, tensor_sizes
+from drawloom.plans.span import Spread, compile_folded
 
 SMALL = {
     "model_type": "llama",
@@ -108,7 +109,8 @@ def test_a_plan_uses_chips_where_that_is_quicker(small: str) -> None:
 
 
 def test_the_same_is_planned_each_time(small: str) -> None:
-    assert plan(small, four(), STEP) == plan(small, four(), STEP)
+    shares = Shares(2, 1)
+    assert plan(small, four(), STEP, shares=shares) == plan(small, four(), STEP, shares=shares)
 
 
 def test_what_fits_nowhere_is_said_with_the_bytes() -> None:
@@ -127,3 +129,18 @@ def test_a_model_that_is_no_decoder_is_refused() -> None:
         "error[plan.model]: 'vit-b-16' cannot be shared out\n"
         "  model_type: 'vit' (a decoder with rotary positions)"
     )
+
+
+@pytest.mark.slow
+def test_few_layers_tell_what_all_take(small: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(json.dumps(SMALL | {"num_hidden_layers": 5}), encoding="utf-8")
+    shares = Shares(2, 1)
+    made = plan(str(path), four(), replace(STEP, batch=1), shares=shares)
+    fabric = inner(four(), made.block, made.groups[0])
+    graph = model_graph(read_config(str(path)), replace(STEP, batch=1))
+    whole = compile_folded(graph, fabric, Spread(2)).time(load_chip("tx81"))
+    assert made.copies == 1
+    assert made.step.chip_ps + made.step.sums_ps == pytest.approx(whole.total_ps, rel=1e-3)
+    assert made.step.sums_ps == pytest.approx(whole.split(0)["links"], rel=1e-3)
+    assert made.step.hidden_ps > 0

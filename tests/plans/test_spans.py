@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drawloom.check import check_span
+from drawloom.chip.files import load_chip
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.execute.span import execute_span
 from drawloom.flow import compile
@@ -20,6 +22,7 @@ from drawloom.graph.ir import Graph
 from drawloom.graph.lazy import Constants
 from drawloom.graph.tensor import TensorType
 from drawloom.plans.cut import cut
+from drawloom.plans.lie import Lie
 from drawloom.plans.span import Spread, compile_span
 
 SMALL = {
@@ -152,3 +155,60 @@ def test_a_system_without_room_for_a_group_is_said() -> None:
     with pytest.raises(DoesNotFit) as error:
         compile_span(graph, "rex1032", Spread(32, 2))
     assert "2 whole blocks of 32 chips" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [Spread(4, 1, 2), pytest.param(Spread(8, 1, 4), marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_chips_of_one_key_head_that_part_its_rows_give_what_one_chip_does(
+    tmp_path: Path, spread: Spread
+) -> None:
+    graph, inputs = llama(tmp_path, Request("decode", batch=4, context=31))
+    span = compile_span(graph, "rex1032", spread)
+    assert span.cuts["past.0.key"] == (1, 2, spread.apart)
+    held = span.programs[0].named("input")["past.0.key"]
+    assert held.shape == (4 // spread.apart, 1, 32, 32)
+    assert check_span(span, load_chip("tx81")) == ()
+    one, many = compile(graph).run(inputs), execute_span(span, inputs)
+    for name, value in one.items():
+        assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name
+
+
+def test_rows_that_cannot_be_parted_are_said(tmp_path: Path) -> None:
+    graph, _ = llama(tmp_path, Request("decode", batch=3, context=31))
+    with pytest.raises(InputError) as error:
+        cut(graph, 4, apart=2)
+    assert str(error.value) == (
+        "error[plan.cut]: 'small.decode' cannot be cut so\n"
+        "  apart: 2 chips of 4 for 3 rows (a number that divides both)"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chips", [2, 4, 8])
+def test_caches_cut_along_the_context_give_what_one_chip_does(tmp_path: Path, chips: int) -> None:
+    graph, inputs = llama(tmp_path, Request("decode", batch=2, context=31))
+    # One sequence is at a place of the first chip, the other at one of the last.
+    inputs["position"] = np.array([1, 30], np.int32)
+    span = compile_span(graph, "rex1032", Spread(chips, context=True))
+    held = span.programs[0].named("input")["past.0.key"]
+    assert held.shape == (2, 2, 32 // chips, 32)
+    assert check_span(span, load_chip("tx81")) == ()
+    one, many = compile(graph).run(inputs), execute_span(span, inputs)
+    for name, value in one.items():
+        assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name
+    for name in ("present.0.key", "present.0.value"):
+        old = inputs[name.replace("present", "past")]
+        kept = [p for p in range(32) if p not in (1, 30)]
+        assert np.array_equal(many[name][:, :, kept], old[:, :, kept])
+
+
+def test_a_softmax_over_chips_takes_the_largest_of_all_and_one_sum(tmp_path: Path) -> None:
+    graph, _ = llama(tmp_path, Request("decode", batch=1, context=31))
+    parts = cut(graph, 4, context=True)
+    made = [e.source.rpartition(".")[2] for stage in parts.stages for e in stage.exchanges]
+    assert "large" in made
+    assert "both" in made
+    assert parts.lies["present.0.key"] == parts.lies["past.0.key"] == Lie("part", 2, 4)

@@ -31,6 +31,7 @@ def test_what_holds_goes_on_holding_and_no_more_is_missed(found: list[ErrorFigur
     assert {each.name for each in found if each.holds is False} == MISSED
 
 
+@pytest.mark.slow
 def test_every_row_that_was_not_fitted_on_gets_an_answer(found: list[ErrorFigures]) -> None:
     counts = {each.name: each.count for each in found}
     powers_of_two = 3 * 7728

@@ -8,8 +8,12 @@ import numpy as np
 
 from drawloom.check.code import Flat
 from drawloom.check.findings import Finding, Place
+from drawloom.check.templates import ADDRESS, ENGINES, HULL, HULL_LOW, SPACE, SPM
 from drawloom.chip.model import Chip
+from drawloom.program.commands import Engine
 from drawloom.program.program import Program
+
+_READ_ON = (ENGINES.index(Engine.MATRIX),)  # engines that read while they write
 
 
 def alone(program: Program, chip: Chip, flat: Flat, *, strict: bool) -> Iterator[Finding]:
@@ -21,6 +25,7 @@ def alone(program: Program, chip: Chip, flat: Flat, *, strict: bool) -> Iterator
         place = _place(flat, int(commands[np.flatnonzero(which == number)[0]]))
         for rule, detail in flat.templates[number].faults:
             yield Finding(rule, place, None, detail, (place.command.origin, type(place.command)))
+    yield from _overlapping(flat, commands, which)
     if strict:
         yield from _misaligned(flat, commands, which)
 
@@ -29,7 +34,8 @@ def _place(flat: Flat, row: int) -> Place:
     tile = int(np.searchsorted(flat.code.starts, row, side="right")) - 1
     command = flat.commands[row]
     assert command is not None
-    return Place(tile, command)
+    first = int(flat.code.starts[tile])
+    return Place(tile, command, number=sum(c is not None for c in flat.commands[first:row]))
 
 
 def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator[Finding]:
@@ -52,3 +58,32 @@ def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator
             key = (found.command.origin, type(found.command))
             yield Finding("align", found, None, detail, key)
             break
+
+
+def _overlapping(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator[Finding]:
+    """Yield products and windows that write over what they still read; sums may start where they end."""
+    for number, one in enumerate(flat.templates):
+        if one.engine not in _READ_ON or not one.spans:
+            continue
+        rows = commands[which == number]
+        first = flat.code.rows[rows, 2]
+        *reads, write = [s for s in one.spans if s[SPACE] == SPM]
+        written = flat.code.bases[first + write[ADDRESS]] + write[HULL_LOW]
+        for k, span in enumerate(reads):
+            if k == 2:
+                continue  # what sums start from lies where they end
+            read = flat.code.bases[first + span[ADDRESS]] + span[HULL_LOW]
+            met = (read < written + write[HULL]) & (written < read + span[HULL])
+            for row, start, stop in zip(
+                rows[met],
+                np.maximum(read, written)[met],
+                np.minimum(read + span[HULL], written + write[HULL])[met],
+                strict=True,
+            ):
+                found = _place(flat, int(row))
+                detail = f"bytes {start:,} to {stop:,} of the scratchpad of tile {found.tile}"
+                key = (found.command.origin, type(found.command))
+                yield Finding(
+                    "overlap", found, None, detail, key, found.tile, int(start), int(stop)
+                )
+                break

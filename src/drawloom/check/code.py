@@ -5,28 +5,43 @@ A tile's rows are its commands in order, with a row at the head and at the end o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drawloom.check.state import Cells
-from drawloom.check.templates import BARRIER, END, LOOP, N_SPAN, STRICT, Template, template
+from drawloom.check.state import Ints
+from drawloom.check.templates import (
+    BARRIER,
+    COUNT0,
+    COUNT1,
+    COUNT2,
+    END,
+    LOOP,
+    N_SPAN,
+    REMOTE,
+    SPACE,
+    STRICT,
+    Template,
+    template,
+)
 from drawloom.chip.model import Blocking, Chip
 from drawloom.program.addresses import address_fields, addresses
 from drawloom.program.commands import Affine, Command, Cpu, Loop, Stream
 from drawloom.program.program import Program
 
-Ints = NDArray[np.int64]
 Places = dict[int, int]
 # Columns of a row.
 OP, TEMPLATE, FIRST, COUNT, TURNS = range(5)
-# Columns of a template.
-T_OP, T_ENGINE, T_FLAG, T_COUNT, T_TILES, T_N_TILES, T_HELD_TO, T_SPANS, T_N_SPANS = range(9)
+N_ROW = 5
+# Columns of a template; the last is how many pieces of memory a command may make at most.
+T_OP, T_ENGINE, T_FLAG, T_COUNT, T_TILES, T_N_TILES, T_HELD_TO, T_SPANS, T_N_SPANS, T_MADE = (
+    range(10)
+)  # fmt: skip
+N_TEMPLATE = 10
 
 
 class Code(NamedTuple):
@@ -42,14 +57,14 @@ class Code(NamedTuple):
         templates, spans, lists: as columns say.
     """
 
-    starts: Cells
-    rows: Cells
-    bases: Cells
-    moves: Cells
-    strides: Cells
-    templates: Cells
-    spans: Cells
-    lists: Cells
+    starts: Ints
+    rows: Ints
+    bases: Ints
+    moves: Ints
+    strides: Ints
+    templates: Ints
+    spans: Ints
+    lists: Ints
 
 
 @dataclass(slots=True)
@@ -144,6 +159,28 @@ class Flat:
     sets: dict[tuple[int, ...], int]
 
 
+def ran(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Iterate over the rows of commands that a tile's walk came to, with the turns of the loops around them."""
+    rows: list[list[int]] = flat.code.rows[
+        flat.code.starts[tile] : flat.code.starts[tile + 1]
+    ].tolist()
+    first = int(flat.code.starts[tile])
+    turns: list[int] = []
+    k = 0
+    while k < len(rows):
+        op, head, _, _, most = rows[k]
+        k += 1
+        if op == LOOP:
+            turns.append(0)
+        elif op == END and turns[-1] + 1 < most:
+            turns[-1] += 1
+            k = head - first + 1
+        elif op == END:
+            turns.pop()
+        else:
+            yield first + k - 1, tuple(turns)
+
+
 def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:
     """Return a program as code, its commands held to the strict rules or not."""
     writer = Writer(chip, program.blocking)
@@ -169,6 +206,15 @@ def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:
     return Flat(code, writer.commands, writer.templates, sets)
 
 
+def _made(one: Template) -> int:
+    """Return how many pieces of memory a command makes at most: two where a run begins and ends."""
+    targets = max(1, len(one.tiles))
+    return sum(
+        4 * s[COUNT0] * s[COUNT1] * s[COUNT2] * (targets if s[SPACE] == REMOTE else 1)
+        for s in one.spans
+    )
+
+
 def _tables(
     templates: list[Template], sets: dict[tuple[int, ...], int], held: int
 ) -> tuple[Ints, Ints, Ints]:
@@ -182,12 +228,12 @@ def _tables(
             flag = sets.setdefault(one.tiles, len(sets))
         table.append(
             (one.op, one.engine, flag, one.count, len(lists), len(one.tiles), one.held_to & held,
-             len(spans), len(one.spans))
+             len(spans), len(one.spans), _made(one))
         )  # fmt: skip
         spans += one.spans
         lists += one.tiles
     return (
-        np.array(table, np.int64).reshape(-1, 9),
+        np.array(table, np.int64).reshape(-1, N_TEMPLATE),
         np.array(spans or [(0,) * N_SPAN], np.int64),
         np.array(lists or [0], np.int64),
     )

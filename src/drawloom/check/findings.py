@@ -56,6 +56,10 @@ RULES: Mapping[str, Rule] = {
         "a command takes bytes for another format than they were written in",
         "read them as what they are, or convert them first",
     ),
+    "overlap": Rule(
+        "a product or convolution writes over an operand that it still reads",
+        "let the result begin behind its operands",
+    ),
     "straddle": Rule(
         "a command reads a part of one write together with bytes of another",
         "look for an address or a size that is off: a whole buffer, or a part of one, is read at a time",
@@ -67,6 +71,38 @@ RULES: Mapping[str, Rule] = {
     "lost": Rule(
         "bytes are written that nobody reads",
         "look for the command that should have read them: left out, too late, or at another address",
+    ),
+    "unread": Rule(
+        "of a tensor that is read nobody reads some bytes",
+        "look for a load whose address, stride or count is off",
+    ),
+    "uneven": Rule(
+        "a piece of work reads some bytes of a tensor more often than others",
+        "look for a load whose address, stride or count is off",
+    ),
+    "across": Rule(
+        "a command touches two tensors at once",
+        "look for an address, a stride or a count that is off; give each tensor commands of its own",
+    ),
+    "twice": Rule(
+        "two commands of one piece of work write the same bytes of DRAM",
+        "look for an address, a stride or a count that is off",
+    ),
+    "wasted": Rule(
+        "bytes are written to DRAM that nobody reads",
+        "look for the command that should have read them; leave out work that nobody needs",
+    ),
+    "overflow": Rule(
+        "values do not fit the format of a command's result",
+        "carry them in a wider format, or scale them before; an accumulator of 32 bits: sum fewer products at a time",
+    ),
+    "values": Rule(
+        "an output is not what the model says, by more than rounding takes it",
+        "look at the strict findings first: a wrong address or size shows there with its command",
+    ),
+    "stopped": Rule(
+        "a run does not come to its end",
+        "see the detail for the command that stops it",
     ),
     "mixed": Rule(
         "a wait may take what another tile sends for what it waits for",
@@ -92,22 +128,46 @@ RULES: Mapping[str, Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the commands of a program stand in its text.
+
+    Attributes:
+        file: how messages call the text.
+        of_tiles: of each tile the line of each of its commands, as written.
+    """
+
+    file: str
+    of_tiles: tuple[tuple[int, ...], ...]
+
+    def of(self, place: Place) -> str:
+        """Return ``file:line: `` of a command; nothing where it is not known."""
+        if 0 <= place.tile < len(self.of_tiles) and 0 <= place.number < len(
+            self.of_tiles[place.tile]
+        ):
+            return f"{self.file}:{self.of_tiles[place.tile][place.number]}: "
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A command as it ran: on which tile, and what it is for."""
 
     tile: int
     command: Command
     chip: int = -1  # index in a span; -1: the only one
+    number: int = -1  # which of its tile's commands, as written, from 0 on; -1 not known
+    turns: tuple[int, ...] = ()  # of the loops around it, outermost first
 
     def is_on_tile_of(self, other: Place) -> bool:
         """Whether two commands ran on one tile."""
         return (self.chip, self.tile) == (other.chip, other.tile)
 
-    def text(self, *programs: Program) -> str:
-        """Return the command's text, with the piece, node and layer that it serves."""
+    def text(self, *programs: Program, lines: Lines | None = None) -> str:
+        """Return the command's text, with its line, and the node and layer that it serves."""
         program = programs[max(0, self.chip)]
         where = f"chip {self.chip} tile" if len(programs) > 1 else "tile"
-        said = f"{where} {self.tile}: {command_text(self.command)}"
+        line = lines.of(self) if lines else ""
+        said = f"{line}{where} {self.tile}: {command_text(self.command)}"
         if 0 <= self.command.origin < len(program.origins):
             origin = program.origins[self.command.origin]
             layer = f", layer '{origin.layer}'" if origin.layer else ""
@@ -125,6 +185,8 @@ class Finding:
         other: the command that it is not ordered with; None where there is none.
         detail: which bytes, which flag, who waits for what.
         alike: equal for findings of a rule of which one tells enough.
+        owner: the tile whose scratchpad the bytes lie in, -1 for DRAM, -2 where it is about no bytes.
+        start: the first of the bytes; ``stop`` the one behind the last.
     """
 
     rule: str
@@ -132,15 +194,22 @@ class Finding:
     other: Place | None
     detail: str
     alike: tuple[object, ...] = ()
+    owner: int = -2
+    start: int = 0
+    stop: int = 0
 
     @property
     def key(self) -> object:
         """Equal for findings of which one tells enough."""
         return self.rule, self.alike
 
-    def text(self, *programs: Program) -> str:
-        """Return the finding on some lines, with the way out; of a span, given all its programs."""
+    def text(self, *programs: Program, lines: Lines | None = None) -> str:
+        """Return the finding on some lines, with the way out; of a span, given all its programs.
+
+        ``lines`` say where the commands stand in the text that the program was read from.
+        """
         rule = RULES[self.rule]
-        lines = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
-        lines += [f"  {place.text(*programs)}" for place in (self.other, self.where) if place]
-        return "\n".join([*lines, f"  try  {rule.fix}"])
+        said = [f"{self.rule}: {rule.what}", f"  {self.detail}"]
+        places = (self.other, self.where)
+        said += [f"  {place.text(*programs, lines=lines)}" for place in places if place]
+        return "\n".join([*said, f"  try  {rule.fix}"])

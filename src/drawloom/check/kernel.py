@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drawloom.check.code import (
     FIRST,
+    N_ROW,
+    N_TEMPLATE,
     T_HELD_TO,
     T_N_SPANS,
     T_N_TILES,
     T_SPANS,
     T_TILES,
     TEMPLATE,
-    Code,
 )
 from drawloom.check.judge import judge, new_write, note_piece, order, report, settle
+from drawloom.check.pieces import find, is_alike, join_next, split
 from drawloom.check.state import (
     BOUNDS,
     CPU_QUEUE,
+    DRAM_BYTES,
+    G_FORMAT,
+    G_NEXT,
+    G_PREV,
+    G_READ,
+    G_START,
+    G_STOP,
+    G_WRITER,
     IN_DRAM,
     INEXACT,
+    LISTS,
     N_ENGINES,
     N_PENDING,
     N_PIECES,
+    N_TILES,
+    N_WRITE,
+    NEVER,
+    NOBODY,
     READ_QUEUE,
+    READERS,
+    ROWS,
+    SEND_QUEUE,
+    SENDING,
+    SPANS,
+    SPM_BYTES,
+    TEMPLATES,
     UNWRITTEN,
     W_ALIVE,
     W_FLAGS,
@@ -31,12 +51,10 @@ from drawloom.check.state import (
     W_LOST,
     W_QUEUE,
     W_SERIAL,
-    Atoms,
-    Memory,
-    Notes,
-    Time,
+    WRITES,
+    Cells,
 )
-from drawloom.check.steps import address, overlapping, part
+from drawloom.check.steps import address, part
 from drawloom.check.templates import ADDRESS as ADDRESS_OF
 from drawloom.check.templates import (
     BY_CPU,
@@ -50,252 +68,245 @@ from drawloom.check.templates import (
     HULL_LOW,
     INNER,
     LOW,
+    N_SPAN,
+    PIECED,
     REMOTE,
     SPACE,
     STRIDE0,
     STRIDE1,
     STRIDE2,
     TAIL,
-    WRITES,
 )
 from drawloom.check.templates import FORMAT as FORMAT_OF
+from drawloom.check.templates import WRITES as WRITES_IT
 
 
 @part
-def read_atoms(
-    a: Atoms, t: Time, n: Notes, first: int, last: int, queue: int, serial: int, tag: int,
-    owner: int, exact: bool, is_tail: bool,
-) -> tuple[int, int]:  # fmt: skip
-    """Read atoms; return the format of all bytes read so far (-1 none yet, 0 several), and bytes unwritten.
-
-    What may pad a block, ``is_tail``, is read too, but it does not matter what lies there.
-    """
-    missing = 0
-    in_dram = owner == IN_DRAM
-    reader = queue % N_ENGINES
-    if in_dram:
-        reader = queue // N_ENGINES * 2 + (1 if reader == CPU_QUEUE else 0)
-    for k in range(first, last):
-        w = a.writer[k]
-        if w < 0:
-            missing += a.size[k]
-        elif w > 0:
-            write = n.writes[w]
-            can_race = not in_dram or (exact and not write[W_FLAGS] & INEXACT)
-            order(
-                t,
-                n,
-                write[W_QUEUE],
-                write[W_SERIAL],
-                queue,
-                can_race,
-                owner,
-                a.start[k],
-                a.start[k] + a.size[k],
-            )
-            if not in_dram:
-                note_piece(n, w, a.size[k], is_tail)
-        if w >= 0 and not is_tail:
-            tag = a.format[k] if tag in (-1, a.format[k]) else 0
-        if exact or not in_dram:
-            a.is_read[k] = 1
-            a.readers[a.slot[k] + reader] = serial
-    return tag, missing
+def order_write(
+    s: Cells, w: int, queue: int, owner: int, exact: bool, start: int, stop: int
+) -> None:
+    """Bring the command at work after a write of bytes that it touches."""
+    write = s[WRITES] + w * N_WRITE
+    can_race = owner != IN_DRAM or (exact and not s[write + W_FLAGS] & INEXACT)
+    order(s, s[write + W_QUEUE], s[write + W_SERIAL], queue, can_race, owner, start, stop)
 
 
 @part
-def write_atoms(
-    a: Atoms, t: Time, n: Notes, first: int, last: int, queue: int, me: int, tag: int,
-    owner: int, exact: bool,
+def read_piece(
+    s: Cells, w: int, start: int, stop: int, owner: int, queue: int, exact: bool,
+    is_tail: bool, held_to: int,
 ) -> None:  # fmt: skip
-    """Write atoms: after who wrote and read them, whose bytes are gone."""
-    in_dram = owner == IN_DRAM
-    n_readers = t.clock.shape[0] * 2 if in_dram else N_ENGINES
-    for k in range(first, last):
-        start = a.start[k]
-        stop = start + a.size[k]
-        w = a.writer[k]
+    """Bring the command at work after the write that a part of a piece holds, and count it."""
+    order_write(s, w, queue, owner, exact, start, stop)
+    if owner != IN_DRAM and held_to & PIECED:
+        note_piece(s, w, stop - start, is_tail)
+
+
+@part
+def cut(s: Cells, g: Cells, owner: int, k: int, start: int, stop: int) -> int:
+    """Return the piece that a piece is inside a range; it may hold bytes on both sides of it."""
+    if g[k + G_START] < start:
+        k = split(s, g, owner, k, start)
+    if g[k + G_STOP] > stop:
+        k = g[split(s, g, owner, k, stop) + G_PREV]
+    return k
+
+
+@part
+def note_reader(
+    s: Cells, g: Cells, k: int, before: int, owner: int, queue: int, serial: int
+) -> int:
+    """Note who reads a piece; join it to the one read before where they are alike. Return what it is then."""
+    column = READERS + queue % N_ENGINES
+    if owner == IN_DRAM:
+        column = READERS + queue // N_ENGINES * 2 + (1 if queue % N_ENGINES == CPU_QUEUE else 0)
+    g[k + G_READ] = 1
+    g[k + column] = serial
+    if before >= 0 and is_alike(s, g, owner, before, k):
+        join_next(s, g, owner, before)
+        return before
+    return k
+
+
+@part
+def read_run(
+    s: Cells, g: Cells, k: int, start: int, stop: int, owner: int, queue: int, serial: int,
+    exact: bool, is_tail: bool, held_to: int, tag: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Read one run of bytes, ``k`` the piece that holds the first, ``tag`` the format read so far.
+
+    What may pad a block, ``is_tail``, is read too, but it does not matter what lies there. Returns the last piece
+    read; the format of all bytes read so far, -1 none yet, 0 several; how many bytes nobody wrote.
+    """
+    missing, before = 0, -1
+    marks = exact or owner != IN_DRAM
+    while True:
+        is_marked = marks and g[k + G_READ] != NEVER
+        if is_marked:
+            k = cut(s, g, owner, k, start, stop)
+        first, last = max(start, g[k + G_START]), min(stop, g[k + G_STOP])
+        w = g[k + G_WRITER]
+        if w == NOBODY:
+            missing += last - first
+        elif not is_tail and tag != g[k + G_FORMAT]:
+            tag = g[k + G_FORMAT] if tag == -1 else 0
         if w > 0:
-            write = n.writes[w]
-            can_race = not in_dram or (exact and not write[W_FLAGS] & INEXACT)
-            order(t, n, write[W_QUEUE], write[W_SERIAL], queue, can_race, owner, start, stop)
-            write[W_ALIVE] -= a.size[k]
-            if not a.is_read[k]:
-                write[W_LOST] += a.size[k]
-                write[W_KILLER] = me
-        if a.is_read[k]:
-            for r in range(n_readers):
-                serial = a.readers[a.slot[k] + r]
-                if serial:
-                    other = owner * N_ENGINES + r
-                    if in_dram:
-                        other = r // 2 * N_ENGINES + (CPU_QUEUE if r % 2 else READ_QUEUE)
-                    order(t, n, other, serial, queue, exact or not in_dram, owner, start, stop)
-                    a.readers[a.slot[k] + r] = 0
-            a.is_read[k] = 0
-        a.writer[k] = me
-        a.format[k] = tag
+            read_piece(s, w, first, last, owner, queue, exact, is_tail, held_to)
+        if is_marked:
+            k = note_reader(s, g, k, before, owner, queue, serial)
+            before = k
+        if last == stop:
+            return k, tag, missing
+        k = g[k + G_NEXT]
 
 
 @part
-def touch_run(
-    m: Memory, a: Atoms, t: Time, n: Notes, start: int, stop: int, owner: int, queue: int,
-    who: int, is_write: bool, tag: int, exact: bool, is_tail: bool,
-) -> tuple[int, int]:  # fmt: skip
-    """Touch one run of bytes; return the format read so far and how many bytes nobody wrote."""
-    in_dram = owner == IN_DRAM
-    parts = m.parts if in_dram else m.local
-    grain = m.grain[1] if in_dram else m.grain[0]
-    shift = 0 if in_dram else owner * m.grain[2]
-    missing = stop - start
-    at = overlapping(parts, start)
-    low = start
-    while low < stop:
-        inside, behind = stop, stop
-        if at < parts.shape[0] and parts[at, 0] < stop:
-            inside, behind = max(low, parts[at, 0]), min(stop, parts[at, 1])
-        if inside > low and in_dram and not is_write:
-            found, tag = brought(m, low, inside, tag)
-            missing -= found
-        if inside < stop:
-            cell = shift + parts[at, 2] + (inside - parts[at, 0]) // grain
-            first, last = m.atom[cell], m.atom[cell + (behind - inside) // grain]
-            if is_write:
-                write_atoms(a, t, n, first, last, queue, who, tag, owner, exact)
-            else:
-                tag, gap = read_atoms(a, t, n, first, last, queue, who, tag, owner, exact, is_tail)
-                missing -= behind - inside - gap
-        low = behind
-        at += 1
-    return tag, missing
+def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bool) -> bool:
+    """Write over a piece: after who wrote and read it; its bytes are gone.
+
+    Returns whether a send writes over what it still reads for other targets.
+    """
+    is_sending = False
+    start, stop = g[k + G_START], g[k + G_STOP]
+    w = g[k + G_WRITER]
+    if w > 0:
+        order_write(s, w, queue, owner, exact, start, stop)
+        write = s[WRITES] + w * N_WRITE
+        s[write + W_ALIVE] -= stop - start
+        if g[k + G_READ] <= 0:
+            s[write + W_LOST] += stop - start
+            s[write + W_KILLER] = me
+    if g[k + G_READ] > 0 or g[k + G_READ] == SENDING:
+        in_dram = owner == IN_DRAM
+        for r in range(s[N_TILES] * 2 if in_dram else N_ENGINES):
+            serial = g[k + READERS + r]
+            if serial:
+                other = owner * N_ENGINES + r
+                if in_dram:
+                    other = r // 2 * N_ENGINES + (CPU_QUEUE if r % 2 else READ_QUEUE)
+                if other == queue and serial > s[s[WRITES] + me * N_WRITE + W_SERIAL]:
+                    is_sending = True
+                order(s, other, serial, queue, exact or not in_dram, owner, start, stop)
+                g[k + READERS + r] = 0
+    return is_sending
 
 
 @part
-def brought(m: Memory, start: int, stop: int, tag: int) -> tuple[int, int]:
-    """Return how many bytes lie there before the program, and the format read so far."""
-    at = overlapping(m.brought, start)
-    found = 0
-    while at < m.brought.shape[0] and m.brought[at, 0] < stop:
-        found += min(stop, m.brought[at, 1]) - max(start, m.brought[at, 0])
-        tag = m.brought[at, 2] if tag in (-1, m.brought[at, 2]) else 0
-        at += 1
-    return found, tag
+def write_run(
+    s: Cells, g: Cells, k: int, start: int, stop: int, owner: int, queue: int, me: int,
+    exact: bool, tag: int,
+) -> int:  # fmt: skip
+    """Write one run of bytes, ``k`` the piece that holds the first; return the piece that it is then."""
+    k = cut(s, g, owner, k, start, stop)
+    is_sending = leave(s, g, k, owner, queue, me, exact)
+    while g[k + G_STOP] < stop:
+        after = cut(s, g, owner, g[k + G_NEXT], start, stop)
+        is_sending = leave(s, g, after, owner, queue, me, exact) or is_sending
+        join_next(s, g, owner, k)
+    g[k + G_WRITER] = me
+    g[k + G_FORMAT] = tag
+    g[k + G_READ] = 0
+    if is_sending:
+        g[k + G_READ] = SENDING
+        g[k + READERS + SEND_QUEUE] = s[s[WRITES] + me * N_WRITE + W_SERIAL] + 1
+    return k
 
 
 @part
 def touch_runs(
-    m: Memory, a: Atoms, t: Time, n: Notes, span: Any, base: int, owner: int, queue: int, who: int,
-    tag: int,
+    s: Cells, g: Cells, span: int, base: int, owner: int, queue: int, serial: int, who: int,
+    held_to: int, tag: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Touch all runs of a span; return the format read, how many bytes nobody wrote, and the first of them."""
-    is_write, exact = span[WRITES] == 1, span[EXACT] == 1
-    gaps, gap_at = 0, 0
-    for i in range(span[COUNT0]):
-        for j in range(span[COUNT1]):
-            for k in range(span[COUNT2]):
-                start = base + span[LOW] + i * span[STRIDE0] + j * span[STRIDE1] + k * span[STRIDE2]
-                middle = start + span[INNER] - span[TAIL]
-                for is_tail in range(2 if span[TAIL] else 1):
-                    first = middle if is_tail else start
-                    last = start + span[INNER] if is_tail else middle
-                    tag, missing = touch_run(
-                        m,
-                        a,
-                        t,
-                        n,
-                        first,
-                        last,
-                        owner,
-                        queue,
-                        who,
-                        is_write,
-                        tag,
-                        exact,
-                        is_tail == 1,
-                    )
-                    if missing and not is_tail and (owner != IN_DRAM or missing == span[INNER]):
-                        gap_at = first if gaps == 0 else gap_at
-                        gaps += missing
+    exact, inner = s[span + EXACT] == 1, s[span + INNER]
+    tail = min(inner, s[span + TAIL])
+    inside, innermost = s[span + COUNT1] * s[span + COUNT2], s[span + COUNT2]
+    gaps, gap_at, k = 0, 0, -1
+    for run in range(s[span + COUNT0] * inside):
+        start = base + s[span + LOW] + run // inside * s[span + STRIDE0]
+        start += run % inside // innermost * s[span + STRIDE1] + run % innermost * s[span + STRIDE2]
+        if s[span + WRITES_IT]:
+            k = find(s, g, owner, start, k)
+            k = write_run(s, g, k, start, start + inner, owner, queue, who, exact, tag)
+            continue
+        if tail < inner:
+            stop = start + inner - tail
+            k = find(s, g, owner, start, k)
+            k, tag, missing = read_run(
+                s, g, k, start, stop, owner, queue, serial, exact, False, held_to, tag
+            )
+            if missing and (owner != IN_DRAM or missing == inner):
+                gap_at = start if gaps == 0 else gap_at
+                gaps += missing
+        if tail:
+            k = find(s, g, owner, start + inner - tail, k)
+            k, _, _ = read_run(
+                s, g, k, start + inner - tail, start + inner, owner, queue, serial, exact, True,
+                held_to, 0,
+            )  # fmt: skip
     return tag, gaps, gap_at
 
 
 @part
 def touch(
-    m: Memory, a: Atoms, t: Time, n: Notes, span: Any, base: int, tile: int, row: int,
-    owner: int, queue: int, serial: int, held_to: int, tag: int,
+    s: Cells, g: Cells, span: int, base: int, row: int, owner: int, queue: int, serial: int,
+    held_to: int, tag: int,
 ) -> int:  # fmt: skip
     """Touch the bytes of a span; return the format of what was read."""
-    low = base + span[HULL_LOW]
-    size = m.size[1] if owner == IN_DRAM else m.size[0]
-    if low < 0 or low + span[HULL] > size:
-        report(n, BOUNDS, tile, row, queue, serial, -1, 0, owner, low, low + span[HULL], size)
+    low, hull = base + s[span + HULL_LOW], s[span + HULL]
+    size = s[DRAM_BYTES] if owner == IN_DRAM else s[SPM_BYTES]
+    if low < 0 or low + hull > size:
+        report(s, BOUNDS, row, queue, serial, -1, 0, owner, low, low + hull, size)
         return 0
-    if span[HULL] == 0:
+    if hull == 0:
         return tag
-    is_write, exact = span[WRITES] == 1, span[EXACT] == 1
-    who = serial
-    runs = span[COUNT0] * span[COUNT1] * span[COUNT2]
-    if is_write:
+    exact, inner = s[span + EXACT], s[span + INNER]
+    runs = s[span + COUNT0] * s[span + COUNT1] * s[span + COUNT2]
+    if s[span + WRITES_IT]:
         flags = held_to | (0 if exact else INEXACT)
-        who = new_write(n, queue, serial, row, owner, runs * span[INNER], flags)
-    n.n[N_PIECES] = 0
-    tag, gaps, gap_at = touch_runs(m, a, t, n, span, base, owner, queue, who, tag)
-    if not is_write:
-        if gaps and (exact or gaps == span[HULL]):
-            report(
-                n,
-                UNWRITTEN,
-                tile,
-                row,
-                queue,
-                serial,
-                -1,
-                0,
-                owner,
-                gap_at,
-                gap_at + span[INNER],
-                gaps,
-            )
-        judge(n, span, tile, row, owner, queue, serial, held_to, tag, low)
+        # Of a send this is what has come to a target, before the send has ended.
+        count = serial - (1 if s[span + SPACE] == REMOTE else 0)
+        who = new_write(s, queue, count, row, owner, runs * inner, flags)
+        touch_runs(s, g, span, base, owner, queue, serial, who, held_to, tag)
+        return tag
+    s[N_PIECES] = 0
+    gaps, gap_at = 0, base + s[span + LOW]
+    # What is never written is all alike: no need to look at its runs.
+    k = find(s, g, owner, low, -1) if owner == IN_DRAM else -1
+    if k >= 0 and g[k + G_READ] == NEVER and g[k + G_STOP] >= low + hull:
+        tag = g[k + G_FORMAT]
+        if g[k + G_WRITER] == NOBODY:
+            tag, gaps = -1, runs * inner
+    else:
+        tag, gaps, gap_at = touch_runs(s, g, span, base, owner, queue, serial, serial, held_to, tag)
+    if gaps and (exact or gaps == hull):
+        report(s, UNWRITTEN, row, queue, serial, -1, 0, owner, gap_at, gap_at + inner, gaps)
+    judge(s, span, row, owner, queue, serial, held_to, tag, low)
     return tag
 
 
 @part
-def access(
-    c: Code,
-    m: Memory,
-    a: Atoms,
-    t: Time,
-    n: Notes,
-    tile: int,
-    row: int,
-    queue: int,
-    serial: int,
-    by_cpu: int,
-) -> None:
+def access(s: Cells, g: Cells, tile: int, row: int, queue: int, serial: int, by_cpu: int) -> None:
     """Touch all that a command touches, or all that the processor does for it."""
-    which = c.rows[row, TEMPLATE]
-    held_to, first, spans = (
-        c.templates[which, T_HELD_TO],
-        c.templates[which, T_SPANS],
-        c.templates[which, T_N_SPANS],
-    )
-    n.n[N_PENDING] = 0
+    at = s[ROWS] + row * N_ROW
+    which = s[TEMPLATES] + s[at + TEMPLATE] * N_TEMPLATE
+    held_to, first = s[which + T_HELD_TO], s[at + FIRST]
+    s[N_PENDING] = 0
     tag = -1
-    for k in range(first, first + spans):
-        span = c.spans[k]
-        if span[BY_CPU] != by_cpu:
+    for k in range(s[which + T_SPANS], s[which + T_SPANS] + s[which + T_N_SPANS]):
+        span = s[SPANS] + k * N_SPAN
+        if s[span + BY_CPU] != by_cpu:
             continue
-        base = address(c, c.rows[row, FIRST] + span[ADDRESS_OF], t.at_turn[tile])
-        is_remote = span[SPACE] == REMOTE
-        for i in range(c.templates[which, T_N_TILES] if is_remote else 1):
-            owner = IN_DRAM if span[SPACE] == DRAM else tile
+        base = address(s, first + s[span + ADDRESS_OF], tile)
+        is_remote = s[span + SPACE] == REMOTE
+        for i in range(s[which + T_N_TILES] if is_remote else 1):
+            owner = IN_DRAM if s[span + SPACE] == DRAM else tile
             if is_remote:
-                owner = c.lists[c.templates[which, T_TILES] + i]
+                owner = s[s[LISTS] + s[which + T_TILES] + i]
             carried = -1
-            if span[WRITES]:
-                carried = max(tag, 0) if held_to & COPIES else span[FORMAT_OF]
-            found = touch(m, a, t, n, span, base, tile, row, owner, queue, serial, held_to, carried)
-            if not span[WRITES]:
+            if s[span + WRITES_IT]:
+                carried = max(tag, 0) if held_to & COPIES else s[span + FORMAT_OF]
+            found = touch(s, g, span, base, row, owner, queue, serial, held_to, carried)
+            if not s[span + WRITES_IT]:
                 tag = found
-    settle(n, t, tile, row, queue, serial)
+    settle(s, row, queue, serial)

@@ -13,25 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from drawloom.check import prepare, state
+from drawloom.check import state
 from drawloom.check.alone import alone
 from drawloom.check.code import Flat, flatten
+from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
-from drawloom.check.loops import shorten
+from drawloom.check.loops import repeating
+from drawloom.check.prepare import prepare, runs_of_rows
+from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
-from drawloom.check.state import Atoms, Ints, Memory, Notes, Time
+from drawloom.check.state import Ints
 from drawloom.check.telling import Teller
-from drawloom.check.templates import PART_USED, WHOLE_USED
-from drawloom.check.walk import begin, collect, mark, walk
+from drawloom.check.traffic import traffic
+from drawloom.check.walk import walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
+from drawloom.host import uncollected
 from drawloom.program.program import Program
 
 MOST = 8_000_000  # commands that are walked over: beyond, a check takes minutes
 SHOWN = 20  # findings that are returned
-PAD = 256  # bytes that may go unread: what pads a block
 
 
 def check(
@@ -39,14 +40,18 @@ def check(
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
-    ``strict`` holds it to the rules ``align``, ``straddle``, ``remains`` and ``lost`` as well, which
-    compiled programs do not all keep.
+    ``strict`` holds it to rules as well that sound programs may break: docs/checker.md lists them.
 
     Raises:
         InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
     """
+    with uncollected():
+        return _checked(program, chip, most, strict=strict)
+
+
+def _checked(program: Program, chip: Chip, most: int, *, strict: bool) -> tuple[Finding, ...]:
     flat = flatten(program, chip, strict=strict)
-    often = shorten(program, flat)
+    often = runs_of_rows(flat.code)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
@@ -62,79 +67,36 @@ def _findings(
     program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
 ) -> Iterator[Finding]:
     yield from alone(program, chip, flat, strict=strict)
-    n_tiles = len(program.streams)
-    time, notes = prepare.times(flat, chip, n_tiles), prepare.notes(flat, often)
-    code = flat.code
-    begin(code, time, notes)
-    ranges = np.zeros((max(64, len(code.rows)), 2), np.int64)
-    pages = np.zeros(-(-program.scratchpad_bytes // state.PAGE), np.int64)
-    n = collect(code, time, notes, ranges, pages)
-    if n > len(ranges):
-        ranges = np.zeros((n, 2), np.int64)
-        begin(code, time, notes)
-        collect(code, time, notes, ranges, pages)
-    inside = (ranges[:n, 0] >= 0) & (ranges[:n, 1] <= program.dram_bytes)
-
-    def marks(memory: Memory) -> None:
-        begin(code, time, notes)
-        mark(code, memory, time, notes)
-
-    memory, atoms = prepare.memory(program, flat, ranges[:n][inside], pages, marks)
-    flags = prepare.flags(flat, often, n_tiles)
-    begin(code, time, notes)
-    walk(code, memory, atoms, time, flags, notes)
-    teller = Teller(program, flat)
-    for row in notes.found[: notes.n[state.N_FINDINGS]]:
+    if strict:
+        yield from traffic(program, flat)
+    store = prepare(program, flat, chip, often)
+    # The strict rules look at every write and who reads it: of these no turn tells of another.
+    repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
+    holds = True
+    while holds:
+        walk(store.cells, store.pieces)
+        holds = bool(store.cells[state.WANTS_ROOM] or store.cells[state.WANTS_LOOK])
+        if store.cells[state.WANTS_LOOK]:
+            repeats.look()
+        elif holds and not store.make_room():
+            raise _too_much(program)
+        store.cells[[state.WANTS_ROOM, state.WANTS_LOOK]] = 0
+    teller = Teller(flat)
+    n_findings = int(store.cells[state.N_FINDINGS])
+    for row in store[state.FOUND][:n_findings]:
         yield teller.finding(row)
-    if notes.n[state.N_FINDINGS]:
+    if n_findings:
         return
-    stuck = list(standing(program, flat, time, flags))
+    stuck = list(standing(program, flat, store))
     yield from stuck
     if not stuck:
-        yield from _outputs(program, memory, atoms)
-        yield from _lost(teller, flat, memory, atoms, time, notes)
+        yield from outputs(program, store)
+        if strict:
+            yield from lost(program, teller, store)
 
 
-def _outputs(program: Program, memory: Memory, atoms: Atoms) -> Iterator[Finding]:
-    for region in program.regions:
-        if region.kind == "output" and region.bytes:
-            at = _gap(memory, atoms, region.address, region.address + region.bytes)
-            if at is not None:
-                detail = f"'{region.name}': nothing is written from byte {at:,} of DRAM on"
-                yield Finding("output", None, None, detail, (region.name,))
-
-
-def _gap(memory: Memory, atoms: Atoms, start: int, stop: int) -> int | None:
-    """Return the first byte of a range of DRAM that nobody wrote."""
-    for first, last, cell in memory.parts:
-        if last <= start or first >= stop:
-            continue
-        if first > start:
-            return start
-        one = memory.atom[cell + (start - first) // memory.grain[1]]
-        for k in range(one, len(atoms.start)):
-            if atoms.start[k] >= min(last, stop) or atoms.start[k] < first:
-                break
-            if atoms.writer[k] < 0 and atoms.start[k] + max(1, atoms.size[k]) > start:
-                return max(start, int(atoms.start[k]))
-        start = int(last)
-        if start >= stop:
-            return None
-    return start if start < stop else None
-
-
-def _lost(
-    teller: Teller, flat: Flat, memory: Memory, atoms: Atoms, time: Time, notes: Notes
-) -> Iterator[Finding]:
-    """Yield writes of which nobody read anything, or a large part not."""
-    n = int(notes.n[state.N_WRITES])
-    writes = notes.writes[:n]
-    unread = writes[:, state.W_LOST].copy()
-    left = (atoms.writer > 0) & (atoms.is_read == 0)
-    np.add.at(unread, atoms.writer[left], atoms.size[left])
-    held_to = writes[:, state.W_FLAGS]
-    exact = (held_to & state.INEXACT) == 0
-    whole = (held_to & WHOLE_USED != 0) & (unread == writes[:, state.W_SIZE]) & (unread > 0)
-    part = (held_to & PART_USED != 0) & (unread >= PAD) & (unread < writes[:, state.W_SIZE])
-    for k in np.flatnonzero(exact & (whole | part)):
-        yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])
+def _too_much(program: Program) -> InputError:
+    fault = Fault(
+        "memory to look at", "too many pieces", f"at most {state.MOST_CELLS >> 17} MiB of them"
+    )
+    return InputError("check.size", f"program '{program.name}' is too large to check", [fault])

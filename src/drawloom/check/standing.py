@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from drawloom.check.code import Flat
 from drawloom.check.findings import Finding, Place
-from drawloom.check.state import N_FLAGS, Flags, Time
+from drawloom.check.state import N_CAME, N_FLAGS, STANDS, WAITED, Store
 from drawloom.check.templates import SEND, SIGNAL
 from drawloom.program.commands import Barrier, Wait
 from drawloom.program.program import Program
@@ -14,17 +14,17 @@ from drawloom.program.program import Program
 Stuck = dict[int, Place]
 
 
-def standing(program: Program, flat: Flat, time: Time, flags: Flags) -> Iterator[Finding]:
+def standing(program: Program, flat: Flat, store: Store) -> Iterator[Finding]:
     """Yield why tiles have not come to their end, where some have not."""
     stuck: Stuck = {}
-    stands: list[int] = time.stands.tolist()
+    stands: list[int] = store[STANDS].tolist()
     for tile, row in enumerate(stands):
         command = flat.commands[row] if row >= 0 else None
         if command is not None:
             stuck[tile] = Place(tile, command)
     if not stuck:
         return
-    needs = {tile: _needs(flat, time, place, stuck) for tile, place in stuck.items()}
+    needs = {tile: _needs(flat, stands, place, stuck) for tile, place in stuck.items()}
     circle = _circle(needs)
     if circle:
         text = " -> ".join(f"tile {tile}" for tile in (*circle, circle[0]))
@@ -42,7 +42,8 @@ def standing(program: Program, flat: Flat, time: Time, flags: Flags) -> Iterator
             return
         if isinstance(place.command, Wait) and not needs[tile]:
             flag = place.command.flag
-            there = int(flags.n_came[tile * N_FLAGS + flag] - flags.waited[tile * N_FLAGS + flag])
+            at = tile * N_FLAGS + flag
+            there = int(store[N_CAME][at] - store[WAITED][at])
             detail = (
                 f"tile {tile} waits for flag {flag} at {place.command.count}; {there} came, and no tile "
                 "has a send or signal to it left"
@@ -57,13 +58,13 @@ def _finding(rule: str, program: Program, detail: str, stuck: Stuck, tiles: list
     return Finding(rule, None, None, "\n  ".join(lines), ())
 
 
-def _needs(flat: Flat, time: Time, place: Place, stuck: Stuck) -> list[int]:
+def _needs(flat: Flat, stands: list[int], place: Place, stuck: Stuck) -> list[int]:
     """Return the tiles that one waits for."""
     command = place.command
     if isinstance(command, Barrier):
         return [t for t in command.tiles if t != place.tile and not _is_there(stuck, t, command)]
     assert isinstance(command, Wait), command
-    return [tile for tile in stuck if _sends(flat, time, tile, place.tile, command.flag)]
+    return [tile for tile in stuck if _sends(flat, stands, tile, place.tile, command.flag)]
 
 
 def _is_there(stuck: Stuck, tile: int, barrier: Barrier) -> bool:
@@ -73,10 +74,10 @@ def _is_there(stuck: Stuck, tile: int, barrier: Barrier) -> bool:
     return {*there.command.tiles} == {*barrier.tiles}
 
 
-def _sends(flat: Flat, time: Time, tile: int, target: int, flag: int) -> bool:
+def _sends(flat: Flat, stands: list[int], tile: int, target: int, flag: int) -> bool:
     """Whether a tile has a send or signal to a flag left."""
     code = flat.code
-    left = code.rows[int(time.stands[tile]) : int(code.starts[tile + 1])]
+    left = code.rows[stands[tile] : int(code.starts[tile + 1])]
     for row in left[(left[:, 0] == SEND) | (left[:, 0] == SIGNAL)]:
         one = flat.templates[int(row[1])]
         if one.flag == flag and target in one.tiles:

@@ -1,15 +1,20 @@
-"""Arrays that the walk through a program works on, and what their columns mean."""
+"""One array of whole numbers that the walk through a program works on: where what stands, and what columns mean.
+
+All of it is one array, and the pieces of memory are another: compiled code that is handed two arrays is compiled in a
+fraction of the time that code takes which is handed fifty. The array begins with ``HEADER`` numbers; those named as
+sections say where a section begins, the others are counters and sizes.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-Cells = Any  # arrays of whole numbers, as compiled code sees them
-PAGE = 4096  # bytes of a scratchpad that are looked for together
+Cells = Any  # an array of whole numbers, as compiled code sees it
 
 N_ENGINES = 7
 SEND_QUEUE, CPU_QUEUE, READ_QUEUE = 5, 6, 2
@@ -24,118 +29,81 @@ IN_DRAM = -1  # as the owner of bytes
 W_QUEUE, W_SERIAL, W_ROW, W_OWNER, W_SIZE, W_ALIVE, W_LOST, W_KILLER, W_FLAGS = range(9)
 N_WRITE = 9
 INEXACT = 1 << 20  # in W_FLAGS, beside what the template is held to
-# Counters.
-N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_ARRIVED, N_CLOCKS, SOURCES = range(7)
-N_COUNTERS = 7
-MOST_FOUND = 256
-MOST_PENDING, MOST_PIECES = 256, 64
+# Columns of a piece of memory: bytes that have one history. Then comes, of each queue that may read it, the count of
+# its last command that did since it was written.
+G_OWNER, G_START, G_STOP, G_PREV, G_NEXT, G_WRITER, G_FORMAT, G_READ = range(8)
+READERS = 8
+NOBODY, BEFORE = -1, 0  # as writers: nobody wrote it; it lay there before the program
+NEVER = -1  # as G_READ: the program never writes here, so nobody need remember who reads
+SENDING = -2  # as G_READ: nobody read what is written now, but the send that wrote it reads on for other targets
+# Columns of what nothing ordered so far before the command at work, and of what a span reads.
+N_PENDED, N_PIECE = 5, 2
+MOST_FOUND, MOST_PENDING, MOST_PIECES = 256, 256, 64
+
+# Sections. The program, as ``Code`` has it:
+STARTS, ROWS, BASES, MOVES, STRIDES, TEMPLATES, SPANS, LISTS = range(8)
+# Clocks: of each tile's processor, of every queue up to which command it comes after; of the last commands of each
+# queue; of the command at work. Commands that each queue was given, and how many it holds.
+CLOCK, DONE, WORK, COUNTS, DEPTHS = range(8, 13)
+# The row at which each tile stands, -1 at its end; turns done of the loops around it, and how deep it is in loops.
+STANDS, TURNS_DONE = range(13, 15)
+# Flags, of all tiles: counts of the processor at which each was armed, where these begin, how many there are; sends to
+# it; arrivals that waits took, and whose clocks they took; arrivals, where they begin, how many; the queue of all
+# senders, -1 none, -2 several; count of the processor at the last wait that took all there was; clocks of arrivals.
+ARMED, ARMED_AT, N_ARMED, SENDS, WAITED, MERGED, CAME, CAME_AT, N_CAME, SENDER, LAST, CLOCKS = (
+    range(15, 27)
+)  # fmt: skip
+# Findings, which rules each row was found to break, writes (0 is what was there before), and what is looked at now.
+FOUND, TOLD, WRITES, PENDING, PIECES = range(27, 32)
+# Of each page of memory the piece that holds its first byte: scratchpads, then DRAM.
+PAGES = 32
+# Numbers: sizes,
+N_TILES, N_CLOCK, N_KEPT, N_LEVELS, SPM_BYTES, DRAM_BYTES = range(33, 39)
+# bits of a byte's place in its page, of scratchpads and of DRAM; pages of a scratchpad; where those of DRAM begin,
+NEAR_BITS, FAR_BITS, NEAR_PAGES, FAR_PAGES = range(39, 43)
+# width of a piece, the first one given back, the end of those handed out, how many are free,
+WIDTH, GIVEN_BACK, HANDED_OUT, N_FREE = range(43, 47)
+# counters, why the walk holds: for room, or to be looked at, and whether that was done; what it was compiled from.
+N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_CLOCKS = range(47, 52)
+WANTS_ROOM, WANTS_LOOK, LOOKED, SOURCES = range(52, 56)
+LOOK = 2  # in the last column of a barrier's row: the walk holds there
+HEADER = 64
+MOST_CELLS = 1 << 27  # numbers about pieces of memory: 1 GiB
 
 
-class Memory(NamedTuple):
-    """All memories as cells, and the atoms that they fall into: bytes that all ranges hold or leave as a whole.
-
-    Attributes:
-        size: bytes of a scratchpad, bytes of DRAM.
-        grain: bytes of a cell, of scratchpads and of DRAM; cells of a scratchpad.
-        local: of scratchpads what is looked at: first byte, byte behind the last, first cell; sorted.
-        parts: of DRAM the same.
-        brought: what lies in DRAM before: first byte, byte behind the last, format; sorted.
-        atom: of each cell its atom; while atoms are looked for, whether one begins there.
-    """
-
-    size: Cells
-    grain: Cells
-    local: Cells
-    parts: Cells
-    brought: Cells
-    atom: Cells
-
-
-class Atoms(NamedTuple):
-    """What is known of each atom.
-
-    Attributes:
-        start: its first byte; ``size`` its bytes.
-        writer: the write that holds it; -1 nobody, 0 from before the program.
-        format: number of the format it was written in, 0 if not known.
-        is_read: whether anybody read it since.
-        readers: of each queue that may read it, the count of its last command that did since.
-        slot: where its readers begin.
-    """
-
-    start: Cells
-    size: Cells
-    writer: Cells
-    format: Cells
-    is_read: Cells
-    readers: Cells
-    slot: Cells
-
-
-class Time(NamedTuple):
-    """Clocks and counts.
+@dataclass(slots=True)
+class Store:
+    """What a walk works on.
 
     Attributes:
-        clock: of each tile's processor, of every queue up to which command it comes after.
-        done: the clocks of the last commands of each queue of each tile.
-        counts: commands that each queue of each tile was given.
-        work: clock of the command that is being looked at.
-        stands: row at which each tile stands; -1 at its end.
-        turns: turns done of the loops around, outermost first; ``at_turn`` the same as addresses see them.
-        depths: commands that a queue and its engine hold.
+        cells: the header and the sections.
+        pieces: the pieces of memory.
+        shapes: of each section its shape.
     """
 
-    clock: Cells
-    done: Cells
-    counts: Cells
-    work: Cells
-    stands: Cells
-    turns: Cells
-    at_turn: Cells
-    depths: Cells
+    cells: Ints
+    pieces: Ints
+    shapes: dict[int, tuple[int, ...]]
 
+    def __getitem__(self, section: int) -> Ints:
+        """Return a section, to be read or written."""
+        shape = self.shapes[section]
+        first = int(self.cells[section])
+        return self.cells[first : first + int(np.prod(shape))].reshape(shape)
 
-class Flags(NamedTuple):
-    """Flags of tiles, one after the other.
+    def history(self) -> Ints:
+        """Return the pieces of memory, one a row; those given back hold nothing."""
+        width = int(self.cells[WIDTH])
+        return self.pieces[: self.cells[HANDED_OUT]].reshape(-1, width)
 
-    Attributes:
-        armed: counts of the processor at which each was armed, ``armed_at`` where they begin, ``n_armed`` how many.
-        sends, waited, merged: sends to it; arrivals that waits took; arrivals whose clocks they took.
-        n_came, came_at, came: arrivals; where their clocks begin; the clocks, by number.
-        sender: queue of all senders, -1 none, -2 several.
-        last: count of the processor at the last wait that took all there was.
-        clocks: clocks of arrivals.
-    """
-
-    armed: Cells
-    armed_at: Cells
-    n_armed: Cells
-    sends: Cells
-    waited: Cells
-    merged: Cells
-    n_came: Cells
-    came_at: Cells
-    came: Cells
-    sender: Cells
-    last: Cells
-    clocks: Cells
-
-
-class Notes(NamedTuple):
-    """What is found, and what is being looked at.
-
-    Attributes:
-        found: findings.
-        told: for each row a bit for each rule that it was found to break.
-        writes: all writes; number 0 is what was there before.
-        pending: accesses that nothing ordered so far before the command: queue, count, owner, first, last.
-        pieces: of what a span reads: writes, and how many bytes of each.
-        n: counters.
-    """
-
-    found: Cells
-    told: Cells
-    writes: Cells
-    pending: Cells
-    pieces: Cells
-    n: Cells
+    def make_room(self) -> bool:
+        """Make room for up to four times as many pieces; False where there is none."""
+        old, used = self.pieces, int(self.cells[HANDED_OUT])
+        width = int(self.cells[WIDTH])
+        more = min(4 * len(old), MOST_CELLS // width * width) - len(old)
+        if more <= 0:
+            return False
+        self.pieces = np.zeros(len(old) + more, np.int64)
+        self.pieces[:used] = old[:used]
+        self.cells[N_FREE] += more // width
+        return True

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from drawloom.check import state
-from drawloom.check.code import Flat
+from drawloom.check.code import Flat, ran
 from drawloom.check.findings import Finding, Place
 from drawloom.check.state import IN_DRAM, N_ENGINES
 from drawloom.check.templates import ENGINES, FORMATS
 from drawloom.program.addresses import at
-from drawloom.program.commands import ENGINE_OF, Command, Engine, Join, Loop, Stream
-from drawloom.program.program import Program
+from drawloom.program.commands import ENGINE_OF, Engine, Join
 
 
 class Teller:
     """Finds commands again by their queue and count."""
 
-    def __init__(self, program: Program, flat: Flat) -> None:
+    def __init__(self, flat: Flat) -> None:
         """Take the program that the rows are about."""
-        self._program, self._flat = program, flat
+        self._flat = flat
 
     def finding(self, row: Any) -> Finding:
         """Return the finding in a row."""
@@ -31,7 +31,8 @@ class Teller:
             other = self.place(int(row[state.OTHER_QUEUE]), int(row[state.OTHER_SERIAL]))
         name, detail = _DETAILS[rule][0], _DETAILS[rule][1](row)
         key = (here.command.origin, type(here.command), other and type(other.command))
-        return Finding(name, here, other, detail, key)
+        owner, start, stop = (int(row[k]) for k in (state.OWNER, state.START, state.STOP))
+        return Finding(name, here, other, detail, key, owner, start, stop)
 
     def lost(self, write: Any, unread: int, killer: Any) -> Finding:
         """Return the finding about a write that nobody read."""
@@ -43,28 +44,29 @@ class Teller:
         where = _memory(int(write[state.W_OWNER]))
         how = "nobody reads them" if other is None else "they are written over unread"
         detail = f"{unread:,} of {size:,} bytes in {where}: {how}"
-        return Finding("lost", here, other, detail, (here.command.origin, type(here.command)))
+        rule = "wasted" if int(write[state.W_OWNER]) == IN_DRAM else "lost"
+        return Finding(rule, here, other, detail, (here.command.origin, type(here.command)))
 
     def place(self, queue: int, serial: int) -> Place:
         """Return the command that was a queue's, by its count."""
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
-        left = serial
-        for command in _walk(self._program.streams[tile]):
+        # A send counts twice: when it has come to a target, and when it has ended.
+        left = (serial + 1) // 2 if engine is Engine.SEND else serial
+        for row, index in ran(self._flat, tile):
+            command = self._flat.commands[row]
+            assert command is not None
             # A processor counts every command that it comes to.
             if engine is Engine.CPU or ENGINE_OF[type(command)] is engine:
                 left -= 1
                 if left == 0:
-                    return Place(tile, command)
+                    return Place(tile, at(command, index), number=self.number(row), turns=index)
         return Place(tile, Join((), 0))
 
-
-def _walk(stream: Stream, index: tuple[int, ...] = ()) -> Iterator[Command]:
-    for item in stream:
-        if isinstance(item, Loop):
-            for i in range(item.count):
-                yield from _walk(item.body, (*index, i))
-        else:
-            yield at(item, index)
+    def number(self, row: int) -> int:
+        """Return which of its tile's commands, as written, a row is."""
+        starts = self._flat.code.starts
+        first = int(starts[int(np.searchsorted(starts, row, side="right")) - 1])
+        return sum(command is not None for command in self._flat.commands[first:row])
 
 
 def _memory(owner: int) -> str:

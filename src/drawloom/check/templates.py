@@ -59,6 +59,7 @@ COPIES = 128  # what it writes has the format of what it reads
 IS_FILL = 256
 # Rules that a sound program may break on purpose.
 STRICT = WHOLE_USED | PART_USED | WHOLE_PIECES | ONE_PART | NO_REMAINS
+PIECED = WHOLE_PIECES | ONE_PART | NO_REMAINS  # what it reads is counted by pieces
 RUNS = {DRAM: 16_384, SPM: 64, REMOTE: 64}
 _MARK = 1 << 44  # sets addresses apart while spans are worked out
 FORMATS = tuple(sorted({*FORMAT_BYTES, "bool"} - {"tf32"}))
@@ -77,7 +78,7 @@ _LOADS = WHOLE_USED | PART_USED
 _HELD_TO: dict[type, int] = {
     Read: COVERED | _LOADS | COPIES,
     Pick: COVERED | _LOADS | COPIES,
-    Write: COVERED | WHOLE_PIECES | NO_REMAINS | COPIES,
+    Write: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES,
     Move: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES,
     Fill: COVERED | IS_FILL,
     Select: COVERED | ONE_PART,
@@ -166,6 +167,9 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
         marked = replace(marked, batch=1)
     reads, writes = touched(marked, blocking)
     formats, tails = _formats(command), _tails(command, blocking)
+    if isinstance(command, Select):
+        # What a mask leaves out stays: the target must be there before.
+        yield _row(False, False, 2, command.count * command.element, ())
     for k, (space, start, size) in enumerate((*reads, *writes)):
         assert isinstance(start, int)
         which = (start + _MARK // 2) // _MARK - 1
@@ -177,9 +181,6 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
             if command.c < blocking.of(FORMAT_BYTES[command.fmt]):
                 size, dims = size // rows, ((size // rows, rows),)
         yield _row(k >= len(reads), space == "dram", which, size, dims, formats[k], tail=tail)
-    if isinstance(command, Select):
-        # What a mask leaves out stays: the target must be there before.
-        yield _row(False, False, 2, command.count * command.element, ())
 
 
 def _runs(command: Command) -> list[Row] | None:

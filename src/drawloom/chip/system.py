@@ -15,9 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import TYPE_CHECKING
 
-from drawloom.chip.model import Source
 from drawloom.units import Picoseconds
+
+if TYPE_CHECKING:
+    from drawloom.chip.model import Source
 
 _NONE = Picoseconds(0)
 MOST_REACH_MM = 50
@@ -85,7 +88,7 @@ class System:
     cut_through: bool = True  # a hop passes bytes on as they come, or once it has all of them
     dead_chips: frozenset[int] = frozenset()
     dead_links: frozenset[tuple[int, int]] = frozenset()  # both ways are dead
-    sources: Mapping[str, Source] = field(default_factory=dict[str, Source])
+    sources: Mapping[str, Source] = field(default_factory=dict[str, "Source"])
     link_pj_per_byte: float = 0.0  # of a hop; 0: not known
     link_usd: int = 0  # price of a link, both ways; 0: not known
 

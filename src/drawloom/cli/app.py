@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,10 +128,11 @@ def run(
     """Run a model on the simulated chip: its outputs, bit for bit."""
     from drawloom.cli import arrays, results
     from drawloom.cli.screen import Progress
+    from drawloom.cli.work import given_inputs
 
     with Progress() as progress:
         work = _open(model, _choices(chip, dim, precision, None, asked, mapping), progress)
-        given = _inputs(work, inputs, random_inputs)
+        given = given_inputs(work, inputs, random_inputs)
         found = work.run_orders(given, orders, seed, progress) if orders else None
         outputs = found.outputs if found else work.run(given, progress)
         if output is not None:
@@ -138,20 +140,6 @@ def run(
     results.show_outputs(work, outputs, output, as_json=as_json)
     if found is not None:
         results.show_orders(found)
-
-
-def _inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
-    from drawloom.cli import arrays
-
-    if given and seed is not None:
-        raise typer.BadParameter("give --inputs or --random-inputs, not both")
-    if given:
-        return arrays.read_inputs(given, tuple(work.program.named("input")))
-    if seed is not None:
-        return arrays.random_inputs(work.program, work.graph, seed)
-    if not work.program.named("input"):
-        return {}
-    raise typer.BadParameter("the model has inputs: give --inputs FILE.npz or --random-inputs SEED")
 
 
 @app.command()
@@ -168,6 +156,12 @@ def compile(
     dim: Dims = None,
     precision: Precision = None,
     profile: ProfileName = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Check the program; write none in which a fault is found."
+        ),
+    ] = True,
     *,
     asked: Asked,
     mapping: MapOptions,
@@ -179,7 +173,8 @@ def compile(
 
     with Progress() as progress:
         results.check_outputs(output)
-        work = _open(model, _choices(chip, dim, precision, profile, asked, mapping), progress)
+        choices = _choices(chip, dim, precision, profile, asked, mapping)
+        work = _open(model, replace(choices, check=check), progress)
         progress.step("write")
         for path in output:
             results.write_stage(work, path)

@@ -95,18 +95,19 @@ def plan_model(
             return
         found = planner(made, request, None)
         others = plan_tables.others(found, made, model, precision) if compare else []
-    show_plan(found, made, as_json=as_json)
-    if compare:
-        plan_tables.show_fabrics(others, as_json=as_json)
-
-
-def show_plan(made: Plan, system: System, *, as_json: bool) -> None:
-    """Print a plan: in words, with a picture of who has what, and where a step's time goes."""
-    from drawloom.cli.screen import facts, show, show_json
-
     if as_json:
-        show_json(plan_record(made))
+        more = {"fabrics": plan_tables.fabric_records(others)} if compare else {}
+        screen.show_json(plan_record(found) | more)
         return
+    show_plan(found, made)
+    if compare:
+        plan_tables.show_fabrics(others)
+
+
+def show_plan(made: Plan, system: System) -> None:
+    """Print a plan: in words, with a picture of who has what, and where a step's time goes."""
+    from drawloom.cli.screen import facts, show
+
     show(facts(f"plan for '{made.model}' on '{made.system}'", words(made)))
     if picture := draw(made, system):
         show("", picture)
@@ -114,6 +115,8 @@ def show_plan(made: Plan, system: System, *, as_json: bool) -> None:
 
 def plan_record(made: Plan) -> dict[str, object]:
     """Return a plan as JSON has it."""
+    from drawloom.cli.plan_tables import cost_record
+
     step = made.step
     return {
         "model": made.model,
@@ -135,12 +138,13 @@ def plan_record(made: Plan) -> dict[str, object]:
         "step": {
             "chip_ps": step.chip_ps,
             "sums_ps": step.sums_ps,
+            "hidden_ps": step.hidden_ps,
             "hand_over_ps": step.hand_over_ps,
         },
         "split_ps": step.split,
         "apart": made.shares.apart,
         "links": [{"from": a, "to": b, "busy": busy} for a, b, busy in made.loads],
-        "fabric_pj": made.fabric_pj,
+        "fabric": cost_record(made.fabric, made.round_ps),
         "sum": {"schedule": made.algorithm[0], "bytes": made.algorithm[1]},
         "hot_link": made.hot_link,
         "hot_link_bytes": made.link_bytes,
@@ -159,6 +163,8 @@ def held_words(made: Plan) -> str:
 
 def words(made: Plan) -> dict[str, str]:
     """Return a plan in words."""
+    from drawloom.cli.plan_tables import cost_words
+
     shares, step, request = made.shares, made.step, made.request
     sides = " x ".join(str(side) for side in made.block.sides[::-1] if side > 1) or "1"
     layers = f"{shares.tensor} chips ({sides}) share each layer, {shares.stages} stages of layers"
@@ -181,14 +187,13 @@ def words(made: Plan) -> dict[str, str]:
     }
     said["held to"] = held_words(made)
     if shares.tensor > 1:
-        said["sums"] = f"{made.algorithm[1]:,} bytes by '{made.algorithm[0]}', two a layer"
-        said["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes a sum"
-        said["fabric"] = (
-            "energy and price of a link are not known: nothing public says them"
-            if made.fabric_pj is None
-            else f"{made.fabric_pj / 1e9:,.3f} mJ a step over the links, "
-            f"{made.fabric_pj / made.round_ps:,.2f} W"
+        behind = step.hidden_ps / (step.hidden_ps + step.sums_ps or 1)
+        said["sums"] = (
+            f"{made.algorithm[1]:,} bytes by '{made.algorithm[0]}', two a layer, "
+            f"{behind:.0%} of their time behind other work"
         )
+        said["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes a sum"
+        said["fabric"] = cost_words(made)
     if shares.apart > 1:
         said["caches"] = f"{shares.apart} chips part the sequences of each key head among them"
     if made.spare:

@@ -12,6 +12,7 @@ from drawloom.cli.screen import facts, show, show_json
 if TYPE_CHECKING:
     from drawloom.chip.system import System
     from drawloom.plans.compare import Fabric, Loss, Point
+    from drawloom.plans.fabric_cost import Amount, FabricCost
     from drawloom.plans.plan import Plan
 
 
@@ -20,31 +21,74 @@ def others(plan: Plan, system: System, model: str, precision: str) -> list[Fabri
     from drawloom.frontends.configured import dtype_of
     from drawloom.frontends.hf import read_config
     from drawloom.plans.compare import fabrics
+    from drawloom.plans.shard import layers_of
 
-    dtype = dtype_of(read_config(model), precision)
-    return fabrics(plan, system, plan.algorithm[1] // dtype.bytes, dtype.value)
+    config = read_config(model)
+    dtype, layers = dtype_of(config, precision), layers_of(config, plan.shares.stages)[0]
+    return fabrics(plan, system, plan.algorithm[1] // dtype.bytes, dtype.value, layers)
 
 
-def show_fabrics(found: Sequence[Fabric], *, as_json: bool) -> None:
-    """Print a plan's step on a mesh, a torus and a switch of the same chips."""
-    if as_json:
-        show_json(
-            [
-                {
-                    "shape": each.shape, "links": each.links, "sum_ps": each.sum_ps,
-                    "round_ps": each.round_ps, "tokens_per_s": each.tokens_per_s,
-                }
-                for each in found
-            ]
-        )  # fmt: skip
-        return
-    table = _table(
-        "the same chips joined otherwise", "fabric", "links", "sum us", "step ms", "tokens/s"
+def fabric_records(found: Sequence[Fabric]) -> list[dict[str, object]]:
+    """Return a plan's step on other fabrics as JSON has it."""
+    return [
+        {
+            "shape": each.shape, "links": each.links, "sum_ps": each.sum_ps,
+            "round_ps": each.round_ps, "tokens_per_s": each.tokens_per_s,
+            "cost": cost_record(each.cost, each.round_ps),
+        }
+        for each in found
+    ]  # fmt: skip
+
+
+def cost_record(cost: FabricCost, round_ps: int) -> dict[str, object]:
+    """Return what a fabric costs as JSON has it; what is not known is null."""
+
+    def amount(made: Amount | None) -> dict[str, object] | None:
+        return made and {
+            "value": made.value, "low": made.low, "high": made.high, "grade": made.grade,
+        }  # fmt: skip
+
+    return {
+        "links": cost.links, "hop_bytes": cost.hop_bytes, "usd": amount(cost.usd),
+        "pj": amount(cost.pj), "watts": amount(cost.watts(round_ps)),
+    }  # fmt: skip
+
+
+def cost_words(plan: Plan) -> str:
+    """Return what a plan's fabric costs and burns, in words."""
+    cost = plan.fabric
+    price = (
+        "their price is not known" if cost.usd is None else f"$ {_amount_text(cost.usd, ',.0f')}"
     )
+    said = f"{cost.links} links both ways, {price}"
+    watts = cost.watts(plan.round_ps)
+    if watts is None:
+        return f"{said}; nor is the energy of what passes them"
+    share = watts.value * plan.round_ps / (plan.chips_pj or 1)
+    return f"{said}; sums burn {_amount_text(watts, ',.2f')} W on them, {share:.2%} of what the chips do"
+
+
+def _amount_text(made: Amount, form: str) -> str:
+    """Return a number with its range and grade."""
+    text = f"{made.value:{form}}"
+    if made.low != made.high:
+        text += f" ({made.low:{form}} to {made.high:{form}})"
+    return f"{text} [{made.grade}]" if made.grade else text
+
+
+def show_fabrics(found: Sequence[Fabric]) -> None:
+    """Print a plan's step on a mesh, a torus and a switch of the same chips."""
+    table = _table(
+        "the same chips joined otherwise", "fabric", "links", "sum us", "step ms", "tokens/s",
+        "link price", "W of sums",
+    )  # fmt: skip
     for each in found:
+        watts = each.cost.watts(each.round_ps)
         table.add_row(
             each.shape, str(each.links), f"{each.sum_ps / 1e6:,.2f}",
             f"{each.round_ps / 1e9:,.3f}", f"{each.tokens_per_s:,.1f}",
+            _amount_text(each.cost.usd, ",.0f") if each.cost.usd else "not known",
+            _amount_text(watts, ",.2f") if watts else "not known",
         )  # fmt: skip
     show("", table)
 

@@ -26,6 +26,16 @@ Model = Annotated[
 SystemName = Annotated[str, typer.Option(help="A name of `drawloom fabric`, or a system file.")]
 Chips = Annotated[int, typer.Option(help="Chips that share each layer.", min=1)]
 Stages = Annotated[int, typer.Option(help="Such groups of chips, one after the other.", min=1)]
+Apart = Annotated[
+    int,
+    typer.Option(help="Chips that share a key head and part its cache by sequences.", min=1),
+]
+WholeExperts = Annotated[
+    bool, typer.Option("--whole-experts", help="Chips have whole experts, not a slice of each.")
+]
+SplitContext = Annotated[
+    bool, typer.Option("--split-context", help="Chips have positions of caches, not heads.")
+]
 Precision = Annotated[
     str, typer.Option(help="Format of floats: f16, bf16 or f32. (default: the model's)")
 ]
@@ -39,6 +49,9 @@ def compile_model(
     system: SystemName = "rex1032",
     chips: Chips = 2,
     stages: Stages = 1,
+    apart: Apart = 1,
+    whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -50,7 +63,16 @@ def compile_model(
     from drawloom.program.span_files import write_span
 
     with screen.Progress() as progress:
-        made = _open(model, system, chips, stages, dead, precision, asked, mapping, progress)
+        made = _open(
+            model,
+            system,
+            (chips, stages, apart, whole_experts, split_context),
+            dead,
+            precision,
+            asked,
+            mapping,
+            progress,
+        )
         write_span(made, output)
     print(made.text())
 
@@ -71,6 +93,9 @@ def run(
     system: SystemName = "rex1032",
     chips: Chips = 2,
     stages: Stages = 1,
+    apart: Apart = 1,
+    whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -85,7 +110,16 @@ def run(
     if (inputs is None) == (random_inputs is None):
         raise typer.BadParameter("give --inputs FILE.npz or --random-inputs SEED, one of them")
     with screen.Progress() as progress:
-        made = _open(model, system, chips, stages, dead, precision, asked, mapping, progress)
+        made = _open(
+            model,
+            system,
+            (chips, stages, apart, whole_experts, split_context),
+            dead,
+            precision,
+            asked,
+            mapping,
+            progress,
+        )
         given = (
             arrays.read_arrays(inputs)
             if inputs is not None
@@ -110,6 +144,9 @@ def time(
     system: SystemName = "rex1032",
     chips: Chips = 2,
     stages: Stages = 1,
+    apart: Apart = 1,
+    whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -123,7 +160,16 @@ def time(
     from drawloom.timing.span import time_span
 
     with screen.Progress() as progress:
-        made = _open(model, system, chips, stages, dead, precision, asked, mapping, progress)
+        made = _open(
+            model,
+            system,
+            (chips, stages, apart, whole_experts, split_context),
+            dead,
+            precision,
+            asked,
+            mapping,
+            progress,
+        )
         progress.step("time")
         trace = time_span(made, load_chip(made.system.chip))
     if not as_json:
@@ -146,6 +192,9 @@ def check(
     system: SystemName = "rex1032",
     chips: Chips = 2,
     stages: Stages = 1,
+    apart: Apart = 1,
+    whole_experts: WholeExperts = False,
+    split_context: SplitContext = False,
     dead: Dead = "",
     precision: Precision = "",
     *,
@@ -158,7 +207,16 @@ def check(
     from drawloom.cli import screen
 
     with screen.Progress() as progress:
-        made = _open(model, system, chips, stages, dead, precision, asked, mapping, progress)
+        made = _open(
+            model,
+            system,
+            (chips, stages, apart, whole_experts, split_context),
+            dead,
+            precision,
+            asked,
+            mapping,
+            progress,
+        )
         progress.step("check")
         found = check_span(made, load_chip(made.system.chip))
     for one in found:
@@ -169,22 +227,18 @@ def check(
 
 
 def _open(
-    model: Path, system: str, chips: int, stages: int, dead: str, precision: str,
+    model: Path, system: str, spread: tuple[int, int, int, bool, bool], dead: str, precision: str,
     asked: Asked, mapping: MapOptions, progress: Progress,
 ) -> Span:  # fmt: skip
     """Read a span, or compile a model into one."""
     from drawloom.chip.system_files import load_system
-    from drawloom.errors import Fault, InputError
     from drawloom.plans.span import Spread, compile_span
     from drawloom.program.span_files import read_span
 
     if model.suffix == ".span":
         return read_span(model)
-    if asked.weights != "float":
-        fault = Fault("--weights", asked.weights, "float: codes are not cut over chips yet")
-        raise InputError("cli.option", "programs that span chips hold plain weights", [fault])
     made = with_dead(load_system(system), dead)
     return compile_span(
-        str(model), made, Spread(chips, stages), request=asked.request(), precision=precision,
-        mapping=mapping, tell=progress.step,
+        str(model), made, Spread(*spread), request=asked.request(), weights=asked.weights,
+        group=asked.group, precision=precision, mapping=mapping, tell=progress.step,
     )  # fmt: skip

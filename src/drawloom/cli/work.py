@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from numpy.typing import NDArray
 
 from drawloom import flow
@@ -14,7 +15,7 @@ from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
 from drawloom.cli.flags import Asked
 from drawloom.cli.screen import Progress
-from drawloom.errors import Fault, InputError, nearest
+from drawloom.errors import DrawloomError, Fault, InputError, nearest
 from drawloom.flow import Build
 from drawloom.frontends.configured import is_configured
 from drawloom.graph.ir import Graph
@@ -27,6 +28,7 @@ from drawloom.program.program import Program
 from drawloom.timing import Trace
 
 if TYPE_CHECKING:
+    from drawloom.check import Finding
     from drawloom.execute.orders import Orders
 
 
@@ -40,6 +42,7 @@ class Choices:
     profile: str | None = None
     asked: Asked = field(default_factory=Asked)
     mapping: MapOptions = field(default_factory=MapOptions)
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +76,23 @@ class Work:
             self.program, inputs, orders, seed=seed, chip=self.chip, progress=progress.count
         )
 
+    def check_values(
+        self, inputs: Mapping[str, NDArray[Any]], progress: Progress
+    ) -> tuple[Finding, ...]:
+        """Return what does not fit its format with these inputs, and outputs that the model does not say."""
+        from drawloom.check.values import misfits, stopped, wrong
+        from drawloom.execute.watch import overflows
+
+        progress.step("run")
+        try:
+            outputs, found = overflows(self.program, inputs)
+        except InputError:
+            raise
+        except DrawloomError as fault:
+            return (stopped(fault),)
+        told = tuple(misfits(self.program, found))
+        return (*told, *wrong(self.graph, inputs, outputs)) if self.graph else told
+
     def time(self, progress: Progress) -> Trace:
         """Return the trace."""
         from drawloom.timing import time
@@ -95,6 +115,25 @@ def open_work(path: Path, choices: Choices, progress: Progress) -> Work:
         fault = Fault(str(path), f"'{stage}'", " ".join(OPENERS))
         raise InputError("cli.file", "this is no file that can be run", [fault])
     return OPENERS[stage](path, choices, progress)
+
+
+def given_inputs(work: Work, given: list[str] | None, seed: int | None) -> dict[str, Any]:
+    """Return the inputs of a program: those of files, or made up from a seed.
+
+    Raises:
+        InputError: a file is not what it should be; ``typer.BadParameter`` where none or both are given.
+    """
+    from drawloom.cli import arrays
+
+    if given and seed is not None:
+        raise typer.BadParameter("give --inputs or --random-inputs, not both")
+    if given:
+        return arrays.read_inputs(given, tuple(work.program.named("input")))
+    if seed is not None:
+        return arrays.random_inputs(work.program, work.graph, seed)
+    if not work.program.named("input"):
+        return {}
+    raise typer.BadParameter("the model has inputs: give --inputs FILE.npz or --random-inputs SEED")
 
 
 def stage_of(path: Path) -> str:
@@ -135,6 +174,7 @@ def _model(path: Path, choices: Choices, progress: Progress) -> Work:
         weights=choices.asked.weights,
         group=choices.asked.group,
         mapping=choices.mapping,
+        check=choices.check,
         step=progress.step,
     )
     return _built(build, choices)
@@ -155,7 +195,11 @@ def _mapping(path: Path, choices: Choices, progress: Progress) -> Work:
     mapping = read_mapping(path)
     progress.step("assemble")
     profile = _profile(mapping.chip, choices.profile)
-    return Work(flow.assemble_read(mapping, path.name), mapping.chip, profile, mapping=mapping)
+    program = flow.assemble_read(mapping, path.name)
+    if choices.check:
+        progress.step("check")
+        flow.check_sound(program, mapping.chip)
+    return Work(program, mapping.chip, profile, mapping=mapping)
 
 
 def _program(path: Path, choices: Choices, _: Progress) -> Work:

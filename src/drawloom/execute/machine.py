@@ -24,7 +24,7 @@ from drawloom.execute.faults import Index, Outside, Refused, explain, origin_tex
 from drawloom.execute.hang import Hang, Stuck
 from drawloom.execute.memory import POISON, Memory, Tile, dram_image, scratchpad
 from drawloom.execute.numbers import stored
-from drawloom.execute.walker import Holding, Walker, issued
+from drawloom.execute.walker import ENGINES, Holding, Walker, issued
 from drawloom.program.commands import Barrier, Send, Wait
 from drawloom.program.program import Program, Region
 
@@ -65,6 +65,7 @@ class Machine:
         dram: the bytes of DRAM.
         spm: the bytes of each tile's scratchpad.
         tiles: each tile's memories, counters and armed flags.
+        engines: what runs each kind of command.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Machine:
         Every byte that is not loaded is ``poison``.
         """
         self.program = program
+        self.engines: Mapping[type, Callable[..., None]] = ENGINES
         memory = dram_image(program, before and before.dram, poison)
         self.tiles: list[Tile] = []
         for number in range(len(program.streams)):
@@ -210,7 +212,7 @@ def run_beside(machines: list[Machine], tick: Callable[[], None] | None = None) 
     Raises:
         Hang, OutOfBounds, IllegalCommand: as ``execute``.
     """
-    walkers = [[Walker(m.program, tile, tick) for tile in m.tiles] for m in machines]
+    walkers = [[Walker(m.program, tile, tick, m.engines) for tile in m.tiles] for m in machines]
     # Poison and overflow are values here, not faults of the tool.
     with np.errstate(all="ignore"):
         while not all(walker.ended for each in walkers for walker in each):

@@ -157,7 +157,7 @@ def _finish(
         sums = sums + psum
     if fmt == "i32":
         assert not sums.size or float(np.abs(sums).max()) < EXACT, "an integer sum lost bits"
-        carried: NDArray[Any] = sums.astype(np.int64).astype(np.int32)
+        carried: NDArray[Any] = narrow(sums.astype(np.int64), "i32")
     else:
-        carried = sums.astype(np.float32)
+        carried = narrow(sums, "f32")
     return narrow(carried, command.out_fmt)

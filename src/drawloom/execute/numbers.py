@@ -13,6 +13,8 @@ here float32 is rounded to odd first, which keeps enough to decide (24 >= 8 + 2 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import ml_dtypes
@@ -24,6 +26,7 @@ from drawloom.errors import nearest
 from drawloom.execute.faults import Refused
 
 Values = NDArray[Any]
+Watch = Callable[[Values, str, Values], None]
 
 STORED: dict[str, np.dtype[Any]] = {
     "f64": np.dtype(np.float64),
@@ -56,6 +59,8 @@ STORED: dict[str, np.dtype[Any]] = {
 
 FLOATS = frozenset({"f64", "f32", "tf32", "f16", "bf16"})
 HALVES = frozenset({"f16", "bf16"})
+
+_watches: list[Watch] = []
 
 _ALL_F16 = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 with np.errstate(invalid="ignore"):
@@ -90,6 +95,29 @@ def narrow(values: Values, fmt: str) -> Values:
 
     The result is a new array, or ``values`` itself where nothing is to be done.
     """
+    result = rounded(values, fmt)
+    for watch in _watches:
+        watch(values, fmt, result)
+    return result
+
+
+@contextmanager
+def watched(watch: Watch) -> Generator[None]:
+    """Have every rounding looked at: values as they were, the format, the result. Not for several threads."""
+    _watches.append(watch)
+    try:
+        yield
+    finally:
+        _watches.remove(watch)
+
+
+def is_watched() -> bool:
+    """Whether anybody looks at roundings: tables of results would keep them from it."""
+    return bool(_watches)
+
+
+def rounded(values: Values, fmt: str) -> Values:
+    """Return what ``narrow`` does, looked at by nobody: for numbers of the program itself."""
     dtype = stored(fmt)
     _need_computed(fmt)
     if fmt == "bool":

@@ -56,9 +56,8 @@ def _parts(span: Span, inputs: Arrays) -> list[dict[str, NDArray[Any]]]:
         for place, (chip, region) in enumerate(holders):
             array = inputs[name]
             if name in span.cuts:
-                axis, ways = span.cuts[name]
-                start = place * ways // len(holders) * region.shape[axis]
-                array = np.take(array, range(start, start + region.shape[axis]), axis)
+                for axis, start in span.corner(name, place, region, len(holders)).items():
+                    array = np.take(array, range(start, start + region.shape[axis]), axis)
             parts[chip][name] = array
     return parts
 
@@ -67,7 +66,13 @@ def _joined(span: Span, name: str, machines: list[Machine]) -> NDArray[Any]:
     holders = span.holders("output", name)
     if name not in span.cuts:
         return machines[holders[0][0]].region(name)
-    axis, ways = span.cuts[name]
+    whole = span.named("output")[name]
+    made = np.empty(whole.shape, machines[holders[0][0]].region(name).dtype)
     # Where several chips hold a part, the first of them.
-    first = [holders[-(-part * len(holders) // ways)][0] for part in range(ways)]
-    return np.concatenate([machines[chip].region(name) for chip in first], axis)
+    for place, (chip, region) in reversed(list(enumerate(holders))):
+        at = span.corner(name, place, region, len(holders))
+        where = tuple(
+            slice(at.get(axis, 0), at.get(axis, 0) + size) for axis, size in enumerate(region.shape)
+        )
+        made[where] = machines[chip].region(name)
+    return made

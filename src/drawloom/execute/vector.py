@@ -25,7 +25,16 @@ import numpy as np
 from drawloom.errors import nearest
 from drawloom.execute.faults import Index, Refused
 from drawloom.execute.memory import Tile, at
-from drawloom.execute.numbers import FLOATS, HALVES, Values, narrow, stored, widen
+from drawloom.execute.numbers import (
+    FLOATS,
+    HALVES,
+    Values,
+    is_watched,
+    narrow,
+    rounded,
+    stored,
+    widen,
+)
 from drawloom.program.commands import Vector
 from drawloom.program.vector_ops import BINARY_OPS, VECTOR_OPS
 
@@ -62,13 +71,13 @@ def _paired(a: Values, b: Values) -> tuple[Values, Values]:
 
 @lru_cache(maxsize=4096)
 def _scalar(value: float, fmt: str) -> Values:
-    return narrow(np.asarray([value], np.float64), fmt)
+    return rounded(np.asarray([value], np.float64), fmt)
 
 
 def _unary(op: str, a: Values, fmt: str, out_fmt: str) -> Values:
     if op == "copy" and fmt == out_fmt:
         return a
-    if a.dtype.itemsize <= 2:
+    if a.dtype.itemsize <= 2 and not is_watched():
         # Every function of at most 16 bits is a table.
         return _table(op, fmt, out_fmt).take(a.view(f"u{a.dtype.itemsize}"))
     return _function(op, a, fmt, out_fmt)

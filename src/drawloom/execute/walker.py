@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from drawloom.execute import dma, matrix, vector, window
 from drawloom.execute.cpu import cpu
@@ -79,10 +79,17 @@ class Walker:
         ended: whether the stream is through.
     """
 
-    __slots__ = ("_path", "_program", "_tick", "ended", "stands", "tile")
+    __slots__ = ("_engines", "_path", "_program", "_tick", "ended", "stands", "tile")
 
-    def __init__(self, program: Program, tile: Tile, tick: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        tile: Tile,
+        tick: Callable[[], None] | None,
+        engines: Mapping[type, Callable[..., None]] = ENGINES,
+    ) -> None:
         """Stand at the start of a stream; ``tick`` is called after every command."""
+        self._engines = engines
         self._program = program
         self._tick = tick
         self.tile = tile
@@ -96,9 +103,9 @@ class Walker:
         self.ended = self.stands is None
 
     def _walk(self, stream: Stream, index: Index) -> Iterator[tuple[Holding, Index]]:
-        tile, tick = self.tile, self._tick
+        tile, tick, engines = self.tile, self._tick, self._engines
         for item in stream:
-            engine = ENGINES.get(type(item))
+            engine = engines.get(type(item))
             if engine is not None:
                 try:
                     engine(tile, item, index)

@@ -28,6 +28,9 @@ def physical(storage: Storage) -> Index:
     blocked = storage.blocked
     if storage.layout == "image":
         moved = numbers.reshape(blocked.batch, blocked.channels, blocked.rows).swapaxes(1, 2)
+    elif storage.layout == "heads":
+        heads = numbers.reshape(storage.shape).swapaxes(1, 2)
+        moved = heads.reshape(blocked.batch, blocked.rows, blocked.channels)
     else:
         moved = numbers.reshape(blocked.batch, blocked.rows, blocked.channels)
     # Eight-byte numbers stand in for the elements: lay them out as the real element size would be.

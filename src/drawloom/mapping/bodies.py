@@ -20,12 +20,14 @@ def build_body(
     layout: str,
     stored: set[str],
     given: str = "",
+    fmt: str = "",
 ) -> tuple[Body, str]:
     """Return the body of ``nodes`` and the slot of ``given`` (the value a matrix engine makes).
 
-    ``stored`` are the values that are needed outside the group.
+    ``fmt`` is what it is made in, where that is not the value's own; ``stored`` are the values that
+    are needed outside the group.
     """
-    return _Building(graph, shape, layout).run(nodes, stored, given)
+    return _Building(graph, shape, layout).run(nodes, stored, given, fmt)
 
 
 def plain_body(fmt: str, out: str) -> tuple[Body, str]:
@@ -33,20 +35,28 @@ def plain_body(fmt: str, out: str) -> tuple[Body, str]:
     return Body((Slot("t0", "full", fmt),), (), (), (("t0", out),)), "t0"
 
 
+CODING = ("QuantizeLinear", "DequantizeLinear")
+
+
 class _Building:
     def __init__(self, graph: Graph, shape: tuple[int, ...], layout: str) -> None:
         self.graph, self.shape, self.layout = graph, shape, layout
         self.body = BodyBuilder()
 
-    def run(self, nodes: list[Node], stored: set[str], given: str) -> tuple[Body, str]:
+    def run(
+        self, nodes: list[Node], stored: set[str], given: str, given_fmt: str = ""
+    ) -> tuple[Body, str]:
         body, first = self.body, ""
         if given:
-            first = body.new("full", self.graph.types[given].dtype.value)
+            first = body.new("full", given_fmt or self.graph.types[given].dtype.value)
             body.at[given] = first
         for node in nodes:
             body.node = node.name
             read = node.inputs[:1] if node.op == "Gather" else node.inputs
-            args = [self._operand(node, v) for v in read if v]
+            if node.op in CODING:
+                args = [self._operand(node, node.inputs[0]), self._scale(node)]
+            else:
+                args = [self._operand(node, v) for v in read if v]
             if node.op in ROW_OPS:
                 args.append(float(self.graph.types[node.inputs[0]].shape[-1]))
             out = node.outputs[0]
@@ -79,6 +89,13 @@ class _Building:
             return self.body.load(value, self._kind(full), fmt)
         assert kind == "stat", (node.name, value, have, full)
         return self.body.load(value, "stat", fmt)
+
+    def _scale(self, node: Node) -> Operand:
+        """Return what codes are worth: one number, or one a channel."""
+        scale = node.inputs[1]
+        if self.graph.types[scale].size == 1:
+            return _scalar(self.graph.constants, scale)
+        return self.body.load(scale, "channel", "f32")
 
     def _kind(self, shape: tuple[int, ...]) -> str:
         return "full" if shape == self.shape else "stat"

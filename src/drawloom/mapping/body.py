@@ -15,11 +15,16 @@ not zero. All other ops are vector commands. A step between a full and a wide or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.layout import Blocked
 from drawloom.chip.model import Blocking
+
+_FLOATS = frozenset(("f16", "bf16", "f32"))
+_WHOLE = frozenset(("copy", "convert", "select", "spread", "turn"))  # of one format in and out
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +162,35 @@ class BodyBuilder:
 
     def finish(self, stores: tuple[tuple[str, str], ...]) -> Body:
         """Return the body, with only the slots that are used."""
+        self.steps = _narrowed(self.steps, self.slots, {slot for slot, _ in stores})
         used = {s for step in self.steps for s in (step.dst, step.a, step.b)} | {
             s for s, _ in stores
         }
         slots = tuple(slot for slot in self.slots.values() if slot.name in used)
         loads = tuple((slot, value) for slot, value in self.loads.items() if slot in used)
         return Body(slots, tuple(self.steps), loads, stores)
+
+
+def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]) -> list[Step]:
+    """Let a float step give its result in the format to which only a conversion takes it.
+
+    The result is then rounded once, where it was rounded to f32 before.
+    """
+    reads = Counter(name for step in steps for name in (step.a, step.b) if name)
+    reads.update(step.dst for step in steps if step.op == "select")
+    maker = {step.dst: at for at, step in enumerate(steps)}
+    out: list[Step | None] = list(steps)
+    for at, step in enumerate(steps):
+        before = maker.get(step.a, -1)
+        if step.op != "convert" or before < 0 or reads[step.a] > 1 or step.a in kept:
+            continue
+        given = out[before]
+        floats = {slots[step.a].fmt, slots[step.dst].fmt} <= _FLOATS
+        if given is not None and floats and given.op not in _WHOLE and given.op[:6] != "reduce":
+            # It keeps its place: what it reads may be written over behind it.
+            out[before], out[at] = replace(given, dst=step.dst), None
+            maker[step.dst] = before
+    return [step for step in out if step is not None]
 
 
 def _result_kind(kinds: list[str]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from drawloom.mapping.body import Body, Slot, Step
 
 
-def compact(body: Body, given: tuple[str, ...] = ()) -> Body:
+def compact(body: Body, given: tuple[str, ...] = (), kept: Container[str] = ()) -> Body:
     """Return the body with slots reused; ``given`` slots hold data before the first step.
+
+    ``kept`` slots serve several chunks: nothing is written over what they were loaded with.
 
     A step may write over an operand that dies in it when both have the same kind and format:
     vector commands work element by element.
@@ -29,7 +32,7 @@ def compact(body: Body, given: tuple[str, ...] = ()) -> Body:
         dying = [
             place[n]
             for n in (step.a, step.b)
-            if n and last[n] == index and kinds[n].kind != "channel"
+            if n and last[n] == index and kinds[n].kind != "channel" and n not in kept
         ]
         if step.dst not in place:
             place[step.dst] = _choose(step, kinds, free, dying, place)

@@ -8,6 +8,7 @@ product could decode, and stand in DRAM as the numbers they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 
@@ -18,6 +19,7 @@ from drawloom.graph.ir import Array, Node, TensorType
 from drawloom.graph.lazy import Held, LazyTensor, values
 from drawloom.graph.ops import OPS
 from drawloom.mapping.emit import Emit
+from drawloom.mapping.quantized import is_one_scale
 
 _CODES = (DType.I8, DType.U8)
 _FLOATS = (DType.F16, DType.BF16, DType.F32)
@@ -32,6 +34,10 @@ def dequantize(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] |
     kind, made = emit.builder.types[codes], emit.builder.types[scale].dtype
     shape, axis, size = kind.shape, node.int("axis", 1), node.int("block_size")
     if kind.dtype not in _CODES or made not in _FLOATS or 0 in shape:
+        return None
+    if is_one_scale(
+        emit.builder.types, emit.builder.constants, replace(node, inputs=tuple(inputs))
+    ):
         return None
     if _is_held(emit, codes):
         return _decoded(emit, node, inputs)

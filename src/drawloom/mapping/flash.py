@@ -76,14 +76,17 @@ def plan(group: Group, site: Site) -> FlashPiece:
     scratch = Scratch(site.chip, site.residency.reserved)
     for name, (bytes_, copies) in size.buffers(span, units).items():
         scratch.add(name, bytes_, copies)
-    stored = [site.need(name, "rows") for name in node.inputs[:3]]
+    stored = [
+        site.need(name, "heads" if site.home.get(name) == "heads" else "rows")
+        for name in node.inputs[:3]
+    ]
     return FlashPiece(
         name=node.name,
         nodes=(node.name,),
         q=stored[0],
         k=stored[1],
         v=stored[2],
-        out=site.made(node.outputs[0], "rows"),
+        out=site.made(node.outputs[0], group.layout),
         heads=q[1],
         groups=k[1],
         queries=q[2],

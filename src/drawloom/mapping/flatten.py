@@ -1,8 +1,10 @@
-"""Few rows in many entries become many rows: products with one weight for a whole batch.
+"""Entries of few or ragged rows become many rows: products with one weight for a whole batch.
 
 A decode step multiplies (batch, 1, channels) by a weight. Taken entry by entry the weight is
-moved for each; taken as (batch, channels) it is moved once. The products, and the work between
-them that goes row by row, are done on rows; what else reads or makes such a value gets a reshape.
+moved for each; taken as (batch, channels) it is moved once. Of 197 rows an entry, the last block
+of a matrix engine's rows is nearly empty; of all entries together only the very last is. The
+products, and the work between them that goes row by row, are done on rows; what else reads or
+makes such a value gets a reshape.
 """
 
 from __future__ import annotations
@@ -13,9 +15,14 @@ from math import prod
 from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.ir import Graph, Node, TensorType
 from drawloom.mapping.rules import ROW_OPS, RULES
+from drawloom.units import align_up
 
 FEW_ROWS = 64
-"""Entries with this many rows keep a matrix engine busy by themselves."""
+"""Entries with this many rows keep a matrix engine busy by themselves: it takes so many at a time."""
+RAGGED = 1.1
+"""What padding every entry's rows may cost over padding those of all together."""
+MANY_ENTRIES = 16
+"""With so many, tiles work through entries of their own, and hold what is between two products."""
 
 _BY_ROW = frozenset({"Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"})
 _ELEMENTWISE = RULES.keys() - ROW_OPS
@@ -48,17 +55,23 @@ def _is_product(node: Node, graph: Graph) -> bool:
         return False
     a, b = (graph.types[v].shape for v in node.inputs)
     plain = not node.int("trans_a") and len(b) >= 2 and prod(b[:-2]) == 1
-    return plain and _has_few_rows(a) and len(graph.types[node.outputs[0]].shape) == len(a)
+    return plain and _gains(a) and len(graph.types[node.outputs[0]].shape) == len(a)
 
 
-def _has_few_rows(shape: tuple[int, ...]) -> bool:
-    return len(shape) >= 3 and shape[-2] < FEW_ROWS and prod(shape[:-2]) > 1 and 0 not in shape
+def _gains(shape: tuple[int, ...]) -> bool:
+    """Whether the rows of all entries keep the matrix engines busier than those of each."""
+    if len(shape) < 3 or 0 in shape or prod(shape[:-2]) == 1:
+        return False
+    rows, entries = shape[-2], prod(shape[:-2])
+    padded = entries * align_up(rows, FEW_ROWS)
+    ragged = padded >= RAGGED * align_up(entries * rows, FEW_ROWS)
+    return rows < FEW_ROWS or (ragged and entries < MANY_ENTRIES)
 
 
 def _goes_by_row(node: Node, graph: Graph) -> bool:
     """Whether each row of a node's result comes of the same row of its operands."""
     shape = graph.types[node.outputs[0]].shape if node.outputs else ()
-    if len(node.outputs) != 1 or not _has_few_rows(shape):
+    if len(node.outputs) != 1 or not _gains(shape):
         return False
     if node.op in _BY_ROW:
         last = node.int("axis", -1) in (-1, len(shape) - 1)

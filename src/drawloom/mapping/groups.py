@@ -18,8 +18,10 @@ from drawloom.mapping.fold import Folded
 from drawloom.mapping.kinds import Kinds
 from drawloom.mapping.legalise import broadcast_kind, is_flat
 from drawloom.mapping.picked import Picked, find_picked
+from drawloom.mapping.quantized import is_convolution, keeps_blocks
 from drawloom.mapping.rules import ROW_OPS
 
+_TURNS = ("Reshape", "Transpose", "Slice")  # moves that may be one with the move before
 MAX_STEPS = 24  # nodes in a group: bounds the buffers of its body
 
 
@@ -76,13 +78,18 @@ class _Grouping:
         self.picked = find_picked(graph)
         decoders = {name for each in coded.values() for name in each.nodes}
         decoders |= {each.node for each in self.picked.values()}
-        kinds = Kinds(graph, folded.carries, decoders)
+        kinds = Kinds(graph, blocking, folded.carries, decoders)
         self.types, self.constants = graph.types, graph.constants
         self.kind = {node.name: kinds.of(node) for node in graph.nodes}
         self.home = dict.fromkeys(graph.inputs, "dense")
         self.group_of: dict[str, int] = {}
         self.groups: list[Group] = []
+        self.users = graph.consumers()
         self.readers = Counter(v for node in graph.nodes for v in node.inputs)
+        self.taken: dict[str, set[str]] = {}  # which kinds of nodes read each value
+        for node in graph.nodes:
+            for value in node.inputs:
+                self.taken.setdefault(value, set()).add(self.kind[node.name])
         self.want = self._wanted()
 
     def run(self) -> Plan:
@@ -112,22 +119,26 @@ class _Grouping:
 
     def _vote(self, node: Node, kind: str, position: int, after: str) -> str:
         if kind == "matrix":
-            return "image" if node.op == "Conv" else "rows"
+            return "image" if is_convolution(node) else "rows"
         if kind in ("pool", "norm"):
             return "image"
         if kind == "flash":
-            return "rows"
+            return self._heads(node.inputs[position]) if position < 3 else "rows"
         if kind == "body":
-            return self._needed(node) or after
+            return self._needed(node) or ("rows" if after == "heads" else after)
         if kind == "carry":
             return after
         return "dense" if kind == "cpu" else ""
 
     def _layout_of(self, node: Node, kind: str) -> str:
         if kind == "matrix":
-            return "image" if node.op == "Conv" else "rows"
-        if kind in ("pool", "norm", "flash"):
-            return "rows" if kind == "flash" else "image"
+            return "image" if is_convolution(node) else "rows"
+        if kind == "flash":
+            out = node.outputs[0]
+            moves = self.taken.get(out, {""}) == {"move"} and out not in self.graph.outputs
+            return self._heads(out) if moves else "rows"
+        if kind in ("pool", "norm"):
+            return "image"
         if kind == "cpu":
             return "dense"
         if kind == "carry" and node.name in self.entered:
@@ -136,6 +147,17 @@ class _Grouping:
             return self.home.get(node.inputs[0], "dense")
         layout = self._legal(self.want[node.outputs[0]], node.outputs[0])
         return "dense" if layout == "rows" and self._lies_well(node) else layout
+
+    def _heads(self, value: str) -> str:
+        """Return the layout in which heads are turned out of rows, and back in, for nothing.
+
+        That of ``rows`` is the same where each matrix ends at a line.
+        """
+        kind = self.types[value]
+        entries, _, rows, features = kind.shape
+        whole = features % self.blocking.of(kind.dtype.bytes) == 0
+        apart = entries > 1 or rows * features * kind.dtype.bytes % self.blocking.align
+        return "heads" if whole and apart else "rows"
 
     def _lies_well(self, node: Node) -> bool:
         """Whether a reshape leaves rows of whole blocks, which are read as they lie."""
@@ -173,7 +195,7 @@ class _Grouping:
         value = node.inputs[0]
         index = self.group_of.get(value, -1)
         return (
-            self.fuse and node.op in ("Reshape", "Transpose") and index >= self.first
+            self.fuse and node.op in _TURNS and len(node.inputs) == 1 and index >= self.first
             and self.groups[index].kind == "move" and self.readers[value] == 1
             and value not in self.graph.outputs
         )  # fmt: skip
@@ -192,6 +214,10 @@ class _Grouping:
     def _needed(self, node: Node) -> str:
         """The layout a body node cannot do without, or nothing."""
         shape = self._full_shape(node)
+        if keeps_blocks(node, self.types, self.blocking):
+            return "image"
+        if node.op == "DequantizeLinear":
+            return "image" if len(shape) == 4 else "rows"
         if is_flat(node, self.types) or len(shape) < 2:
             return "dense"
         if node.op in ROW_OPS:
@@ -213,15 +239,32 @@ class _Grouping:
         shape, needed = self._full_shape(node), self._needed(node)
         live = [v for v in node.inputs if v not in self.constants]
         index = max((self.group_of.get(v, -1) for v in live), default=-1)
-        for at in (index, len(self.groups) - 1 if self._reads_alike(live, shape) else -1):
+        for at in (
+            self._beside(node),
+            index,
+            len(self.groups) - 1 if self._reads_alike(live, shape) else -1,
+        ):
             if self.fuse and at >= self.first and self._joins(node, self.groups[at], shape, needed):
                 self._add(node, at)
                 return
         layouts = Counter(self.home[v] for v in live if self.types[v].shape == shape)
         layout = needed or self._legal(_winner(layouts), node.outputs[0])
+        layout = "rows" if layout == "heads" else layout
         if shape != self.types[node.outputs[0]].shape and not needed:
             layout = "rows"
         self._open(node, "strip", layout, shape)
+
+    def _beside(self, node: Node) -> int:
+        """Return the group in which numbers that a node makes of codes are used, where it stands.
+
+        There the codes are read, which are fewer bytes.
+        """
+        out = node.outputs[0]
+        users = self.users.get(out, []) if node.op == "DequantizeLinear" else []
+        if len(users) != 1 or out in self.graph.outputs or self.kind[users[0].name] != "body":
+            return -1
+        others = [self.group_of.get(v, -1) for v in users[0].inputs if v != out]
+        return max(others, default=-1)
 
     def _reads_alike(self, live: list[str], shape: tuple[int, ...]) -> bool:
         """Whether the latest group is a strip that loads the same data."""

@@ -7,9 +7,17 @@ from math import prod
 
 import numpy as np
 
+from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node, TensorType
 from drawloom.mapping.legalise import REDUCED_IMAGES, broadcast_kind, is_flat
+from drawloom.mapping.quantized import (
+    is_narrow,
+    is_one_scale,
+    makes_codes,
+    runs_on_codes,
+    scales_sums,
+)
 from drawloom.mapping.rotary import is_half_turn
 from drawloom.mapping.rules import ROW_OPS, RULES
 
@@ -59,14 +67,18 @@ class Kinds:
     """Decides for each node of a graph; the answers depend on types and constants only."""
 
     def __init__(
-        self, graph: Graph, carries: Container[str] = (), decoders: Container[str] = ()
+        self,
+        graph: Graph,
+        blocking: Blocking,
+        carries: Container[str] = (),
+        decoders: Container[str] = (),
     ) -> None:
         """Look at a graph.
 
         ``carries`` are the nodes by which values enter and leave a fold, ``decoders`` those that
         a product does along with its loads.
         """
-        self.graph = graph
+        self.graph, self.blocking = graph, blocking
         self.carries, self.decoders = carries, decoders
         self.types: Mapping[str, TensorType] = graph.types
         self.constants: Mapping[str, Array] = graph.constants
@@ -91,6 +103,10 @@ class Kinds:
         return "body" if self._body(node) else "cpu"
 
     def _matrix(self, node: Node) -> bool:
+        if node.op in ("ConvInteger", "QLinearConv"):
+            outs = self.types[node.outputs[0]].shape[1]
+            narrow = node.op == "ConvInteger" or is_narrow(outs, self.blocking)
+            return narrow and runs_on_codes(self.types, self.constants, node)
         if node.op not in ("MatMul", "MatMulInteger", "Conv") or any(node.inputs[2:]):
             return False
         a, b = (self.types[v] for v in node.inputs[:2])
@@ -146,6 +162,11 @@ class Kinds:
             for v in node.inputs
         ):
             return False
+        if node.op == "DequantizeLinear":
+            one = is_one_scale(self.types, self.constants, node)
+            return one or scales_sums(self.graph, node)
+        if node.op == "QuantizeLinear":
+            return makes_codes(self.types, self.constants, node)
         dtypes = {self.types[v].dtype for v in (*node.inputs, *node.outputs) if v}
         if not self._dtypes_fit(node, dtypes):
             return False

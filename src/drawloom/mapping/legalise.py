@@ -20,6 +20,7 @@ from drawloom.mapping.attention import attention
 from drawloom.mapping.emit import Emit
 from drawloom.mapping.flatten import flatten
 from drawloom.mapping.interleave import interleaved
+from drawloom.mapping.patches import patches
 from drawloom.mapping.rotary import half_turn
 from drawloom.mapping.spell import SPELLED, Rule
 
@@ -57,6 +58,8 @@ def _conv(emit: Emit, node: Node, inputs: Sequence[str]) -> Sequence[str] | None
     groups, channels = node.int("group", 1), emit.shape(x)[1]
     depthwise = groups == channels == emit.shape(w)[0] and groups > 1
     bias = inputs[2] if len(inputs) > 2 else ""
+    if made := patches(emit, node, x, w, bias):
+        return (made,)
     x, w = interleaved(emit, node, x, w)
     if rank == 4 and not bias and (groups == 1 or depthwise) and x == inputs[0]:
         return None
@@ -350,14 +353,16 @@ def broadcast_kind(
         return ""
     rank = len(shape)
     padded = (1,) * (rank - len(have)) + have
-    if constant and rank >= 2 and shape[-1] > 1 and padded == (*(1,) * (rank - 1), shape[-1]):
+    # What is computed is loaded as a constant is, where it serves several rows.
+    several = constant or prod(shape[:-1]) > 1
+    if several and rank >= 2 and shape[-1] > 1 and padded == (*(1,) * (rank - 1), shape[-1]):
         return "last"
     if constant and rank == 4 and shape[1] > 1 and padded == (1, shape[1], 1, 1):
         return "image"
     if rank >= 2 and shape[-1] > 1 and padded == (*shape[:-1], 1):
         return "stat"
     if rank == 4 and shape[1] > 1 and have == (1, shape[1], 1, 1):
-        return "image"  # what is computed is loaded as a constant is
+        return "image"
     if rank >= 3 and padded[-2:] == shape[-2:] and not (constant and prod(shape) <= BIG_CONSTANT):
         same = next((i for i, dim in enumerate(padded) if dim != 1), rank)
         return "batch" if padded[same:] == shape[same:] and same > 0 else ""

@@ -14,6 +14,7 @@ from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
 from drawloom.mapping.panels import panel_buffers
 from drawloom.mapping.pieces import Buffer, Coding, Fold, MatrixPiece
+from drawloom.mapping.quantized import coded_body, is_convolution, weights_of
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.sizes import Cut, Work, sizes_of
@@ -28,7 +29,10 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
     node, graph = group.nodes[0], site.graph
     out = node.outputs[0]
-    body, result = build_body(graph, group.nodes[1:], group.shape, group.layout, stored, given=out)
+    sums = _sums_format(group, stored)
+    body, result = build_body(
+        graph, group.nodes[1:], group.shape, group.layout, stored, given=out, fmt=sums
+    )
     if not group.nodes[1:]:
         body, result = plain_body(graph.types[out].dtype.value, out)
     body = compact(body, (result,))
@@ -37,7 +41,12 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     coding = _coding(node, site)
     if coding and coding.behind:
         body, result = _scaled(body, result, node.name)
+    if node.op == "QLinearConv":
+        sums, (body, result) = "f32", coded_body(body, result, node)
+        for _, value in body.loads[: len(node.inputs) - 7]:
+            values[value] = site.store.constant(value, "channel", DType.F32)
     a, b, work = _work(node, site, body, coding)
+    work = replace(work, out_fmt=sums) if sums else work
     loads, stores = (
         sum(values[value].kind == "resident" for _, value in each)
         for each in (body.loads, body.stores)
@@ -65,6 +74,14 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         depthwise=work.depthwise, products=work.products, coding=coding, fold=work.fold,
         numbers=_numbers(node, site), panel=chosen.panel, estimate=chosen.estimate,
     )  # fmt: skip
+
+
+def _sums_format(group: Group, stored: set[str]) -> str:
+    """Return f32 for sums of codes that are only made numbers of; else nothing."""
+    made = group.nodes[0].outputs[0]
+    readers = [node for node in group.nodes if made in node.inputs]
+    scaled = readers and all(node.op == "DequantizeLinear" for node in readers)
+    return "f32" if scaled and made not in stored else ""
 
 
 def _cut(work: Work, group: Group, stored: set[str], site: Site) -> Cut:
@@ -117,7 +134,7 @@ def _weight(node: Node, site: Site) -> Storage:
 
 def _kernels(node: Node, site: Site, fold: Fold | None, *, depthwise: bool) -> Storage:
     """Return where the weights of a convolution are read from."""
-    name, types = node.inputs[1], site.graph.types
+    name, types = weights_of(node), site.graph.types
     if fold is None:
         return site.need(name, "depthwise" if depthwise else "weights")
     window = window_of(node, types)
@@ -138,7 +155,7 @@ def _work(
     fmt, products = types[node.inputs[0]].dtype.value, 1
     if fmt == "f32":
         fmt, products = "tf32", 3
-    convolution = node.op == "Conv"
+    convolution = is_convolution(node)
     depthwise = convolution and node.int("group", 1) > 1
     window, fold = None, None
     if convolution:

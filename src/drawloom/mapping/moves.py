@@ -22,6 +22,8 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     node, out = nodes[0], nodes[-1].outputs[0]
     if len(nodes) == 1 and node.op == "Reshape" and _alias(site, node, layout):
         return
+    if len(nodes) == 1 and node.op == "Concat" and _joined(site, node, layout):
+        return
     taken = _moved(site, node)
     for later in nodes[1:]:
         taken = [_evaluate(site, later, [numbers]) for numbers in taken]
@@ -67,6 +69,42 @@ def _alias(site: Site, node: Node, layout: str) -> bool:
     site.store.value(value, home)
     site.store.same_bytes((out, layout), (value, home))
     return True
+
+
+def _joined(site: Site, node: Node, layout: str) -> bool:
+    """Let images of whole blocks be made where the image that joins their channels has them.
+
+    Of a single image one block of channels follows the other, so that nothing is left to move.
+    """
+    out, store = node.outputs[0], site.store
+    kind, block = site.graph.types[out], site.chip.blocking.of(site.graph.types[out].dtype.bytes)
+    if layout != "image" or kind.shape[0] != 1 or node.int("axis") % len(kind.shape) != 1:
+        return False
+    channels = [site.graph.types[value].shape[1] for value in node.inputs]
+    even = all(n % block == 0 for n in channels) and len(set(node.inputs)) == len(node.inputs)
+    keys = [(value, "image") for value in node.inputs]
+    if not even or out in site.graph.outputs or out in site.residency.address:
+        return False
+    if not all(_is_movable(site, key) for key in keys):
+        return False
+    store.value(out, layout)
+    offset = 0
+    for key in keys:
+        store.put_inside(key, (out, layout), offset)
+        offset += store.made[key].bytes
+    return True
+
+
+def _is_movable(site: Site, key: Key) -> bool:
+    """Whether a storage is a piece's result that may lie anywhere."""
+    store, value = site.store, key[0]
+    free = value not in site.graph.constants and value not in site.graph.outputs
+    made = store.made.get(key)
+    return (
+        free and site.home[value] == key[1] and made is not None and made.kind == "temporary"
+        and key not in store.alias and key in store.used and key not in store.in_place
+        and all(key not in (each.enter, each.made, each.leave) for each in store.handed)
+    )  # fmt: skip
 
 
 def _moved(site: Site, node: Node) -> list[Index]:

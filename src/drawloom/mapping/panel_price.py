@@ -6,6 +6,7 @@ by chunk; at no time more than the DRAM can have moved by then. Times are nanose
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from drawloom.chip.formats import FORMAT_BYTES
@@ -27,18 +28,29 @@ MEETING, EACH, STARTING = 1200, 120, 600
 
 def panel_cut(work: Work, chip: Chip, *, multicast: bool) -> Cut | None:
     """Return the cheapest way to cut a product so; None where none fits, or it is no such product."""
+    found = panel_cuts(work, chip, 1, multicast=multicast)
+    return found[0] if found else None
+
+
+def panel_cuts(work: Work, chip: Chip, of_a_kind: int, *, multicast: bool) -> list[Cut]:
+    """Return ways to cut a product so, cheapest first: so many of each grid, chunk and depth."""
     plain = work.window is None and work.products == 1 and work.coded is None and not work.picked
     other = work.by_batch or work.a_local or work.trans_a or work.trans_b or work.batch > 1
     if not plain or other or not multicast or not _is_busy(work, chip):
-        return None
-    best: Cut | None = None
+        return []
+    found: list[tuple[float, Way, Cut]] = []
     for way in ways(work, chip):
         cut = way.cut()
         if cut is not None:
-            price = _Price(way, cut).ns()
-            if best is None or price < best.estimate:
-                best = replace(cut, estimate=price)
-    return best
+            found.append((_Price(way, cut).ns(), way, cut))
+    seen: Counter[tuple[object, ...]] = Counter()
+    kept: list[Cut] = []
+    for price, way, cut in sorted(found, key=lambda each: each[0]):
+        kind = way.grid, way.mt, way.nt, way.always, way.depth
+        seen[kind] += 1
+        if seen[kind] <= of_a_kind:
+            kept.append(replace(cut, estimate=price))
+    return kept
 
 
 def _is_busy(work: Work, chip: Chip) -> bool:

@@ -148,6 +148,8 @@ def ways(work: Work, chip: Chip) -> Iterator[Way]:
         # What is read along rows is sent further: more tiles share channels than rows.
         if gm < gn or gm > work.m or gn * step > align_up(work.n, step):
             continue
+        if work.by_rows not in (0, gm):
+            continue
         rows = sorted({ceil_div(per_m, parts) for parts in (1, 2, 3, 4, 6, 8)})
         widths = sorted({min(step * each, per_n) for each in (1, 2, 4)})
         deep = [each * block for each in (1, 2, 3, 4, 6, 8) if (each - 1) * block < work.k]

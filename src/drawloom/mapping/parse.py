@@ -30,7 +30,7 @@ from drawloom.mapping.text import (
 )
 
 KINDS = ("input", "output", "constant", "temporary", "resident")
-LAYOUTS = ("dense", "rows", "image", "weights", "depthwise", "channel", "codes")
+LAYOUTS = ("dense", "rows", "heads", "image", "weights", "depthwise", "channel", "codes")
 
 
 def parse_mapping(

@@ -16,6 +16,8 @@ from drawloom.mapping.body import Body
 from drawloom.mapping.storage import Storage
 
 Span = tuple[int, int]
+FEW_MATRICES = 2  # as many must share rows
+LEAST_SHARED = 16  # rows of a matrix that a tile must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,30 @@ class StripPiece:
     buffers: Mapping[str, Buffer]
     values: Mapping[str, Storage]
     by_batch: bool = False  # a tile's share is whole matrices
+
+    def across(self, n_tiles: int) -> tuple[str, ...]:
+        """Return the slots that are the same for all matrices: tiles then have rows of each of them."""
+        if self.by_batch or self.geometry == "flat":
+            return ()
+        return shared(self.body, self.values, self.batch, self.rows, n_tiles)
+
+
+def shared(
+    body: Body, values: Mapping[str, Storage], batch: int, rows: int, n_tiles: int
+) -> tuple[str, ...]:
+    """Return the slots of a strip's body that hold the same rows for all its matrices.
+
+    None where the matrices have too few rows for all tiles, or something else is kept by the tiles.
+    """
+    if batch < FEW_MATRICES or rows < LEAST_SHARED * n_tiles:
+        return ()
+    if any(storage.per_tile for storage in values.values()):
+        return ()
+    return tuple(
+        slot
+        for slot, value in body.loads
+        if body.slot(slot).kind == "full" and values[value].blocked.batch == 1
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,11 @@ class _Placing:
             if storage.kind == "resident"
         }
         return {
-            key: replace(storage, address=where[root][0], step=where[root][1])
+            key: replace(
+                storage,
+                address=where[root][0] + store.inside.get(key, 0),
+                step=where[root][1],
+            )
             for key, storage in store.made.items()
             if (root := store.root(key)) in where
         }, total

@@ -17,7 +17,7 @@ from drawloom.mapping.legalise import legalise
 from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
-from drawloom.mapping.order import channels_first
+from drawloom.mapping.order import channels_first, codes_late
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.place import place
 from drawloom.mapping.residency import SHARES, Residency, settle
@@ -42,7 +42,7 @@ def map_graph(
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
     """
     options = options or MapOptions()
-    legal = channels_first(legalise(graph))
+    legal = codes_late(channels_first(legalise(graph)))
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     for share in SHARES if options.resident else SHARES[-1:]:

@@ -27,7 +27,9 @@ def plan(group: Group, site: Site, src: Storage, dst: Storage) -> PoolPiece:
     # Enough chunks for every tile: fewer rows where images and channel blocks are not enough.
     units = blocked.batch * ceil_div(blocked.channels, width)
     rows = max(1, ceil_div(height, ceil_div(chip.n_tiles, units)))
-    while rows > 1 and _bytes(src, window, rows, width) > room:
+    while rows > 1 and (
+        _bytes(src, window, rows, width) > room or _high(window, rows) > chip.limits.rows
+    ):
         rows = ceil_div(rows, 2)
     need = _bytes(src, window, rows, width)
     if need > room:
@@ -68,10 +70,15 @@ def _sizes(src: Storage, window: Window | None, rows: int, channels: int) -> tup
     width = src.blocking.width(channels, src.dtype.bytes) * src.dtype.bytes
     if window is None:
         return src.blocked.rows * width, width
-    high = min(
-        window.h, (rows - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
-    )
-    return high * window.w * width, rows * window.ow * width
+    return _high(window, rows) * window.w * width, rows * window.ow * width
+
+
+def _high(window: Window | None, rows: int) -> int:
+    """Return how many rows of the image some rows of windows reach over."""
+    if window is None:
+        return 1
+    reach = (rows - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1
+    return min(window.h, reach)
 
 
 def _bytes(src: Storage, window: Window | None, rows: int, channels: int) -> int:

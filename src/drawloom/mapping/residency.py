@@ -8,7 +8,7 @@ single image every tile can have some rows, which is enough where results need n
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from drawloom.chip.layout import Blocked
@@ -16,6 +16,7 @@ from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.mapping.dram import Need, pack
 from drawloom.mapping.groups import Group, Plan
+from drawloom.mapping.quantized import is_convolution
 from drawloom.mapping.storage import matrix_view
 from drawloom.mapping.windows import window_of
 from drawloom.units import align_up, ceil_div
@@ -23,17 +24,23 @@ from drawloom.units import align_up, ceil_div
 SHARES = (0.87, 0.5, 0.0)  # of the usable scratchpad may hold residents; the first that serves
 WASTE = 1.15  # tiles may stand idle this much for the sake of a batch that does not divide evenly
 LEAST_ROWS = 48  # of a tile, where tiles share an image: fewer leave the matrix engine empty
+MOST_ROWS = 128  # of a matrix: with more, products that share out channels as well are quicker
+MOST_HELD = 0.25  # of the usable scratchpad for one value's rows, or weights had too little room
 LEAST_TILES = 0.75  # of a chip must have some
 CUTTABLE = ("matrix", "strip", "pool")
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``."""
+    """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``.
+
+    Of its neighbours' rows it has room for ``halo`` above its own and as many below.
+    """
 
     matrices: int
     rows: int = 0
     parts: int = 0
+    halo: int = 0
 
 
 @dataclass(slots=True)
@@ -79,11 +86,11 @@ def settle(
         if held is None or (held.parts and not multicast):
             continue
         _, rows, channels = matrix_view(graph.types[value].shape, plan.home[value])
-        size, rows = graph.types[value].dtype.bytes, held.rows or rows
+        size, rows = graph.types[value].dtype.bytes, held.rows + 2 * held.halo or rows
         blocked = Blocked(chip.blocking, held.matrices, rows, channels, size)
         need = Need(value, blocked.bytes, index, max(users))
         ending = {v for v, root in place.items() if needs[root].last == index}
-        ending = {v for v in ending if max(readers[v]) == index}
+        ending = {v for v in ending if max(readers[v]) == index and out.held_of[v] == held}
         before = _replaced(plan.groups[index], graph, value, ending)
         if before:
             first = needs[place[before]]
@@ -152,7 +159,11 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
         even = each * chip.n_tiles <= WASTE * batch
         cut = even and all(_cut_by_batch(group, layout, batch) for group in groups)
         return Held(each) if cut else None
-    if layout != "image" or len(shape) != 4 or batch > 1:
+    if batch > 1:
+        return None
+    if layout == "rows":
+        return _held_rows(plan, graph, chip, value, groups)
+    if len(shape) != 4:
         return None
     high, wide = shape[2:]
     per = ceil_div(high, chip.n_tiles)
@@ -160,20 +171,63 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
     if high % per or per * wide < LEAST_ROWS or parts < LEAST_TILES * chip.n_tiles:
         return None
     every = parts == chip.n_tiles
-    cut = all(_cut_by_rows(group, graph, value, every=every) for group in groups)
-    return Held(1, per * wide, parts) if cut else None
+    seen = [_rows_around(group, graph, value, every=every) for group in groups]
+    halo = max(seen)
+    return Held(1, per * wide, parts, halo * wide) if min(seen) >= 0 and halo <= per else None
 
 
-def _cut_by_rows(group: Group, graph: Graph, value: str, *, every: bool) -> bool:
-    """Whether a group's tiles can each work on the same rows of an image; ``every`` tile has some."""
+def _held_rows(
+    plan: Plan, graph: Graph, chip: Chip, value: str, groups: Sequence[Group]
+) -> Held | None:
+    """Return the rows of a matrix that tiles can hold: those of products with a weight, and of strips.
+
+    Each product's weight then comes to every tile.
+    """
+    _, rows, channels = matrix_view(graph.types[value].shape, "rows")
+    per = ceil_div(rows, chip.n_tiles)
+    parts = ceil_div(rows, per)
+    if not LEAST_ROWS <= per <= MOST_ROWS or parts < chip.n_tiles:
+        return None
+    if per * channels * graph.types[value].dtype.bytes > MOST_HELD * chip.scratchpad.usable:
+        return None
+    return Held(1, per, parts) if all(_by_rows(plan, graph, g, value) for g in groups) else None
+
+
+def _by_rows(plan: Plan, graph: Graph, group: Group, value: str) -> bool:
+    """Whether a group's tiles can each work on the rows of a value that they hold."""
+    rows = matrix_view(graph.types[value].shape, "rows")[1]
+    if group.layout != "rows" or matrix_view(group.shape, "rows")[:2] != (1, rows):
+        return False
+    if group.kind == "strip":
+        return True
+    node = group.nodes[0]
+    if group.kind != "matrix" or node.op != "MatMul" or node.int("trans_a"):
+        return False
+    weight = node.inputs[1]
+    plain = weight in graph.constants and weight not in plan.coded and weight not in plan.picked
+    whole = matrix_view(graph.types[weight].shape, "rows")[0] == 1 if plain else False
+    return plain and whole and value != weight and graph.types[weight].dtype.bytes == 2
+
+
+def _rows_around(group: Group, graph: Graph, value: str, *, every: bool) -> int:
+    """How many rows beside its own each tile of a group must see of an image to make its own rows.
+
+    -1 where tiles cannot work so; ``every`` tile has some rows.
+    """
     shape, node = graph.types[value].shape, group.nodes[0]
     if group.layout != "image" or (group.shape[0], *group.shape[2:]) != (1, *shape[2:]):
-        return False
+        return -1
     if group.kind in ("norm", "strip"):
-        return every
-    if group.kind != "matrix" or node.op != "Conv" or node.int("group", 1) > 1:
-        return False
-    return value not in node.inputs or window_of(node, graph.types).is_pointwise
+        return 0 if every else -1
+    if group.kind != "matrix" or not is_convolution(node) or node.int("group", 1) > 1:
+        return -1
+    window = window_of(node, graph.types)
+    if value not in node.inputs or window.is_pointwise:
+        return 0
+    around = window.kernel[0] // 2
+    plain = window.strides == window.dilations == (1, 1) and window.pads[:2] == (around, around)
+    alone = all(value not in each.inputs for each in group.nodes[1:])
+    return around if plain and alone and window.kernel[0] == 2 * around + 1 else -1
 
 
 def _cut_by_batch(group: Group, layout: str, batch: int) -> bool:

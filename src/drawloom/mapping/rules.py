@@ -77,6 +77,7 @@ def _cast(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     return body.convert(a, fmt)
 
 
+_EXACT_EXPONENT = 12  # of a power of two that every format holds, and its reciprocal
 _MOST_SQUARED = 8  # a larger whole power by squaring rounds more often than exp(y log x)
 
 
@@ -254,7 +255,31 @@ def _where(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     return body.select(_slot(args[0]), _slot(args[1]), _slot(args[2]))
 
 
+def _quantized(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    """Divide by the scale in f32 and round to a code; by a power of two that is one exact product."""
+    x, scale = _slot(args[0]), args[1]
+    assert isinstance(scale, float)
+    if _is_power(scale):
+        return body.op("mul", x, scalar=1.0 / scale, fmt=fmt)
+    return body.convert(body.op("div", body.convert(x, "f32"), scalar=scale), fmt)
+
+
+def _is_power(scale: float) -> bool:
+    """Whether a product with a scale, or its reciprocal, is exact in every format."""
+    fraction, exponent = math.frexp(scale)
+    return fraction == 0.5 and abs(exponent) <= _EXACT_EXPONENT
+
+
+def _numbers(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
+    """Make numbers of codes, or of sums that f32 holds: one product, rounded once."""
+    x, scale = _slot(args[0]), args[1]
+    if body.slots[x].fmt == "i8" and isinstance(scale, float) and _is_power(scale):
+        return body.op("mul", body.convert(x, fmt), scalar=scale)
+    return combine(body, "mul", body.convert(_slot(args[0]), "f32"), args[1], fmt)
+
+
 RULES: dict[str, Rule] = {
+    "QuantizeLinear": _quantized, "DequantizeLinear": _numbers,
     "Relu": _unary("relu"), "Sigmoid": _unary("sigmoid"), "Tanh": _unary("tanh"), "Exp": _unary("exp"),
     "Log": _unary("log"), "Sqrt": _unary("sqrt"), "Reciprocal": _unary("reciprocal"), "Neg": _unary("neg"),
     "Abs": _unary("abs"), "Sign": _unary("sign"), "Floor": _unary("floor"), "Ceil": _unary("ceil"),

@@ -87,8 +87,9 @@ class Site:
         if value in self.residency.address:
             held = self.residency.held_of[value]
             return self.store.value(
-                value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows
-            )
+                value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows,
+                halo=held.halo,
+            )  # fmt: skip
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.

@@ -222,14 +222,25 @@ class Sizes:
     @property
     def cycles(self) -> Ints:
         """Matrix engine cycles of one chunk."""
+        return self._cycles(self.rows)
+
+    @property
+    def mean_cycles(self) -> NDArray[np.float64]:
+        """Matrix engine cycles of a chunk, the mean of whole ones and a last that may be smaller."""
+        chunks = self.counts[1]
+        last = np.minimum(self.per_m, self.work.m) - (chunks - 1) * self.mt
+        rest = self._cycles(last * (self.work.window.ow if self.work.window else 1))
+        return ((chunks - 1) * self.cycles + rest) / chunks
+
+    def _cycles(self, rows: Ints) -> Ints:
         engine, work = self.chip.matrix, self.work
         block = engine.block
         taps = work.window.kernel[0] * work.window.kernel[1] if work.window else 1
         if work.depthwise:
-            busy = self.rows * taps * up(self.nt, block) // engine.depthwise_rate
+            busy = rows * taps * up(self.nt, block) // engine.depthwise_rate
         else:
             deep = block * (2 if FORMAT_BYTES[work.fmt] == 1 else 1)
-            macs = up(self.rows, block) * up(self.nt, block) * up(self.kt, deep) * taps
+            macs = up(rows, block) * up(self.nt, block) * up(self.kt, deep) * taps
             busy = macs // engine.macs_per_cycle[work.fmt]
         # The first of several chunks begins a sum, the others read one.
         depths = self.counts[3]

@@ -3,6 +3,7 @@
 ConvTranspose   zeros between the elements, then a convolution with the kernel turned round
 PRelu           max(x, 0) + slope min(x, 0)
 codes           numbers, where no product decodes them along with its loads (``decoding``)
+QLinearConv     the same with one factor for each output
 a norm          the plain norm, times its scale, plus its bias, where these are no constants
 """
 
@@ -17,6 +18,7 @@ from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Attr, Node
 from drawloom.mapping.decoding import dequantize, unpack
 from drawloom.mapping.emit import Emit
+from drawloom.mapping.quantized import convolve_codes
 
 Rule = Callable[[Emit, Node, Sequence[str]], Sequence[str] | None]
 
@@ -106,6 +108,7 @@ SPELLED: dict[str, Rule] = {
     "DequantizeLinear": dequantize,
     "LayerNormalization": _norm,
     "PRelu": _prelu,
+    "QLinearConv": convolve_codes,
     "RMSNormalization": _norm,
     "UnpackInt4": unpack,
 }

@@ -3,6 +3,7 @@
 Layouts:
     dense    row-major, as the host sees it
     rows     channel-blocked on the last axis: batch = all but the last two axes
+    heads    (entry, head, row, feature) as ``rows`` of all entries, the heads' features side by side
     image    channel-blocked on axis 1: batch = axis 0, rows = the spatial axes
     weights  convolution weights: rows = taps x output channels, channels = input channels
     depthwise  depthwise weights: rows = taps, channels = channels
@@ -62,6 +63,7 @@ class Storage:
     step: int = 0  # bytes from one repetition's to the next one's, in a piece that repeats
     per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
     held_rows: int = 0  # rows each tile holds where tiles share one resident matrix
+    halo: int = 0  # rows of its neighbours that a tile has room for, above its own and below
 
     @property
     def blocked(self) -> Blocked:
@@ -83,8 +85,18 @@ class Storage:
     @property
     def held_bytes(self) -> int:
         """Bytes in each tile's scratchpad of a resident value."""
-        rows = self.held_rows or self.blocked.rows
+        rows = self.held_rows + 2 * self.halo if self.held_rows else self.blocked.rows
         return replace(self.blocked, batch=self.per_tile, rows=rows).bytes
+
+    @property
+    def matrices(self) -> int:
+        """How many matrices there are boxes of."""
+        return prod(self.shape[:-2]) if self.layout == "heads" else self.blocked.batch
+
+    @property
+    def held(self) -> Blocked:
+        """Geometry of the rows of a shared resident matrix that a tile has room for."""
+        return replace(self.blocked, batch=1, rows=self.held_rows + 2 * self.halo)
 
     def box(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int]
@@ -94,14 +106,19 @@ class Storage:
         ``channels`` starts at a block and ends at a block or at the last channel. A dense
         storage is blocked on the way, which takes a run for every row of a block.
         """
+        if self.layout == "heads":
+            entry, head = divmod(batch, self.shape[1])
+            first, before = entry * self.shape[2] + rows[0], head * self.shape[3]
+            width = before + channels[0], before + channels[1]
+            return blocked_box(
+                self.blocked, self.address, 0, ((first, 1),), rows[1] - rows[0], width
+            )
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
         if self.held_rows:
-            first, n = rows[0] % self.held_rows, rows[1] - rows[0]
-            assert first + n <= self.held_rows, (self.value, rows)
-            held = replace(self.blocked, rows=self.held_rows)
-            found = blocked_box(held, self.address, 0, ((first, 1),), n, channels)
-            return tuple(replace(t, local=True) for t in found)
+            own = rows[0] // self.held_rows * self.held_rows
+            assert rows[1] <= own + self.held_rows, (self.value, rows)
+            return self.around(own, rows, channels)
         if self.per_tile:
             # Every tile holds matrices of its own, counted from its first.
             batch %= self.per_tile
@@ -113,6 +130,35 @@ class Storage:
             self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
         )
 
+    def worked(
+        self, batch: int, rows: tuple[int, int], channels: tuple[int, int], *, into: bool = False
+    ) -> tuple[Transfer, ...]:
+        """Transfers between a box and the buffer of a body, which has codes in the blocks of numbers."""
+        found = (self.target if into else self.box)(batch, rows, channels)
+        if self.layout != "image" or self.dtype.bytes > 1:
+            return found
+        n_rows, block, half = rows[1] - rows[0], self.blocking.of(1), self.blocking.of(2)
+        out: list[Transfer] = []
+        for t in found:
+            blocks = t.bytes // (n_rows * block)
+            if t.bytes % (n_rows * block) or not blocks:
+                out.append(t)  # a tail is no wider than half a block
+                continue
+            step = t.dims[0][0] if t.dims else n_rows * block
+            dims = ((step, blocks), (half, block // half), (block, n_rows))
+            out.append(replace(t, inner=half, dims=tuple(d for d in dims if d[1] > 1)))
+        return tuple(out)
+
+    def around(
+        self, own: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
+        """Local transfers of rows that a tile holds whose own begin at ``own``, its halo included."""
+        first, held = self.halo + rows[0] - own, self.held
+        assert first >= 0, (self.value, rows)
+        assert rows[1] - rows[0] <= held.rows - first, (self.value, rows)
+        found = blocked_box(held, self.address, 0, ((first, 1),), rows[1] - rows[0], channels)
+        return tuple(replace(t, local=True) for t in found)
+
     def picked(self, found: tuple[Transfer, ...], number: int) -> tuple[Transfer, ...]:
         """Return transfers of the first matrix as those of the one whose number stands at ``number``."""
         pick = number, self.blocked.step, self.blocked.batch
@@ -122,7 +168,7 @@ class Storage:
     def boxable(self) -> bool:
         """Whether boxes of rows can be cut from it: blocked, or dense of a size that engines know."""
         if self.layout != "dense":
-            return self.layout in ("rows", "image")
+            return self.layout in ("rows", "heads", "image")
         return len(self.shape) >= 2 and self.dtype.bytes in (1, 2, 4)
 
     def target(
@@ -199,6 +245,9 @@ def matrix_view(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     """Return (batch, rows, channels) of a tensor in a blocked layout."""
     if layout == "image":
         return shape[0], prod(shape[2:]), shape[1]
+    if layout == "heads":
+        entries, heads, rows, features = shape
+        return 1, entries * rows, heads * features
     if layout == "weights":
         out_channels, channels, *kernel = shape
         return 1, prod(kernel) * out_channels, channels
@@ -330,6 +379,8 @@ def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.d
         moved = values.reshape(blocked.batch, blocked.channels, blocked.rows).swapaxes(1, 2)
     elif storage.layout == "depthwise":
         moved = values.reshape(1, blocked.channels, blocked.rows).swapaxes(1, 2)
+    elif storage.layout == "heads":
+        moved = values.swapaxes(1, 2).reshape(1, blocked.rows, blocked.channels)
     elif storage.layout == "weights":
         taps = values.reshape(values.shape[0], values.shape[1], -1)
         moved = taps.transpose(2, 0, 1).reshape(1, blocked.rows, blocked.channels)
@@ -340,11 +391,10 @@ def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.d
 
 def _channel_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     block = storage.blocking.of(storage.dtype.bytes)
-    full = values.size // block * block
-    out = [values[:full]]
-    if values.size > full:
+    out = [values[: values.size // block * block]]
+    if left := values.size % block:
         width = storage.blocking.tail(values.size, storage.dtype.bytes)
         tail = np.zeros(width, values.dtype)
-        tail[: values.size - full] = values[full:]
+        tail[:left] = values[-left:]
         out.append(np.tile(tail, block // width))
     return np.concatenate(out).view(np.uint8)

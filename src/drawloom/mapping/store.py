@@ -31,12 +31,16 @@ class Handed:
 
 @dataclass(slots=True)
 class Store:
-    """Storages by (value, layout); ``alias`` names storages that share another's bytes."""
+    """Storages by (value, layout); ``alias`` names storages that share another's bytes.
+
+    ``inside`` says how far from the other's first byte, where it is not the same.
+    """
 
     graph: Graph
     blocking: Blocking
     made: dict[Key, Storage] = field(default_factory=dict[Key, Storage])
     alias: dict[Key, Key] = field(default_factory=dict[Key, Key])
+    inside: dict[Key, int] = field(default_factory=dict[Key, int])
     constants: dict[Key, Held] = field(default_factory=dict[Key, Held])
     used: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
     keys: list[Key] = field(default_factory=list[Key])  # by number
@@ -51,9 +55,11 @@ class Store:
         kind: str = "temporary",
         per_tile: int = 0,
         held_rows: int = 0,
+        halo: int = 0,
     ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        return self._make((name, layout), name, self.graph.types[name], kind, per_tile, held_rows)
+        held = per_tile, held_rows, halo
+        return self._make((name, layout), name, self.graph.types[name], kind, held)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
         """Return a constant's storage in a layout and format."""
@@ -93,8 +99,8 @@ class Store:
         return self._make(key, storage.value, TensorType(storage.dtype, storage.shape), "temporary")
 
     def _make(
-        self, key: Key, name: str, kind: TensorType, what: str, per_tile: int = 0,
-        held_rows: int = 0,
+        self, key: Key, name: str, kind: TensorType, what: str,
+        held: tuple[int, int, int] = (0, 0, 0),
     ) -> Storage:  # fmt: skip
         if key not in self.made:
             number = len(self.keys)
@@ -107,15 +113,25 @@ class Store:
                 self.blocking,
                 number,
                 what,
-                per_tile=per_tile,
-                held_rows=held_rows,
+                per_tile=held[0],
+                held_rows=held[1],
+                halo=held[2],
             )
         return self.made[key]
 
     def same_bytes(self, new: Key, old: Key) -> None:
         """Make ``new`` another name for the bytes of ``old``."""
-        self.alias[new] = self.root(old)
+        self.alias[new] = root = self.root(old)
+        if root != old:
+            self.inside[new] = self.inside.get(old, 0)
         self.value(*new)
+
+    def put_inside(self, part: Key, whole: Key, offset: int) -> None:
+        """Let a storage, and all that share its bytes, lie ``offset`` bytes within another."""
+        for key in (part, *(key for key, root in self.alias.items() if root == part)):
+            self.alias[key] = whole
+            self.inside[key] = self.inside.get(key, 0) + offset
+        self.used.setdefault(whole, []).extend(self.used.pop(part, []))
 
     def root(self, key: Key) -> Key:
         """Return the storage whose bytes a storage uses."""

@@ -11,7 +11,7 @@ from drawloom.mapping.bodies import build_body
 from drawloom.mapping.body import Body, slot_elements
 from drawloom.mapping.compact import compact
 from drawloom.mapping.groups import Group
-from drawloom.mapping.pieces import StripPiece
+from drawloom.mapping.pieces import StripPiece, shared
 from drawloom.mapping.scratch import Scratch
 from drawloom.mapping.site import Site
 from drawloom.mapping.storage import Storage, matrix_view
@@ -24,7 +24,6 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     """Return the piece of a strip group."""
     graph, chip = site.graph, site.chip
     body, _ = build_body(graph, group.nodes, group.shape, group.layout, stored)
-    body = compact(body)
     flat = group.layout == "dense"
     batch, rows, channels = (
         (1, prod(group.shape), 1) if flat else matrix_view(group.shape, group.layout)
@@ -33,9 +32,12 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     for slot, value in body.loads:
         values[value] = site.loaded(body, slot, value, group.layout)
     values |= {value: site.made(value, group.layout) for _, value in body.stores}
+    across = () if flat or group.by_batch else shared(body, values, batch, rows, chip.n_tiles)
+    body = compact(body, kept=across)
     room = chip.scratchpad.usable - site.residency.reserved
     name = group.nodes[0].name
     chunk = _chunk(chip, body, batch * rows, rows, channels, room, flat=flat, name=name)
+    chunk = min(chunk, ceil_div(rows, chip.n_tiles)) if across else chunk
     scratch = Scratch(chip, site.residency.reserved)
     for slot in body.slots:
         copies = 1 if slot.kind == "channel" else 2
@@ -77,7 +79,9 @@ def _chunk(
     share = align_up(ceil_div(total, chip.n_tiles), step)
     bulk = 16384 if flat else max(1, 16384 // max(1, channels))
     best = align_up(min(share, rows if not flat else share, max(ceil_div(share, 4), bulk)), step)
-    best = min(best, chip.limits.rows) if not flat else best
+    if not flat:
+        best = min(best, chip.limits.rows)
+        best = ceil_div(share, ceil_div(share, best))  # none much smaller than the others
     while best > step and _total(chip, body, best, channels, flat=flat) > room:
         best = align_up(best // 2, step)
     need = _total(chip, body, best, channels, flat=flat)

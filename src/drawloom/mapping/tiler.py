@@ -28,9 +28,8 @@ ALIKE = 0.03  # prices this close are one to the model: fewer commands decide
 HOPEFUL, NS = 1.05, 2000  # prices of panels see more of what holds tiles up than others
 THRIFTY = 0.3  # where a short program counts more than a quick one
 AHEAD = 4  # chunks of an operand that are held where there is room and none is used again
+PARTS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128, 256)  # into which rows may be cut
 MAX_COPIES = 16  # slots an operand may have; each has a flag of its own
-
-
 _MN, _NM = 0, 1
 
 
@@ -147,9 +146,10 @@ def _candidates(work: Work, chip: Chip) -> list[tuple[int, ...]]:
         per_m = ceil_div(work.m, grid[1])
         per_n = align_up(ceil_div(work.n, grid[2]), step)
         m_grain = k_step if work.trans_a else 1
-        rows = {
-            _chunk(per_m, j, m_grain) for j in (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128, 256)
-        }
+        rows = {_chunk(per_m, j, m_grain) for j in PARTS}
+        if work.window is None and per_m > chip.matrix.block:
+            # The engine takes rows by the block: chunks of whole ones leave none of it empty.
+            rows |= {_chunk(per_m, j, max(m_grain, chip.matrix.block)) for j in PARTS}
         outs = {_chunk(per_n, j, step) for j in (1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64)}
         deep = (
             {work.k}
@@ -273,7 +273,7 @@ def _price(
     reads_a = read * t.bytes_a / by_a
     per_tile = reads_a + kept.loads_b * t.bytes_b / by_b
     chunk = t.cycles * ns
-    matrix = results * kc * chunk
+    matrix = results * kc * t.mean_cycles * ns
     dram, paced = _paced(
         t, _opening(t, kept, order, by_a, by_b), per_tile, results * out_bytes, matrix
     )

@@ -10,12 +10,14 @@ from drawloom.chip.model import Blocking
 from drawloom.graph.ir import Array, Node, TensorType
 from drawloom.graph.window import Window as GraphWindow
 from drawloom.mapping.pieces import Fold, Window
+from drawloom.mapping.quantized import is_convolution, weights_of
 
 
 def window_of(node: Node, types: Mapping[str, TensorType]) -> Window:
     """Return the window of a 2-D convolution or pool."""
     h, w = types[node.inputs[0]].shape[2:]
-    kernel = types[node.inputs[1]].shape[2:] if node.op == "Conv" else node.ints("kernel_shape")
+    is_conv = is_convolution(node)
+    kernel = types[weights_of(node)].shape[2:] if is_conv else node.ints("kernel_shape")
     found = GraphWindow.of(node, (h, w), kernel)
     oh, ow = types[node.outputs[0]].shape[2:]
     return Window(

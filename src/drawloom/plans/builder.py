@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -13,19 +14,21 @@ from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.topology import Topology, topology
 from drawloom.errors import Fault, InputError
-from drawloom.flow import Build, Options, compile
+from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
 from drawloom.mapping.collectives import schedules
+from drawloom.mapping.collectives.exchange import in_turns
 from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flow import Flow, is_alike
 from drawloom.program.chain import ChipChain
 from drawloom.program.commands import Arm, Send, Signal, Wait
-from drawloom.program.exchange import Area, Buffers, Exchanger
+from drawloom.program.exchange import Exchanger
 from drawloom.program.flags import Flags
 from drawloom.program.folded import FoldedExchanger
+from drawloom.program.lowered import Area, Buffers
 from drawloom.program.program import Program, Region
 from drawloom.program.span import Span
 from drawloom.timing.fabric import FabricClock
@@ -54,6 +57,18 @@ class Folded:
         return time_beside(self.name, self.programs, self.ways, chip, profile)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An exchange of one value: what writes it, how long it takes, and what it is of."""
+
+    exchanger: Exchanger
+    ps: int
+    source: str
+    target: str
+    run: int = 0
+    addend: str = ""
+
+
 @dataclass(slots=True)
 class Builder:
     """The programs of a span in the making; ``stage_of`` says which group has which stretch."""
@@ -70,8 +85,8 @@ class Builder:
     flags: Flags = field(default_factory=lambda: Flags(()))
     chains: list[ChipChain] = field(default_factory=list[ChipChain])
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
-    built: dict[tuple[object, ...], tuple[Build, tuple[str, ...]]] = field(
-        default_factory=dict[tuple[object, ...], tuple[Build, tuple[str, ...]]]
+    built: dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]] = field(
+        default_factory=dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]]
     )
     made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
         default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
@@ -124,8 +139,11 @@ class Builder:
             first = at * self.held
             for i in range(self.held):
                 self._stretch(self.chains[first + i], stage.graphs[i], stretches[level], i)
-            for exchange in stage.exchanges:
-                self._exchange(exchange, first)
+            alone = [e for e in stage.exchanges if not e.among]
+            for exchange in alone:
+                self._exchange([exchange], first)
+            if among := [e for e in stage.exchanges if e.among]:
+                self._exchange(among, first)
 
     def _compiled(self, graph: Graph) -> tuple[Program, int]:
         """Return a stretch's program, and the bytes of DRAM that it uses."""
@@ -137,17 +155,15 @@ class Builder:
         if known is None:
             pad = self.chip.scratchpad
             room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
-            build = compile(
-                graph, replace(self.chip, scratchpad=room), precision=self.options.precision,
-                mapping=replace(self.options.mapping, fold=False),
-            )  # fmt: skip
-            known = self.built[key] = build, names
-        build, its_names = known
+            # The graph is simplified and in its precision: decoders of constants must stay.
+            options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
+            chip = replace(self.chip, scratchpad=room)
+            mapped = map_graph(graph, chip, options, lambda _: None)
+            known = self.built[key] = assemble(mapped), mapped.dram_bytes, names
+        program, size, its_names = known
         called = dict(zip(its_names, names, strict=True))
-        regions = tuple(
-            replace(region, name=called[region.name]) for region in build.program.regions
-        )
-        return replace(build.program, regions=regions), build.mapping.dram_bytes
+        regions = tuple(replace(region, name=called[region.name]) for region in program.regions)
+        return replace(program, regions=regions), size
 
     def _stretch(
         self, chain: ChipChain, graph: Graph, compiled: list[tuple[Program, int]], i: int
@@ -159,25 +175,33 @@ class Builder:
         program, size = compiled[i]
         chain.program(program, size, (*self.graph.inputs, *self.graph.outputs))
 
-    def _exchange(self, exchange: Exchange, first: int) -> None:
-        """Add a sum or a gather over a group."""
+    def _exchange(self, exchanges: list[Exchange], first: int) -> None:
+        """Add exchanges of a group that go on at once, each on tiles of its own."""
         fabric, _ = self.groups
-        kind = self.types[exchange.source]
-        self.types[exchange.target] = whole = self._whole(kind, exchange)
-        key = exchange.kind, first, whole.bytes
-        if key not in self.made:
-            self.made[key] = self._exchanger(exchange.kind, topology(fabric), whole.bytes, first)
-        run = prod(kind.shape[exchange.axis :]) if exchange.kind == "gather" else 0
-        members = range(first, first + self.held)
-        exchanger, ps = self.made[key]
-        self._lower(exchanger, members, exchange.source, exchange.target, run, ps)
+        parts: list[_Part] = []
+        for exchange in exchanges:
+            kind = self.types[exchange.source]
+            self.types[exchange.target] = whole = replace(kind, shape=exchange.shape)
+            key = exchange.kind, first, whole.bytes, exchange.among
+            if key not in self.made:
+                self.made[key] = self._exchanger(exchange, topology(fabric), whole.bytes, first)
+            run = prod(kind.shape[exchange.axis :]) if exchange.kind != "sum" else 0
+            if exchange.kind == "join":
+                run //= exchange.among
+            parts.append(
+                _Part(*self.made[key], exchange.source, exchange.target, run, exchange.addend)
+            )
+        self._lower(parts, range(first, first + self.held))
 
     def _exchanger(
-        self, kind: str, fabric: Topology, size: int, first: int
+        self, exchange: Exchange, fabric: Topology, size: int, first: int
     ) -> tuple[Exchanger, int]:
         """Return what writes a group's exchange by its quickest schedule, and how long that takes."""
-        clock = FabricClock(fabric)
-        found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
+        clock, kind = FabricClock(fabric), exchange.kind
+        if exchange.among:
+            found = [in_turns(fabric, exchange.among)]
+        else:
+            found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
         priced = [(clock.price(s, size, 1).ps, s) for s in found]
         ps, schedule = min(priced, key=lambda each: each[0])
         if not self.is_folded:
@@ -193,12 +217,6 @@ class Builder:
             ps,
         )
 
-    def _whole(self, kind: TensorType, exchange: Exchange) -> TensorType:
-        if exchange.kind == "sum":
-            return kind
-        axis, shape = exchange.axis, kind.shape
-        return replace(kind, shape=(*shape[:axis], shape[axis] * self.tensor, *shape[axis + 1 :]))
-
     def _hand_over(self, level: int, stage: int) -> None:
         """Let each chip of a stage give the one of its place in the next what is needed there."""
         _, members = self.groups
@@ -208,7 +226,7 @@ class Builder:
         wanted = dict.fromkeys(
             value
             for later in self.cut.stages[level:]
-            for value in (*later.graphs[0].inputs, *(e.source for e in later.exchanges))
+            for value in (*later.graphs[0].inputs, *(v for e in later.exchanges for v in e.reads))
         )
         given = [v for v in wanted if v in self.chains[first].places and v not in self.graph.inputs]
         for i, (source, target) in enumerate(list(pairs)[: self.held]):
@@ -225,27 +243,35 @@ class Builder:
             index = {source: both[0] + i, target: both[1] + i}
             made = Exchanger("hand", schedule, index, self.area, self.flags)
             for value in given:
-                self._lower(made, [both[0] + i, both[1] + i], value, value, 0)
+                self._lower([_Part(made, 0, value, value)], [both[0] + i, both[1] + i])
 
-    def _lower(
-        self,
-        exchanger: Exchanger,
-        chips: Sequence[int],
-        source: str,
-        target: str,
-        run: int,
-        ps: int = 0,
-    ) -> None:
-        kind, result = self.types[source], self.types[target]
+    def _lower(self, parts: Sequence[_Part], chips: Sequence[int]) -> None:
+        """Write exchanges, beside each other on tiles by their bytes."""
+        sizes = [self.types[part.source].bytes for part in parts]
+        n = self.chip.n_tiles
+        edges = [round(n * sum(sizes[:i]) / sum(sizes)) for i in range(len(parts) + 1)]
+        for i in range(1, len(parts)):
+            edges[i] = min(max(edges[i], edges[i - 1] + 1), n - len(parts) + i)
         for chip in chips:
             chain = self.chains[chip]
-            origin = chain.origin(f"{exchanger.kind}.{source}", source)
-            buffers = Buffers(
-                chain.place(source, kind.bytes), chain.place(target, result.bytes),
-                kind.dtype.value, kind.size, run,
-            )  # fmt: skip
-            assert FORMAT_BYTES[buffers.fmt] == kind.dtype.bytes
-            chain.exchange(exchanger.lowered(chip, buffers, chain.tiles, origin), ps)
+            lowered = [
+                each
+                for part, (low, high) in zip(parts, pairwise(edges), strict=True)
+                for each in part.exchanger.lowered(
+                    chip, self._buffers(chain, part), high - low,
+                    chain.origin(f"{part.exchanger.kind}.{part.source}", part.source), low,
+                )
+            ]  # fmt: skip
+            chain.exchange(lowered, max(part.ps for part in parts))
+
+    def _buffers(self, chain: ChipChain, part: _Part) -> Buffers:
+        kind, result = self.types[part.source], self.types[part.target]
+        assert FORMAT_BYTES[kind.dtype.value] == kind.dtype.bytes
+        addend = chain.place(part.addend, kind.bytes) if part.addend else -1
+        return Buffers(
+            chain.place(part.source, kind.bytes), chain.place(part.target, result.bytes),
+            kind.dtype.value, kind.size, part.run, addend,
+        )  # fmt: skip
 
     def folded(self) -> Folded:
         """Return the programs that stand for their groups."""
@@ -257,7 +283,7 @@ class Builder:
         """Return the programs of all chips."""
         _, members = self.groups
         cuts = {
-            value: (lie.axis, lie.ways)
+            value: (lie.axis, lie.ways, lie.rows)
             for value, lie in self.cut.lies.items()
             if lie.kind == "part"
         }

@@ -16,9 +16,12 @@ from drawloom.chip.system import Level, System
 from drawloom.chip.topology import topology
 from drawloom.errors import DoesNotFit
 from drawloom.frontends.hf import Request
+from drawloom.mapping.collectives import ALGORITHMS
+from drawloom.plans.fabric_cost import FabricCost, fabric_cost
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.plans.plan import Plan
 from drawloom.plans.price import SumPrices
+from drawloom.timing.fabric import FabricClock
 
 Planner = Callable[[System, Request, Chip | None], Plan]
 SHAPES = ("mesh", "torus", "switch")
@@ -28,7 +31,8 @@ SHAPES = ("mesh", "torus", "switch")
 class Fabric:
     """A plan's sums on another fabric of the same chips.
 
-    ``links`` counts each way by itself; of a switch they are its ports.
+    ``links`` counts each way by itself; of a switch they are its ports. ``cost`` is that of the
+    fabrics of all groups, switches left out.
     """
 
     shape: str
@@ -36,9 +40,10 @@ class Fabric:
     sum_ps: int
     round_ps: int
     tokens_per_s: float
+    cost: FabricCost
 
 
-def fabrics(plan: Plan, system: System, count: int, fmt: str) -> list[Fabric]:
+def fabrics(plan: Plan, system: System, count: int, fmt: str, layers: int) -> list[Fabric]:
     """Return what a plan's step takes where each group is a mesh, a torus and a switch.
 
     The links of a mesh and of a torus are the system's; a switch gives each chip a port of as many
@@ -49,6 +54,7 @@ def fabrics(plan: Plan, system: System, count: int, fmt: str) -> list[Fabric]:
         system: where it was made.
         count: numbers that a sum adds up, of each chip.
         fmt: their format.
+        layers: of a stage, each of which has two sums.
     """
     level = system.levels[0]
     sides = tuple(side for side in plan.block.sides[::-1] if side > 1)
@@ -56,15 +62,25 @@ def fabrics(plan: Plan, system: System, count: int, fmt: str) -> list[Fabric]:
         return []
     prices = SumPrices(load_chip(system.chip))
     made = [(shape, _system(system, shape, level, sides)) for shape in SHAPES]
-    timed = [(shape, each, prices.of(each, count, fmt)[0]) for shape, each in made]
+    timed = [(shape, each, *prices.of(each, count, fmt)) for shape, each in made]
     own = prices.of(inner(system, plan.block, plan.groups[0]), count, fmt)[0]
-    sums = plan.step.sums_ps / own
+    # As much of the sums as goes on behind other work does so on any fabric.
+    sums, hidden = (plan.step.sums_ps + plan.step.hidden_ps) / own, plan.step.hidden_ps
     found: list[Fabric] = []
-    for shape, each, ps in timed:
-        step = replace(plan.step, sums_ps=round(sums * ps))
+    times = 2 * layers * plan.parts * len(plan.groups)
+    for shape, each, ps, name in timed:
+        step = replace(plan.step, sums_ps=max(0, round(sums * ps) - hidden))
         changed = replace(plan, step=step)
-        n = len(topology(each).links.rate)
-        found.append(Fabric(shape, n, ps, changed.round_ps, changed.tokens_per_s))
+        fabric = topology(each)
+        schedule = ALGORITHMS["all_reduce"][name](fabric)
+        assert schedule
+        moved = FabricClock(fabric).price(schedule, plan.algorithm[1], 1).link_bytes.sum()
+        cost = fabric_cost(each, int(moved) * times)
+        cost = replace(
+            cost, links=cost.links * len(plan.groups), usd=cost.usd and cost.usd.times(len(plan.groups))
+        )  # fmt: skip
+        n = len(fabric.links.rate)
+        found.append(Fabric(shape, n, ps, changed.round_ps, changed.tokens_per_s, cost))
     return found
 
 

@@ -14,7 +14,7 @@ may, neighbours hold the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import gcd, prod
@@ -23,38 +23,41 @@ import numpy as np
 
 from drawloom.errors import Fault, InputError
 from drawloom.graph.build import infer_node
-from drawloom.graph.ir import Array, Graph, Node
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array, Attr, Graph, Node
 from drawloom.graph.lazy import Constants, Held, derive
 from drawloom.graph.tensor import TensorType
-
-
-@dataclass(frozen=True, slots=True)
-class Lie:
-    """How the chips hold a value.
-
-    Attributes:
-        kind: ``whole``; ``part``: chip c of n has slice c * ways // n of ``ways`` along ``axis``;
-            ``sum``: the value is the sum of what the chips have; ``free``: an input, not yet said.
-        axis: of the parts.
-        ways: how many different parts there are.
-    """
-
-    kind: str
-    axis: int = -1
-    ways: int = 1
-
-
-WHOLE, SUM, FREE = Lie("whole"), Lie("sum"), Lie("free")
+from drawloom.plans import coded
+from drawloom.plans.lie import FREE, SUM, WHOLE, Lie
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What all chips do between two stages: ``sum`` or ``gather`` along ``axis`` of one value."""
+    """What all chips do between two stages with one value.
+
+    Attributes:
+        kind: ``sum``; ``gather`` along ``axis``; ``spread`` and ``join``, in which chips that look
+            at one key head go over from parts of the heads to parts of the rows, and back.
+        source: what is exchanged.
+        target: what comes of it.
+        axis: of the parts.
+        shape: of ``target`` on a chip.
+        among: how many chips do it with each other; 0: all.
+        addend: what is added to a sum; none: nothing.
+    """
 
     kind: str
     source: str
     target: str
     axis: int = 0
+    shape: tuple[int, ...] = ()
+    among: int = 0
+    addend: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the values that it reads."""
+        return (self.source, self.addend) if self.addend else (self.source,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,18 +77,25 @@ class Cut:
     lies: Mapping[str, Lie]
 
 
-def cut(graph: Graph, chips: int, held: int = 0) -> Cut:
+def cut(
+    graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False,
+    context: bool = False,
+) -> Cut:  # fmt: skip
     """Return a graph cut for a number of chips.
 
     Args:
         graph: what to cut.
         chips: among how many.
         held: of how many chips, from the first on, the graphs are wanted; 0: of all.
+        apart: how many chips share a key head and part the rows of its cache among them; 1: chips
+            that share one hold all of it.
+        whole_experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: whether caches are cut along the context, and not by heads.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips)
+    cutter = Cutter(graph, chips, held or chips, apart, whole_experts, context)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -100,6 +110,9 @@ class Cutter:
     graph: Graph
     chips: int
     held: int
+    apart: int = 1
+    whole_experts: bool = False
+    context: bool = False
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -109,6 +122,14 @@ class Cutter:
     )
     exchanges: list[tuple[int, Exchange]] = field(default_factory=list[tuple[int, Exchange]])
     made: dict[tuple[str, Lie], str] = field(default_factory=dict[tuple[str, Lie], str])
+    # Weights that are decoded: the nodes of the graph, of chips' parts, and where these stand.
+    unpacks: dict[str, Node] = field(default_factory=dict[str, Node])
+    decoders: dict[str, coded.Decoder] = field(default_factory=dict[str, coded.Decoder])
+    pending: dict[str, coded.Pending] = field(default_factory=dict[str, coded.Pending])
+    placed: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    # Of mixtures: what is picked of stacks of experts, and which places of a value are a chip's own.
+    picks: dict[str, Node] = field(default_factory=dict[str, Node])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Begin with inputs that lie nowhere yet, and whole constants."""
@@ -134,13 +155,15 @@ class Cutter:
 
     def need(self, value: str, want: Lie) -> str:
         """Return the name under which the chips hold a value as is wanted, made so if it is not."""
+        if value in self.decoders:
+            return coded.part(self, value, want)
         have = self.lie(value)
         if not value or have == want:
             return value
         if have is FREE:
             self.lies[value] = want
             if want.kind == "part":
-                self.types[value] = self._share(self.graph.types[value], want)
+                self.types[value] = self.share(self.graph.types[value], want)
             return value
         key = value, want
         if key not in self.made:
@@ -148,16 +171,19 @@ class Cutter:
         return self.made[key]
 
     def _make(self, value: str, have: Lie, want: Lie) -> str:
+        if have.rows != want.rows and have.axis == want.axis:
+            return self._turned(value, have, want)
         if want == WHOLE:
-            if have.kind == "part" and have.ways != self.chips:
+            if have.kind == "part" and (have.ways != self.chips or have.rows > 1):
                 fault = Fault(value, f"{have.ways} parts on {self.chips} chips", "a part each")
                 raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
             kind = "sum" if have == SUM else "gather"
-            return self._exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis))
+            shape = self.graph.types[value].shape
+            return self.exchange(value, Exchange(kind, value, f"{value}.{kind}", have.axis, shape))
         whole = self.need(value, WHOLE)
-        name = f"{value}.part{want.axis}.{want.ways}"
-        kind = self._share(self.types[whole], want)
-        if whole in self.constants:
+        name = f"{value}.part{want.axis}.{want.ways}.{want.rows}"
+        kind = self.share(self.types[whole], want)
+        if whole in self.constants and want.rows == 1:
             size = kind.shape[want.axis]
             cuts = [
                 derive(held, partial(_slice, want.axis, self.index(chip, want) * size, size), kind)
@@ -166,36 +192,59 @@ class Cutter:
             self.constants[name] = tuple(cuts)
             self.types[name], self.levels[name], self.lies[name] = kind, 0, want
             return name
-        return self._sliced(whole, name, want, kind.shape[want.axis])
+        self._sliced(whole, name, want, kind.shape)
+        return name
 
-    def _sliced(self, whole: str, name: str, want: Lie, size: int) -> str:
+    def sum(self, value: str, target: str, addend: str) -> None:
+        """Add the exchange that adds up a value and something whole."""
+        shape = self.graph.types[target].shape
+        self.exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
+
+    def _turned(self, value: str, have: Lie, want: Lie) -> str:
+        """Add the exchange between parts of heads and parts of rows."""
+        kind, rows = "spread" if have.rows == 1 else "join", self.shape(value)[0]
+        if self.chips % self.apart or rows % self.apart:
+            found = f"{self.apart} chips of {self.chips} for {rows} rows"
+            fault = Fault("apart", found, "a number that divides both")
+            raise InputError("plan.cut", f"'{self.graph.name}' cannot be cut so", [fault])
+        name = f"{value}.{kind}"
+        shape = self.share(self.graph.types[value], want).shape
+        exchange = Exchange(kind, value, name, want.axis, shape, self.apart)
+        return self.exchange(value, exchange, want)
+
+    def _sliced(self, whole: str, name: str, want: Lie, shape: tuple[int, ...]) -> None:
         """Add a slice of a whole value, another one on each chip."""
-        starts = [self.index(chip, want) * size for chip in range(self.held)]
-        self.add(
-            tuple(
-                Node(name, "Slice", (whole,), (name,),
-                     {"starts": (at,), "ends": (at + size,), "axes": (want.axis,)})
-                for at in starts
-            ),
-            want,
-        )  # fmt: skip
-        return name
+        axes = sorted({want.axis, 0} if want.rows > 1 else {want.axis})
+        nodes: list[Node] = []
+        for chip in range(self.held):
+            at = {want.axis: self.index(chip, want) * shape[want.axis]}
+            if want.rows > 1:
+                at[0] = chip % want.rows * shape[0]
+            attrs: dict[str, Attr] = {
+                "starts": tuple(at[axis] for axis in axes),
+                "ends": tuple(at[axis] + shape[axis] for axis in axes), "axes": tuple(axes),
+            }  # fmt: skip
+            nodes.append(Node(name, "Slice", (whole,), (name,), attrs))
+        self.add(tuple(nodes), want)
 
-    def _exchange(self, value: str, exchange: Exchange) -> str:
-        level = self.levels[value]
+    def exchange(self, value: str, exchange: Exchange, lie: Lie = WHOLE) -> str:
+        """Add an exchange of a value; return the name of what comes of it."""
+        level = max(self.levels[each] for each in exchange.reads)
         self.exchanges.append((level, exchange))
-        kind = self.types[value]
-        if exchange.kind == "gather":
-            size = kind.shape[exchange.axis] * self.chips
-            kind = replace(kind, shape=_with(kind.shape, exchange.axis, size))
         name = exchange.target
-        self.types[name], self.levels[name], self.lies[name] = kind, level + 1, WHOLE
+        self.types[name] = replace(self.types[value], shape=exchange.shape)
+        self.levels[name], self.lies[name] = level + 1, lie
         return name
 
-    def _share(self, kind: TensorType, lie: Lie) -> TensorType:
-        size = kind.shape[lie.axis]
-        assert size % lie.ways == 0, (kind, lie)
-        return replace(kind, shape=_with(kind.shape, lie.axis, size // lie.ways))
+    def share(self, kind: TensorType, lie: Lie) -> TensorType:
+        """Return the type of a chip's share."""
+        if lie.kind != "part":
+            return kind
+        shape = kind.shape
+        for axis, ways in ((lie.axis, lie.ways), (0, lie.rows)):
+            assert shape[axis] % ways == 0, (kind, lie)
+            shape = _with(shape, axis, shape[axis] // ways)
+        return replace(kind, shape=shape)
 
     def index(self, chip: int, lie: Lie) -> int:
         """Return which part a chip has."""
@@ -208,13 +257,44 @@ class Cutter:
     def add(self, nodes: tuple[Node, ...], *lies: Lie) -> None:
         """Add a node, as each chip has it; ``lies`` are its outputs'."""
         first = nodes[0]
-        level = max((self.levels[v] for v in first.inputs if v), default=0)
+        known = (v for v in first.inputs if v and v not in self.pending)
+        level = max((self.levels[v] for v in known), default=0)
+        names = {v: self._decoded(v, level) for v in first.inputs if v in self.pending}
+        if names:
+            nodes = tuple(
+                replace(node, inputs=tuple(names.get(v, v) for v in node.inputs)) for node in nodes
+            )
+            first = nodes[0]
         self.nodes.append((level, nodes))
         for value, kind, lie in zip(
             first.outputs, infer_node(first, self.types), lies, strict=True
         ):
             if value:
                 self.types[value], self.levels[value], self.lies[value] = kind, level, lie
+
+    def _decoded(self, value: str, level: int) -> str:
+        """Return the name of a decoded weight where it is used, decoded there."""
+        key = value, level
+        if key not in self.placed:
+            taken = any(name == value for name, _ in self.placed)
+            name = self.placed[key] = f"{value}.at{level}" if taken else value
+            for node in self.pending[value].named(name):
+                self.nodes.append((level, (node,) * self.held))
+                made = node.outputs[0]
+                (self.types[made],) = infer_node(node, self.types)
+                self.levels[made], self.lies[made] = level, self.lies[value]
+        return self.placed[key]
+
+    def hold(self, name: str, arrays: Sequence[Array]) -> None:
+        """Add a constant, as each chip has it."""
+        if name not in self.constants:
+            self.constants[name] = tuple(arrays)
+            self.types[name] = TensorType(DType.of(arrays[0].dtype), arrays[0].shape)
+            self.levels[name], self.lies[name] = 0, WHOLE
+
+    def is_weight(self, value: str) -> bool:
+        """Whether a value is a constant, as it is or decoded."""
+        return value in self.constants or value in self.decoders
 
     def keep(self, node: Node, inputs: tuple[str, ...], *lies: Lie, **attrs: object) -> None:
         """Add a node of the graph with other inputs, and some other attributes."""
@@ -254,7 +334,7 @@ class Cutter:
         exchanges = tuple(e for at, e in self.exchanges if at == level)
         made = {v for nodes in mine for v in nodes[0].outputs if v}
         later = {v for at, nodes in self.nodes if at > level for v in nodes[0].inputs}
-        later |= {e.source for _, e in self.exchanges} | set(self.graph.outputs)
+        later |= {v for _, e in self.exchanges for v in e.reads} | set(self.graph.outputs)
         read = dict.fromkeys(v for nodes in mine for v in nodes[0].inputs if v)
         constants = [v for v in read if v in self.constants]
         inputs = tuple(v for v in read if v not in made and v not in self.constants)

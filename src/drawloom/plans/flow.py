@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drawloom.chip.topology import Routes, Topology
 from drawloom.mapping.collectives.schedule import Schedule, Stage
-from drawloom.program.exchange import Transfer
+from drawloom.program.lowered import Transfer
 from drawloom.timing.far import Way, Ways
 
 _FIRST = 1000  # the number of the first way: behind those of programs

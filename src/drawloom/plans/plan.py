@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drawloom.frontends.hf.request import Request
+from drawloom.plans.fabric_cost import NO_FABRIC, FabricCost
 from drawloom.plans.places import Block
 from drawloom.plans.shard import Shares
 from drawloom.timing.trace import Trace
@@ -17,10 +18,11 @@ class Step:
 
     chip_ps: int  # the slowest stage's program, on one chip
     head_ps: int  # of it, the last product, which only the last stage has
-    sums_ps: int  # sums over a group, all layers of a stage
+    sums_ps: int  # sums over a group, all layers of a stage, as far as nothing else goes on then
     hand_over_ps: int  # activations to the next stage
     compute_ps: int = 0  # of the chip: moments at which an engine computes
     memory_ps: int = 0  # of the rest: at which DRAM is read or written
+    hidden_ps: int = 0  # of sums: behind which weights come or engines work
 
     @property
     def split(self) -> dict[str, int]:
@@ -34,7 +36,7 @@ class Step:
 
     @property
     def ps(self) -> int:
-        """The slowest stage, sums included and nothing overlapped."""
+        """The slowest stage, sums included."""
         return self.chip_ps + self.sums_ps + self.hand_over_ps
 
 
@@ -62,7 +64,7 @@ class Plan:
         hot_link: that link, as ``from-to``.
         trace: of the slowest stage's program, on one chip, for one part.
         loads: share of a step for which each link of the groups is busy with sums, by its ends.
-        fabric_pj: energy of the links in a step of all groups, in picojoules; None: not known.
+        fabric: links, their price, and what sums burn on them in a step of all groups.
     """
 
     model: str
@@ -84,7 +86,7 @@ class Plan:
     hot_link: str
     trace: Trace = field(repr=False, compare=False)
     loads: tuple[tuple[int, int, float], ...] = ()
-    fabric_pj: float | None = None
+    fabric: FabricCost = NO_FABRIC
 
     @property
     def latency_ps(self) -> int:
@@ -114,6 +116,11 @@ class Plan:
     def tokens_per_s(self) -> float:
         """Tokens a second of all copies together."""
         return self.request.batch * self.request.n_tokens * PS_PER_S / self.round_ps
+
+    @property
+    def chips_pj(self) -> float:
+        """Energy of all chips that take part in a round, links between them apart, in picojoules."""
+        return self.trace.energy.default * self.shares.chips * self.copies * self.parts
 
     @property
     def over_bound(self) -> float:

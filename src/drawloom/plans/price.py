@@ -13,9 +13,9 @@ from drawloom.mapping.collectives.schedule import Schedule
 from drawloom.plans.builder import AREA_BYTES, N_FLAGS
 from drawloom.plans.flow import Flow, is_alike
 from drawloom.program.chain import ChipChain
-from drawloom.program.exchange import Area, Buffers
 from drawloom.program.flags import Flags
 from drawloom.program.folded import FoldedExchanger
+from drawloom.program.lowered import Area, Buffers
 from drawloom.program.program import Program
 from drawloom.timing.far import Ways
 from drawloom.timing.span import time_beside

@@ -9,9 +9,7 @@ overlap.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from drawloom.bound import bound
 from drawloom.chip.files import load_chip
@@ -20,74 +18,20 @@ from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system
 from drawloom.chip.topology import topology
 from drawloom.errors import Diagnosis, DoesNotFit, Fault, InputError
-from drawloom.flow import WEIGHT_BITS, compile
-from drawloom.frontends.configured import dtype_of
-from drawloom.frontends.hf import Config, Request, model_graph, read_config
+from drawloom.flow import WEIGHT_BITS
+from drawloom.frontends.hf import Request, read_config
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
-from drawloom.plans.apart import apart
+from drawloom.plans.asked import Asked, Candidate
 from drawloom.plans.places import Block, blocks, groups, inner
-from drawloom.plans.plan import Plan, Step
-from drawloom.plans.price import SumPrices
+from drawloom.plans.plan import Plan
 from drawloom.plans.shard import Shares, decoder_of, layers_of, shard, tensor_sizes
+from drawloom.plans.timed import timed
 from drawloom.timing.fabric import CollectiveCost, FabricClock
-from drawloom.timing.span import busy_parts
 from drawloom.units import PS_PER_S, Picoseconds, ceil_div
 
 TRIED = 3  # plans that are compiled and timed
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a plan is for."""
-
-    config: Config
-    system: System
-    chip: Chip
-    request: Request
-    weights: str
-    group: int
-    precision: str
-    shares: Shares | None
-
-    @property
-    def block(self) -> int:
-        """Channels that every slice is a multiple of."""
-        return self.chip.blocking.of(1 if WEIGHT_BITS[self.weights] else self.bytes_per_number)
-
-    @property
-    def bytes_per_number(self) -> int:
-        return dtype_of(self.config, self.precision).bytes
-
-    def graph(self, config: Config, request: Request, ways: int = 1) -> Graph:
-        """Return a chip's share; ``ways`` chips part the batch of a key head's cache."""
-        graph = model_graph(config, request, None, dtype_of(config, self.precision))
-        return apart(graph, ways)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A plan before its chip's share is timed."""
-
-    shares: Shares
-    block: Block
-    groups: tuple[tuple[int, ...], ...]
-    copies: int
-    parts: int
-    request: Request  # of one part
-    config: Config  # of the largest stage
-    chip_bytes: int
-    chip_ps: int  # bound of the share
-    sums: CollectiveCost
-    sums_ps: int
-    hand_over_ps: int
-    link: str
-
-    @property
-    def estimate_ps(self) -> int:
-        step = self.chip_ps + self.sums_ps + self.hand_over_ps
-        return max(self.parts, self.shares.stages) * step
 
 
 def plan(
@@ -123,7 +67,7 @@ def plan(
     """
     made = system if isinstance(system, System) else load_system(system)
     chip = chip or load_chip(made.chip)
-    asked = _Asked(read_config(model), made, chip, request, weights, group, precision, shares)
+    asked = Asked(read_config(model), made, chip, request, weights, group, precision, shares)
     tell = tell or (lambda _: None)
     tell("estimating")
     found = sorted(_candidates(asked), key=lambda c: (c.estimate_ps, c.shares.chips))
@@ -134,20 +78,20 @@ def plan(
     best: Plan | None = None
     for candidate in found[:TRIED]:
         tell(f"{candidate.shares.tensor} chips a layer, {candidate.shares.stages} stages")
-        timed = _timed(asked, candidate, mapping or MapOptions(), least)
-        if best is None or timed.round_ps < best.round_ps:
-            best = timed
+        each = timed(asked, candidate, mapping or MapOptions(), least)
+        if best is None or each.round_ps < best.round_ps:
+            best = each
     assert best is not None
     return best
 
 
-def _candidates(asked: _Asked) -> list[_Candidate]:
+def _candidates(asked: Asked) -> list[Candidate]:
     """Return every plan that fits, estimated.
 
     Raises:
         DoesNotFit: there is none.
     """
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     least: tuple[int, Shares] | None = None
     living = len(asked.system.chips)
     for tensor in tensor_sizes(asked.config, living, asked.block):
@@ -175,14 +119,14 @@ def _candidates(asked: _Asked) -> list[_Candidate]:
     raise _too_large(asked, *least)
 
 
-def _stages(asked: _Asked, most: int) -> list[int]:
+def _stages(asked: Asked, most: int) -> list[int]:
     """Return the numbers of stages worth a look: powers of two, and what uses all groups."""
     layers = decoder_of(asked.config).num_hidden_layers
     tried = {1 << i for i in range(most.bit_length())} | {most}
     return sorted(n for n in tried if n <= min(most, layers))
 
 
-def _parted(asked: _Asked, tensor: int) -> list[int]:
+def _parted(asked: Asked, tensor: int) -> list[int]:
     """Return among how many chips the cache of a key head can be parted by sequences."""
     chips = tensor // decoder_of(asked.config).n_kv
     has_heads = not hasattr(asked.config.figures, "kv_lora_rank")
@@ -192,10 +136,10 @@ def _parted(asked: _Asked, tensor: int) -> list[int]:
 
 
 def _of_shares(
-    asked: _Asked, shares: Shares, shapes: list[tuple[Block, list[tuple[int, ...]]]]
-) -> list[_Candidate]:
+    asked: Asked, shares: Shares, shapes: list[tuple[Block, list[tuple[int, ...]]]]
+) -> list[Candidate]:
     """Return the plans with these shares: one for each number of parts, on the best block."""
-    made: list[_Candidate] = []
+    made: list[Candidate] = []
     batch = asked.request.batch
     copies = max(1, min(batch, max(len(each) for _, each in shapes) // shares.stages))
     own = ceil_div(batch, copies)
@@ -221,7 +165,7 @@ def _of_shares(
         sums_ps = 2 * layers * cost.ps if shares.tensor > 1 else 0
         sums_ps += 2 * layers * _swap(asked, shares, part)
         made.append(
-            _Candidate(
+            Candidate(
                 shares, block, tuple(each[: shares.stages * copies]), copies, parts, part, largest,
                 bytes_of_chip, chip_ps, cost, sums_ps, _hand_over(asked, shares, part), link,
             )
@@ -229,7 +173,7 @@ def _of_shares(
     return made
 
 
-def _share(asked: _Asked, graph: Graph, parts: int) -> tuple[int, int]:
+def _share(asked: Asked, graph: Graph, parts: int) -> tuple[int, int]:
     """Return the DRAM bytes of a chip's share, and the bound of its time for one part."""
     bits = WEIGHT_BITS[asked.weights]
     weights = sum(graph.types[c].bytes for c in graph.constants)
@@ -243,14 +187,14 @@ def _share(asked: _Asked, graph: Graph, parts: int) -> tuple[int, int]:
 
 
 def _sums(
-    asked: _Asked, block: Block, each: list[tuple[int, ...]], part: Request
+    asked: Asked, block: Block, each: list[tuple[int, ...]], part: Request
 ) -> tuple[CollectiveCost, str]:
     """Return what a sum of a layer's activations costs on the worst group, and its busiest link."""
     figures = decoder_of(asked.config)
     size = part.batch * part.n_tokens * figures.hidden_size * asked.bytes_per_number
-    made_of = ((inner(asked.system, block, members), members) for members in each[::-1])
+    inside = ((inner(asked.system, block, members), members) for members in each[::-1])
     # Groups differ only in the links that are dead inside them.
-    fabrics = {fabric.dead_links: (fabric, members) for fabric, members in made_of}
+    fabrics = {fabric.dead_links: (fabric, members) for fabric, members in inside}
     worst: tuple[CollectiveCost, str] | None = None
     for fabric, members in fabrics.values():
         made = topology(fabric)
@@ -267,7 +211,7 @@ def _sums(
     return worst
 
 
-def _swap(asked: _Asked, shares: Shares, part: Request) -> int:
+def _swap(asked: Asked, shares: Shares, part: Request) -> int:
     """Return the time in which chips that look at one key head give each other their queries."""
     if shares.apart == 1:
         return 0
@@ -283,7 +227,7 @@ def _swap(asked: _Asked, shares: Shares, part: Request) -> int:
     )
 
 
-def _hand_over(asked: _Asked, shares: Shares, part: Request) -> int:
+def _hand_over(asked: Asked, shares: Shares, part: Request) -> int:
     """Return the time in which a stage's activations reach the next: each chip sends its share."""
     if shares.stages == 1:
         return 0
@@ -294,79 +238,14 @@ def _hand_over(asked: _Asked, shares: Shares, part: Request) -> int:
     return delay + ceil_div(size, shares.tensor) * PS_PER_S // level.rate
 
 
-def _timed(asked: _Asked, chosen: _Candidate, mapping: MapOptions, bound_ps: int) -> Plan:
-    """Return a candidate as a plan: its chip's share compiled and timed."""
-    build = compile(
-        asked.graph(chosen.config, chosen.request, chosen.shares.apart), asked.chip, weights=asked.weights,
-        group=asked.group, precision=asked.precision, mapping=mapping,
-    )  # fmt: skip
-    trace = build.time()
-    head_ps = sum(
-        row.end_ps - row.start_ps for row in trace.by_node() if "lm_head" in (row.layer, row.node)
-    )
-    sums_ps, name = _timed_sums(asked, chosen)
-    parts = busy_parts(trace)
-    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps, *parts)
-    used = {chip for group in chosen.groups for chip in group}
-    spare = tuple(chip for chip in asked.system.chips if chip not in used)
-    busiest = int(chosen.sums.link_bytes.max()) if chosen.link else 0
-    return Plan(
-        asked.config.name, asked.system.name, asked.request, asked.weights, chosen.shares,
-        chosen.copies, chosen.block, chosen.groups, spare, chosen.parts, step, chosen.chip_bytes,
-        asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
-        trace, *_links(asked, chosen, step.ps),
-    )  # fmt: skip
-
-
-def _links(
-    asked: _Asked, chosen: _Candidate, step_ps: int
-) -> tuple[tuple[tuple[int, int, float], ...], float | None]:
-    """Return what share of a step each link of the groups is busy, and the links' energy in a step.
-
-    Sums alone are counted; the same is carried by each group.
-    """
-    system = asked.system
-    sums = 2 * layers_of(asked.config, chosen.shares.stages)[0] if chosen.shares.tensor > 1 else 0
-    found: list[tuple[int, int, float]] = []
-    moved = 0
-    for members in chosen.groups if sums else ():
-        made = topology(inner(system, chosen.block, members)).links
-        if len(made.rate) != len(chosen.sums.link_bytes):
-            continue  # a link inside is dead: its group goes other ways
-        for at in np.flatnonzero(chosen.sums.link_bytes):
-            ends = (int(made.source[at]), int(made.target[at]))
-            carried = sums * int(chosen.sums.link_bytes[at])
-            moved += carried
-            busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
-            names = (members[end] if end < len(members) else -1 for end in ends)
-            found.append((*names, busy))  # pyright: ignore[reportArgumentType]
-    known = system.link_pj_per_byte > 0
-    return tuple(found), moved * chosen.parts * system.link_pj_per_byte if known else None
-
-
-def _timed_sums(asked: _Asked, chosen: _Candidate) -> tuple[int, str]:
-    """Return a stage's sums by the commands of one chip, and their schedule.
-
-    With dead links inside a group no chip stands for all: the estimate is kept.
-    """
-    fabric = inner(asked.system, chosen.block, chosen.groups[0])
-    if chosen.shares.tensor == 1 or chosen.sums.name == "none" or not fabric.is_whole:
-        return chosen.sums_ps, chosen.sums.name
-    layers = layers_of(asked.config, chosen.shares.stages)[0]
-    fmt = dtype_of(asked.config, asked.precision).value
-    count = chosen.sums.bytes // asked.bytes_per_number
-    ps, name = SumPrices(asked.chip).of(fabric, count, fmt)
-    return chosen.sums_ps + 2 * layers * (ps - chosen.sums.ps), name
-
-
-def _bound(asked: _Asked) -> int:
+def _bound(asked: Asked) -> int:
     """Return the time that the living chips' memories and engines together need at the least."""
     bytes_of_all, ps = _share(asked, asked.graph(asked.config, asked.request), 1)
     del bytes_of_all
     return ceil_div(ps, len(asked.system.chips))
 
 
-def _too_large(asked: _Asked, need: int, shares: Shares) -> DoesNotFit:
+def _too_large(asked: Asked, need: int, shares: Shares) -> DoesNotFit:
     have = asked.chip.dram.bytes
     return DoesNotFit(
         "plan.memory",

@@ -87,12 +87,42 @@ def shard(config: Config, shares: Shares, layers: int, block: int) -> Config:
     update["head_dim"] = figures.width
     update["num_key_value_heads"] = max(1, figures.n_kv // t)
     update["vocab_size"] = align_up(ceil_div(figures.vocab_size, t), block)
-    update["num_hidden_layers"] = layers
+    update |= _stage(figures, shares, layers)
+    name = f"{config.name}.{t}x{shares.stages}"
+    return replace(config, name=name, figures=_changed(figures, update))
+
+
+def stage_of(config: Config, shares: Shares, layers: int) -> Config:
+    """Return the model with some layers of a stage, as all chips of a group have it together."""
+    figures = decoder_of(config)
+    return replace(config, figures=_changed(figures, _stage(figures, shares, layers)))
+
+
+def period_of(config: Config, shares: Shares) -> tuple[int, int]:
+    """Return how many layers a stage begins with before all are alike, and after how many they are again."""
+    figures = decoder_of(config)
+    before = 0 if shares.stages > 1 else int(getattr(figures, "first_k_dense_replace", 0) or 0)
+    types = figures.layer_types
+    if types is None:
+        return before, 1
+    same = (
+        n
+        for n in range(1, len(types))
+        if all(a == b for a, b in zip(types, types[n:], strict=False))
+    )
+    return before, next(same, len(types))
+
+
+def _stage(figures: Decoder, shares: Shares, layers: int) -> dict[str, Any]:
+    update: dict[str, Any] = {"num_hidden_layers": layers}
     if figures.layer_types is not None:
         update["layer_types"] = figures.layer_types[:layers]
     if shares.stages > 1 and getattr(figures, "first_k_dense_replace", 0):
         # A stage of mixtures alone is the one that takes longest.
         update["first_k_dense_replace"] = 0
+    return update
+
+
+def _changed(figures: Decoder, update: dict[str, Any]) -> Decoder:
     known = {key: value for key, value in update.items() if key in type(figures).model_fields}
-    name = f"{config.name}.{t}x{shares.stages}"
-    return replace(config, name=name, figures=figures.model_copy(update=known))
+    return figures.model_copy(update=known)

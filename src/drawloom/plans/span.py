@@ -24,7 +24,7 @@ from drawloom.frontends.hf.request import Request
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.builder import Builder, Folded
-from drawloom.plans.cut import cut
+from drawloom.plans.cut import Cut, cut
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.plans.stages import staged
 from drawloom.program.span import Span
@@ -38,10 +38,28 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a model is spread: ``tensor`` chips share each layer, ``stages`` such groups follow each other."""
+    """How a model is spread.
+
+    Attributes:
+        tensor: chips that share each layer.
+        stages: such groups, one after the other.
+        apart: of a decode step: how many chips share a key head and part the rows of its cache, the
+            sequences of the batch, among them; 1: chips that share one hold all of its cache.
+        experts: whether chips have whole experts of a mixture, and not a slice of each.
+        context: of a decode step: whether caches are cut along the context, and not by heads.
+    """
 
     tensor: int
     stages: int = 1
+    apart: int = 1
+    experts: bool = False
+    context: bool = False
+
+    def cut(self, graph: Graph, held: int) -> Cut:
+        """Return a graph cut so, with the graphs of ``held`` chips of a group."""
+        return cut(
+            graph, self.tensor, held, self.apart, whole_experts=self.experts, context=self.context
+        )
 
     @property
     def chips(self) -> int:
@@ -55,6 +73,8 @@ def compile_span(
     spread: Spread = Spread(2),
     *,
     request: Request | None = None,
+    weights: str = "float",
+    group: int = 0,
     precision: str = "",
     mapping: MapOptions | None = None,
     tell: Tell | None = None,
@@ -66,6 +86,8 @@ def compile_span(
         system: a name of the catalog, a system file, or a system.
         spread: over how many chips, and how.
         request: which phase of a model that is given by its configuration, for how much.
+        weights: ``int8`` or ``int4`` holds weights as codes with scales; ``float`` does not.
+        group: how many inputs share a scale of ``weights``, 32 or 128; 0 is all of a channel.
         precision: format of floats; empty for the model's own.
         mapping: options of the mapper.
         tell: called with what is being worked on.
@@ -74,7 +96,11 @@ def compile_span(
         InputError: the model, the system or an option is not what it should be.
         DoesNotFit: the system has no room for such groups, or a chip for its part.
     """
-    given = _Given.of(model, system, spread, request, precision, mapping, tell)
+    options = Options(
+        precision=precision, request=request, weights=weights, group=group,
+        mapping=mapping or MapOptions(),
+    )  # fmt: skip
+    given = _Given.of(model, system, spread, options, tell)
     builder = given.builder(spread.tensor)
     builder.build()
     return builder.span()
@@ -86,16 +112,24 @@ def compile_folded(
     spread: Spread = Spread(2),
     *,
     request: Request | None = None,
+    weights: str = "float",
+    group: int = 0,
     precision: str = "",
     mapping: MapOptions | None = None,
+    chip: Chip | None = None,
     tell: Tell | None = None,
 ) -> Folded:
     """Compile a model for several chips, and of each group the one chip that stands for all.
 
-    Args and errors are those of ``compile_span``; also ``DoesNotFit`` (``span.folded``) where no
+    Args and errors are those of ``compile_span``; ``chip`` is what each chip is, in place of the
+    system's own. Also ``DoesNotFit`` (``span.folded``) where no
     schedule has all chips do alike.
     """
-    given = _Given.of(model, system, spread, request, precision, mapping, tell)
+    options = Options(
+        precision=precision, request=request, weights=weights, group=group,
+        mapping=mapping or MapOptions(),
+    )  # fmt: skip
+    given = _Given.of(model, system, spread, options, tell, chip)
     builder = given.builder(1)
     builder.build()
     return builder.folded()
@@ -114,19 +148,18 @@ class _Given:
 
     @staticmethod
     def of(
-        model: Model, system: str | System, spread: Spread, request: Request | None,
-        precision: str, mapping: MapOptions | None, tell: Tell | None,
+        model: Model, system: str | System, spread: Spread, options: Options,
+        tell: Tell | None, chip: Chip | None = None,
     ) -> _Given:  # fmt: skip
         made = system if isinstance(system, System) else load_system(system)
-        options = Options(precision=precision, request=request, mapping=mapping or MapOptions())
         source = read(model, options)
-        options = replace(options, precision=precision or own_precision(source))
+        options = replace(options, precision=options.precision or own_precision(source))
         graph = to_precision(simplify(source), options)
-        return _Given(graph, made, load_chip(made.chip), options, spread, tell)
+        return _Given(graph, made, chip or load_chip(made.chip), options, spread, tell)
 
     def builder(self, held: int) -> Builder:
         found = _groups(self.system, self.spread)
-        parts, stage_of = staged(cut(self.graph, self.spread.tensor, held), self.spread.stages)
+        parts, stage_of = staged(self.spread.cut(self.graph, held), self.spread.stages)
         return Builder(
             parts,
             stage_of,

@@ -80,7 +80,7 @@ def _across(cut: Cut) -> list[int]:
                     first[value] = at, graph.types[value].bytes
             at += 1
         for exchange in stage.exchanges:
-            last[exchange.source] = at - 1
+            last |= dict.fromkeys(exchange.reads, at - 1)
             first[exchange.target] = at - 1, graph.types[exchange.source].bytes
     found = [0] * (at + 1)
     for value, (made, size) in first.items():

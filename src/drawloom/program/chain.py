@@ -25,7 +25,7 @@ from drawloom.program.commands import (
     Stream,
 )
 from drawloom.program.early import Splitter
-from drawloom.program.exchange import Lowered
+from drawloom.program.lowered import Lowered
 from drawloom.program.program import Origin, Program, Region
 from drawloom.program.streams import ALL_ENGINES
 from drawloom.units import PS_PER_S, align_up
@@ -88,8 +88,11 @@ class ChipChain:
         """
         base, self.end = self.end, align_up(self.end + size, _ALIGN)
         moved: list[tuple[int, int, int]] = []  # first byte, behind the last, by how much it moves
+        # What is written over its input, as a cache is, lies where that does.
+        held = {r.address: self.places[r.name] for r in program.regions if r.name in self.places}
         for region in program.regions:
-            at = self.places.setdefault(region.name, region.address + base)
+            home = held.get(region.address, region.address + base)
+            at = self.places.setdefault(region.name, home)
             moved.append((region.address, region.address + region.bytes, at - region.address))
             if region.name in ends:
                 self.regions.setdefault(region.name, replace(region, address=at))
@@ -145,22 +148,29 @@ class ChipChain:
 
 
 def _among(body: Sequence[Command], reads: Sequence[Item]) -> list[Item]:
-    """Return an exchange with other reads behind its first one, for which its first join does not wait."""
+    """Return an exchange with other reads behind its own first ones, for which alone its first join waits."""
     if not reads:
         return list(body)
-    first = next((i for i, command in enumerate(body) if isinstance(command, Read)), -1)
+    joins = (i for i, command in enumerate(body) if _waits_for_reads(command))
+    own = body[: next(joins, len(body))]
+    first = max((i for i, command in enumerate(own) if isinstance(command, Read)), default=-1)
     if first < 0:
         return [*reads, *body]
     made: list[Item] = [*body[: first + 1], *reads]
     rest = list(body[first + 1 :])
     for at, command in enumerate(rest):
-        if isinstance(command, Join) and Engine.READ in command.engines:
+        if _waits_for_reads(command):
+            assert isinstance(command, Join)
             others = tuple(engine for engine in command.engines if engine is not Engine.READ)
             rest[at : at + 1] = [
                 Join((Engine.READ,), len(reads), command.origin), Join(others, 0, command.origin),
             ]  # fmt: skip
             break
     return [*made, *rest]
+
+
+def _waits_for_reads(command: Command) -> bool:
+    return isinstance(command, Join) and Engine.READ in command.engines
 
 
 @dataclass(slots=True)

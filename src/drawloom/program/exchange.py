@@ -13,7 +13,7 @@ A buffer too large for the scratchpad goes in rounds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -21,77 +21,13 @@ import numpy as np
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.collectives.schedule import Schedule
-from drawloom.program.commands import (
-    Arm,
-    Command,
-    Engine,
-    Join,
-    Read,
-    Send,
-    Signal,
-    Vector,
-    Wait,
-    Write,
-)
+from drawloom.program.exchange_tile import TileWriter
 from drawloom.program.flags import Flags
+from drawloom.program.lowered import UNITS, Area, Buffers, Lowered, Transfer
 from drawloom.units import ceil_div
 
 _GRAIN = 64  # bytes that slots are multiples of
-
-
-@dataclass(frozen=True, slots=True)
-class Buffers:
-    """What is exchanged, on each chip alike.
-
-    Attributes:
-        source: address in DRAM of a chip's own value, dense.
-        target: address of the result, dense.
-        fmt: format of its elements.
-        count: elements of a chip's own value.
-        run: of a gather: elements of a chip's own value that stand together in the result.
-    """
-
-    source: int
-    target: int
-    fmt: str
-    count: int
-    run: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """What of a tile's scratchpad exchanges have to themselves."""
-
-    base: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A transfer of one step: units of a chain, between chips by their index in the span.
-
-    ``place`` is its place among all that its target gets.
-    """
-
-    chain: int
-    source: int
-    target: int
-    first: int
-    into: int
-    count: int
-    adds: bool
-    place: int = 0
-
-
-@dataclass(slots=True)
-class Lowered:
-    """Commands of one tile: what may stand ahead of other work, and the exchange itself.
-
-    The first command of ``body`` is its first read.
-    """
-
-    ahead: list[Command] = field(default_factory=list[Command])
-    body: list[Command] = field(default_factory=list[Command])
+ADDEND = -1  # where among slots an addend is
 
 
 def _chain(
@@ -128,7 +64,9 @@ class Exchanger:
     """Writes the commands of one exchange.
 
     A ``gather``'s buffer is one unit a chip, unit c being chip c's own value; a ``sum``'s is the
-    value, and a ``hand``'s, which chips that send nothing do not have before.
+    value, and a ``hand``'s, which chips that send nothing do not have before. A ``spread``'s and a
+    ``join``'s is a unit for each chip that takes part, and behind these one from each: ``spread``
+    gives each its rows, and puts those of all beside each other; ``join`` is the way back.
     """
 
     def __init__(
@@ -138,7 +76,7 @@ class Exchanger:
         """Prepare for a schedule whose chips have these indices in the span.
 
         Args:
-            kind: sum, gather or hand.
+            kind: sum, gather, hand, spread or join.
             schedule: who sends what to whom, by chips of the fabric.
             index: of each chip of the fabric, in the span.
             area: what each tile gives it.
@@ -169,8 +107,13 @@ class Exchanger:
 
     @property
     def held(self) -> int:
-        """Return how many of a chip's own values a buffer holds."""
-        return self.schedule.chains[0].units if self.kind == "gather" else 1
+        """Return how many of what a tile works on at a time a buffer holds."""
+        return self.schedule.chains[0].units if self.kind in UNITS else 1
+
+    @property
+    def mates(self) -> int:
+        """Return how many chips give each other their parts in a spread or join; else 1."""
+        return self.schedule.chains[0].units // 2 if self.kind in ("spread", "join") else 1
 
     def data_flag(self, chip: int, source: int) -> int:
         """Return the flag of a chip that what another one sends it raises."""
@@ -207,14 +150,14 @@ class Exchanger:
 
         ``size`` is the number of elements of a chip's own value that are exchanged at a time.
         """
-        if self.kind == "gather":
+        if self.kind in UNITS:
             return first * size, move.count * size
         units = self.schedule.chains[move.chain].units
         start = first * size // units
         return start, (first + move.count) * size // units - start
 
     def slots(self, chip: int, chain: int, size: int, width: int) -> dict[int, int]:
-        """Return where each transfer of a chain that a chip adds arrives, by its place."""
+        """Return where each transfer of a chain that a chip adds arrives, by its place; and an addend."""
         key = chip, chain, size * width
         if key not in self._slots:
             at, found = _up(self.area.base + self.held * size * width), dict[int, int]()
@@ -222,11 +165,14 @@ class Exchanger:
                 if move.adds and move.chain == chain:
                     found[move.place] = at
                     at = _up(at + self.units(move, move.first, size)[1] * width)
+            found[ADDEND] = at
             self._slots[key] = found
         return self._slots[key]
 
-    def most(self, width: int) -> int:
+    def most(self, width: int, addends: int = 0) -> int:
         """Return how many elements of ``width`` bytes of its own value a tile can work on at a time.
+
+        ``addends`` is how many values beside it are held.
 
         Raises:
             DoesNotFit: not even one (``span.exchange``).
@@ -235,7 +181,7 @@ class Exchanger:
         parts = self.schedule.chains[0].units
         for moves in self.comes.values():
             adds = [m for m in moves if m.adds and m.chain == 0]
-            share = self.held + sum(m.count for m in adds) / parts
+            share = self.held + addends + sum(m.count for m in adds) / parts
             room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
             fits = int(room / (share * width)) if room > 0 else 0
             least = fits if least is None else min(least, fits)
@@ -252,15 +198,18 @@ class Exchanger:
             Diagnosis(needs=needs, has=has, short="some of it", ways_out=(way, "fewer chips")),
         )  # fmt: skip
 
-    def lowered(self, chip: int, buffers: Buffers, tiles: int, origin: int = -1) -> list[Lowered]:
-        """Return the commands of each of a chip's ``tiles``.
+    def lowered(
+        self, chip: int, buffers: Buffers, tiles: int, origin: int = -1, first_tile: int = 0
+    ) -> list[Lowered]:
+        """Return the commands of each of ``tiles`` of a chip, from ``first_tile`` on.
 
         Raises:
             DoesNotFit: the area has too few bytes (``span.exchange``).
         """
-        b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt])
-        rows = b.count // b.run if self.kind == "gather" and b.count > b.run else 0
-        grain, n, chains = b.run if rows else 1, rows or b.count, len(self.schedule.chains)
+        b, most = buffers, self.most(FORMAT_BYTES[buffers.fmt], int(buffers.addend >= 0))
+        count = b.count // self.mates
+        rows = count // b.run if self.kind in UNITS and count > b.run else 0
+        grain, n, chains = b.run if rows else 1, rows or count, len(self.schedule.chains)
         each = max(1, most // grain) * grain
         # Each tile has one chain: what it sends over one link does not wait for another.
         of_chain = [
@@ -271,114 +220,11 @@ class Exchanger:
         for tile, (chain, at, beside) in enumerate(of_chain):
             low, high = chain * n // chains, (chain + 1) * n // chains
             start, stop = ((low + i * (high - low) // beside) * grain for i in (at, at + 1))
-            writer = _Tile(self, chip, tile, chain, buffers, origin)
+            writer = TileWriter(self, chip, first_tile + tile, chain, buffers, origin)
             for first in range(start, stop, each):
                 writer.round(first, min(stop, first + each), is_first=first == start)
             made.append(writer.made)
         return made
-
-
-class _Tile:
-    """The commands of one tile of a chip as they are written."""
-
-    def __init__(
-        self, of: Exchanger, chip: int, tile: int, chain: int, buffers: Buffers, origin: int
-    ) -> None:
-        self.of, self.chip, self.tile, self.buffers, self.origin = of, chip, tile, buffers, origin
-        self.chain = chain
-        self.width = FORMAT_BYTES[buffers.fmt]
-        self.made = Lowered()
-        self.pending: list[tuple[int, int]] = []  # bytes that sends may still read
-        self.is_joined = False
-        self.size = 0
-
-    def put(self, *commands: Command) -> None:
-        self.made.body += commands
-
-    def bytes_of(self, move: Transfer, first: int) -> tuple[int, int]:
-        """Return the address and the bytes of units in the buffer."""
-        start, n = self.of.units(move, first, self.size)
-        return self.of.area.base + start * self.width, n * self.width
-
-    def round(self, low: int, high: int, *, is_first: bool) -> None:
-        """Exchange the elements from ``low`` to ``high`` of each chip's own value."""
-        of, origin, width = self.of, self.origin, self.width
-        self.size = high - low
-        own = of.place[self.chip] * self.size * width if of.kind == "gather" else 0
-        if not is_first:
-            self.put(Join((Engine.SEND, Engine.WRITE), 0, origin))
-        self.pending, self.is_joined = [], False
-        self._expect(is_first=is_first)
-        source = self.buffers.source + low * width
-        if of.kind != "hand" or of.targets[self.chip]:
-            self.put(Read(source, of.area.base + own, self.size * width, (), origin))
-        ready: set[int] = set()
-        for sends, takes in of.own[self.chip]:
-            for move in sends:
-                if move.chain == self.chain:
-                    self._send(move, ready)
-            for move in takes:
-                if move.chain == self.chain:
-                    self._take(move)
-        if of.kind != "hand" or of.senders[self.chip]:
-            self._store(low)
-
-    def _expect(self, *, is_first: bool) -> None:
-        """Arm for all that comes in this round, and tell its senders."""
-        of, origin = self.of, self.origin
-        mine = (m for m in of.comes[self.chip] if m.chain == self.chain)
-        comes = [m for m in mine if of.taken(m, self.size)]
-        put = self.made.ahead if is_first else self.made.body
-        put += [Arm(of.data_flag(self.chip, m.source), origin) for m in comes]
-        for source in dict.fromkeys(m.source for m in comes):
-            flag, to = of.word(self.chip, source)
-            put.append(Signal(self.tile, flag, origin, to))
-
-    def _send(self, move: Transfer, ready: set[int]) -> None:
-        of, origin = self.of, self.origin
-        src, nbytes = self.bytes_of(move, move.first)
-        if not nbytes:
-            return
-        if not self.is_joined:
-            self.put(Join((Engine.READ, Engine.VECTOR), 0, origin))
-            self.is_joined = True
-        if move.target not in ready:
-            ready.add(move.target)
-            self.put(Wait(of.ready_flag(self.chip, move.target), 1, origin))
-        to, flag, dst = of.arrival(move, self.size, self.width)
-        self.put(Send(src, dst, nbytes, (self.tile,), flag, (), origin, to))
-        self.pending.append((src, src + nbytes))
-
-    def _take(self, move: Transfer) -> None:
-        """Wait for what comes, and add it."""
-        of, origin, fmt = self.of, self.origin, self.buffers.fmt
-        into = self.bytes_of(move, move.into)[0]
-        nbytes = of.taken(move, self.size) * self.width
-        if not nbytes:
-            return
-        self.put(Wait(of.data_flag(self.chip, move.source), 1, origin))
-        if not move.adds:
-            return
-        if any(low < into + nbytes and into < high for low, high in self.pending):
-            self.put(Join((Engine.SEND,), 0, origin))
-            self.pending = []
-        slot = of.slots(self.chip, self.chain, self.size, self.width)[move.place]
-        self.put(Vector("add", into, into, nbytes // self.width, fmt, fmt, slot, origin=origin))
-        self.is_joined = False
-
-    def _store(self, low: int) -> None:
-        of, b, origin, width, size = self.of, self.buffers, self.origin, self.width, self.size
-        base = of.area.base
-        if of.kind != "gather":
-            self.put(Write(base, b.target + low * width, size * width, (), origin))
-            return
-        row, offset = divmod(low, b.run)
-        rows = size // b.run if size > b.run else 1
-        for unit in range(of.held):
-            at = b.target + ((row * of.held + unit) * b.run + offset) * width
-            dims = ((of.held * b.run * width, rows),) if rows > 1 else ()
-            inner = (b.run if rows > 1 else size) * width
-            self.put(Write(base + unit * size * width, at, inner, dims, origin))
 
 
 def _up(address: int) -> int:

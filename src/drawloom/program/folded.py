@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.collectives.schedule import Schedule
-from drawloom.program.exchange import Area, Exchanger, Transfer
+from drawloom.program.exchange import Exchanger
 from drawloom.program.flags import Flags
+from drawloom.program.lowered import Area, Transfer
 
 WayOf = Callable[[int, Transfer], int]  # step, transfer -> number of its way
 

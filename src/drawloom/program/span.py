@@ -5,8 +5,9 @@
 
 A ``Send`` or ``Signal`` whose ``chip`` is not -1 goes to a tile of the program of that index; all
 else stays on its own chip. ``cuts`` says of inputs and outputs along which axis, and into how many
-parts, the chips that have them hold them: of n chips, chip i has part i * parts // n. One that is
-not named is held whole by each.
+parts, the chips that have them hold them: of n chips, chip i has part i * parts // n; and into how
+many slices they are also cut along axis 0, of which chip i has slice i % slices. One that is not
+named is held whole by each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from drawloom.chip.system import System
 from drawloom.program.commands import Command, Send, Signal
 from drawloom.program.program import Program, Region
 
+Cut = tuple[int, int, int]  # axis, parts along it, slices along axis 0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
@@ -28,7 +31,7 @@ class Span:
         system: the chips and the fabric between them.
         places: the chip of the system that each program runs on.
         programs: one a chip.
-        cuts: along which axis, and into how many parts, an input or output is cut, by name.
+        cuts: how an input or output is cut, by name.
         notes: short facts that are shown wherever a figure of it is.
     """
 
@@ -36,7 +39,7 @@ class Span:
     system: System
     places: tuple[int, ...]
     programs: tuple[Program, ...]
-    cuts: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    cuts: Mapping[str, Cut] = field(default_factory=dict[str, Cut])
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
@@ -71,9 +74,27 @@ class Span:
         first = held[0][1]
         if name not in self.cuts:
             return first
-        axis, parts = self.cuts[name]
-        shape = (*first.shape[:axis], parts * first.shape[axis], *first.shape[axis + 1 :])
-        return Region(name, kind, first.address, parts * first.bytes, first.fmt, shape)
+        axis, parts, rows = self.cuts[name]
+        shape = list(first.shape)
+        shape[axis] *= parts
+        shape[0] *= rows
+        size = parts * rows * first.bytes
+        return Region(name, kind, first.address, size, first.fmt, tuple(shape))
+
+    def corner(self, name: str, place: int, held: Region, of: int) -> dict[int, int]:
+        """Return where along each axis that is cut a chip's part of an input or output begins.
+
+        Args:
+            name: of an input or output that is cut.
+            place: of the chip among those that hold it.
+            held: what it holds.
+            of: how many chips hold it.
+        """
+        axis, parts, rows = self.cuts[name]
+        found = {axis: place * parts // of * held.shape[axis]}
+        if rows > 1:
+            found[0] = found.get(0, 0) + place % rows * held.shape[0]
+        return found
 
     def text(self) -> str:
         """Return what runs where, and how much passes between chips."""
@@ -87,7 +108,8 @@ class Span:
             lines.append(f"  chip {place}: program '{program.name}', sends {to or 'nothing'}")
         lines += [
             f"  {name} is cut along axis {axis} into {parts} parts"
-            for name, (axis, parts) in sorted(self.cuts.items())
+            + (f", along axis 0 into {rows}" if rows > 1 else "")
+            for name, (axis, parts, rows) in sorted(self.cuts.items())
         ]
         return "\n".join(lines)
 

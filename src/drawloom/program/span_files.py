@@ -24,7 +24,7 @@ from drawloom.program.decode import decode
 from drawloom.program.span import Span
 
 _HEAD = "span.json"
-VERSION = 1
+VERSION = 2
 MOST_CHIPS = 65_536  # as of a system file
 # What reading raises on files that are cut short, altered or something else.
 _BROKEN = (*BROKEN, AssertionError, AttributeError)
@@ -76,7 +76,7 @@ def read_span(path: str | Path) -> Span:
             programs = tuple(decode(archive.read(name), f"{path}: {name}") for name in names)
         return Span(
             head["name"], _system(head["system"]), tuple(head["places"]), programs,
-            {name: (axis, parts) for name, (axis, parts) in head["cuts"].items()}, head["notes"],
+            {name: (axis, parts, rows) for name, (axis, parts, rows) in head["cuts"].items()}, head["notes"],
         )  # fmt: skip
     except _BROKEN as error:
         fault = Fault(str(path), str(error).strip("'\""), "a file that write_span writes")

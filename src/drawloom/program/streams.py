@@ -11,6 +11,7 @@ behind the last read before, as far as no piece between uses the scratchpad that
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import numpy as np
@@ -33,6 +34,7 @@ from drawloom.program.extents import INDEX_BYTES, moved_bytes, strided_bytes
 
 MEMORY = (Engine.READ, Engine.WRITE)
 ALL_ENGINES = (Engine.MATRIX, Engine.VECTOR, Engine.READ, Engine.WRITE, Engine.MOVE, Engine.SEND)
+AT_ONCE = 2  # reads ahead that are handed over together
 MAX_RUNS = 256  # strided accesses with more runs count as one solid span
 Spans = NDArray[np.int64]  # n x 2, sorted, disjoint
 Extent = tuple[int, int]  # scratchpad addresses: the first, and the one behind the last
@@ -129,10 +131,11 @@ class StreamSet:
             top = starts[tile]
         while place > top and not _holds_reads(commands[place - 1]):
             place -= 1
-        commands[place:place] = found
+        places = _spread_out(place, self._start[tile], len(found))
+        for at, read in reversed(list(zip(places, found, strict=True))):
+            commands.insert(at, read)
         for starts in (self._start, *(starts for starts, _ in self._before)):
-            if starts[tile] >= place:
-                starts[tile] += len(found)
+            starts[tile] += bisect_right(places, starts[tile])
 
     def meet(self, origin: int) -> None:
         """Let every tile finish and wait for all others: nothing before is looked at again."""
@@ -167,6 +170,16 @@ class StreamSet:
                 if _overlap(writes[here], self._read[there]):
                     return True
         return False
+
+
+def _spread_out(first: int, end: int, count: int) -> list[int]:
+    """Return where reads go: a few at once, the rest among the commands that follow.
+
+    A processor that finds no room in the queue of reads hands nothing else over meanwhile.
+    """
+    rest = max(0, count - AT_ONCE)
+    later = [first + (end - first) * (i + 1) // (rest + 1) for i in range(rest)]
+    return [first] * min(count, AT_ONCE) + later
 
 
 def _plain(address: Address) -> int:

@@ -191,7 +191,12 @@ class _Narrowing:
         """Yield attributes, with the format in place of other float dtypes."""
         floats = {d.value for d in DType if d.is_float}
         for key, attr in node.attrs.items():
-            yield key, self.to.value if key in ("to", "dtype") and attr in floats else attr
+            yield (
+                key,
+                self.to.value
+                if key in ("to", "dtype", "output_dtype") and attr in floats
+                else attr,
+            )
 
     def _fitting(self, value: str, made: str, node: Node) -> str:
         """Return what a node gives in the format it should have (dequantized codes have not)."""

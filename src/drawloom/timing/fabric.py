@@ -51,9 +51,10 @@ def fair_rates(routes: Routes, rates: Ints) -> Floats:
         share = np.where(load > 0, left / np.maximum(load, 1), np.inf)
         least = share.min()
         tight = share <= least * (1 + 1e-12)
-        settled = np.unique(message[tight[link]])
+        settled = np.zeros(len(found), bool)
+        settled[message[tight[link]]] = True
         found[settled] = least
-        gone = np.isin(message, settled)
+        gone = settled[message]
         np.subtract.at(left, link[gone], least)
         message, link = message[~gone], link[~gone]
         left = np.maximum(left, 0.0)

@@ -21,6 +21,7 @@ from drawloom.mapping.tiler import cut
 from drawloom.program.assemble import assemble
 from drawloom.timing import time
 from drawloom.tune import memory
+from drawloom.tune.quick import Quick, finalists
 from drawloom.tune.trial import Bench, Trial, trial_of
 
 # Ways that are tried by effort: so many of the cheapest, and so many drawn from the rest.
@@ -28,6 +29,18 @@ TRIED = {2: (8, 0), 3: (24, 16)}
 FAR = 1.6  # ways this much dearer than the cheapest are not drawn
 
 Tell = Callable[[str], None]
+
+
+def mapped(graph: Graph, bench: Bench, tell: Tell) -> Mapping:
+    """Return a mapping for as much effort as the bench's options ask for.
+
+    Raises:
+        DoesNotFit: as ``map_graph``.
+    """
+    options = bench.options
+    if options.effort in TRIED:
+        return tuned(graph, bench, tell)
+    return map_graph(graph, bench.chip, options, Quick(bench).choose if options.effort else None)
 
 
 def tuned(graph: Graph, bench: Bench, tell: Tell) -> Mapping:
@@ -42,7 +55,7 @@ def tuned(graph: Graph, bench: Bench, tell: Tell) -> Mapping:
         DoesNotFit: as ``map_graph``.
     """
     tuner = Tuner(bench, tell)
-    plain = map_graph(graph, bench.chip, replace(bench.options, effort=1))
+    plain = map_graph(graph, bench.chip, replace(bench.options, effort=1), Quick(bench).choose)
     mapping = map_graph(graph, bench.chip, bench.options, tuner.choose)
     tell("tune: the whole program, both ways")
     before, after = (
@@ -137,7 +150,13 @@ class Tuner:
         # The work's own numbers take part, so that a draw does not depend on what came before it.
         rng = np.random.default_rng([options.tune_seed, work.batch, work.m, work.k, work.n])
         taken = [int(at) for at in rng.permutation(len(rest))[:drawn]]
-        every = [plain, *listed[:first], *(rest[at] for at in sorted(taken))]
+        # Effort 1 tries some of these as well: no more effort does worse.
+        every = [
+            plain,
+            *finalists(work, self.bench),
+            *listed[:first],
+            *(rest[at] for at in sorted(taken)),
+        ]
         return list({memory.word(way): way for way in every}.values())
 
     def _say(self, best_ps: int, bound_ps: int) -> None:

@@ -13,9 +13,10 @@ def vit(net: Net, figures: Vit, request: Request) -> None:
     x = _embedded(net, figures, net.input("pixel_values", net.dtype, *size))
     for i in range(figures.num_hidden_layers):
         x = _layer(net, figures, x, f"vit.encoder.layer.{i}")
-    x = net.layer_norm(x, "vit.layernorm", figures.layer_norm_eps)
+    # The classifier sees the first row alone, so that row alone is normalized.
     first = net.add("Slice", (x,), "classifier", "first", starts=(0,), ends=(1,), axes=(1,))
     row = net.reshape(first, (request.batch, figures.hidden_size), "classifier", "row")
+    row = net.layer_norm(row, "vit.layernorm", figures.layer_norm_eps)
     weight = net.weights.turned("classifier.weight", (figures.n_labels, figures.hidden_size))
     y = net.add("MatMul", (row, weight), "classifier")
     bias = net.weights.plain("classifier.bias", (figures.n_labels,))

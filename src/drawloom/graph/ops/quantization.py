@@ -118,14 +118,18 @@ def _dequantize_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
     zero = optional(types, 2)
     if zero is not None and zero.dtype is not x.dtype:
         refuse(node, types, "the zero point must have x's dtype")
-    return (TensorType(given(types, 1).dtype, x.shape),)
+    made = dtype_attr(node, types, "output_dtype", given(types, 1).dtype)
+    if made not in FLOATS:
+        refuse_attr(node, types, "output_dtype", "a float")
+    return (TensorType(made, x.shape),)
 
 
 def _dequantize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    """(x - zero) * scale, rounded once to the scale's format."""
+    """(x - zero) * scale, rounded once to ``output_dtype``, which is the scale's unless told."""
     x, scale, zero = tensor(arrays, 0), tensor(arrays, 1), maybe(arrays, 2)
     shift = 0.0 if zero is None else spread_scale(node, wide(zero), x.shape)
-    return (narrow((wide(x) - shift) * spread_scale(node, wide(scale), x.shape), scale.dtype),)
+    made = DType(node.str("output_dtype", DType.of(scale.dtype).value)).numpy
+    return (narrow((wide(x) - shift) * spread_scale(node, wide(scale), x.shape), made),)
 
 
 def _unpack_rule(node: Node, types: Types) -> tuple[TensorType, ...]:
@@ -174,7 +178,7 @@ OPERATORS = {
         "x scale zero?",
         _dequantize_rule,
         _dequantize,
-        {"axis": "int", "block_size": "int"},
+        {"axis": "int", "block_size": "int", "output_dtype": "str"},
     ),
     "UnpackInt4": Operator("UnpackInt4", "x", _unpack_rule, _unpack, {"axis": "int"}),
     "DynamicQuantizeLinear": Operator("DynamicQuantizeLinear", "x", _dynamic_rule, _dynamic),

@@ -41,3 +41,18 @@ def all_at_once(topology: Topology) -> Schedule:
         into=lambda _step: into,
     )  # fmt: skip
     return Schedule("all_to_all", "at_once", (Chain(2 * n, (stage,) if n > 1 else ()),))
+
+
+def in_turns(topology: Topology, among: int) -> Schedule:
+    """Send at once to each of ``among`` neighbours in the order of numbers: all-to-all in small groups."""
+    chips = np.array(topology.system.chips, np.int64)
+    assert len(chips) % among == 0
+    group, place = np.divmod(np.arange(len(chips)), among)
+    here = np.repeat(np.arange(len(chips)), among - 1)
+    there = (place[here] + 1 + np.tile(np.arange(among - 1), len(chips))) % among
+    into = among + place[here]
+    source, target = chips[here], chips[group[here] * among + there]
+    stage = Stage(
+        -1, 1, source, target, 1, lambda _step: there, adds=False, into=lambda _step: into
+    )
+    return Schedule("all_to_all", "in_turns", (Chain(2 * among, (stage,)),))

@@ -16,12 +16,13 @@ from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context, read, read_channels, write_all
 from drawloom.program.lower.folding import clear, fold, unfolded_box
+from drawloom.program.lower.halo import exchange, halo_box
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.shares import Part, Shares, Step
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
-SHARED_AHEAD = 1  # chunks: the work before is not to wait until a queue of reads has room
+SHARED_AHEAD = 2
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -93,6 +94,8 @@ class Lowering:
                 return ()
             if piece.fold:
                 return unfolded_box(piece, piece.fold, batch, rows)
+            if piece.a.halo:
+                return halo_box(piece, self.shares, tile, rows, channels)
             return piece.a.box(
                 batch, (rows[0] * piece.window.w, rows[1] * piece.window.w), channels
             )
@@ -143,23 +146,25 @@ class Lowering:
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
-        if shared:
-            for tile in self.tiles:
-                self.context.streams.tiles[tile].join_all(self.origin)
+        for tile in self.tiles if shared else ():
+            self.context.streams.tiles[tile].join_all(self.origin)
+        if self.piece.a.halo and self.piece.window:
+            exchange(self.context, self.piece, list(self.tiles), self.origin)
         self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._fold(0)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
                 self._compute(tile, index, self.shares.part(tile, step))
+            self._fold(index + 1)
             self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
-        if shared:
+        for tile in self.tiles if shared or self.piece.a.halo else ():
             # No hazard check covers what a send reads: the next piece must not write over it.
-            for tile in self.tiles:
-                self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+            self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
 
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""
@@ -204,7 +209,9 @@ class Lowering:
                 if fresh:
                     # One step after the last use: by then the engine has the next step to work on.
                     free = last.get((which, slot), -LOOKAHEAD) + 1
-                    begin = min(index - 1, max(index - LOOKAHEAD, free, -1))
+                    early = int(operand is self.a and self.piece.fold is not None)
+                    latest = max(index - 1 - early, -1)
+                    begin = min(latest, max(index - LOOKAHEAD, free - early, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
                     delivers.setdefault(index - 1, []).append(load)
@@ -213,14 +220,8 @@ class Lowering:
 
     def _loads(self, index: int) -> list[tuple[Operand, Key, int]]:
         step = self.steps[index]
-        out: list[tuple[Operand, Key, int]] = []
-        slot, fresh = self.a_slots[index]
-        if fresh:
-            out.append((self.a, self._a_key(step), slot))
-        slot, fresh = self.b_slots[index]
-        if fresh:
-            out.append((self.b, self._b_key(step), slot))
-        return out
+        a, b = (self.a, self._a_key(step), self.a_slots), (self.b, self._b_key(step), self.b_slots)
+        return [(op, key, slots[index][0]) for op, key, slots in (a, b) if slots[index][1]]
 
     def _compute(self, tile: int, index: int, part: Part) -> None:
         a_slot, b_slot = self.a_slots[index][0], self.b_slots[index][0]
@@ -228,23 +229,26 @@ class Lowering:
             operand.wait(tile, key, slot)
             if self.piece.products > 1:
                 self._halve(tile, operand, key, slot)
-            if self.piece.fold and operand is self.a and self.piece.window and not part.empty:
-                rows, _, _ = self.piece.window.rows_for(part.m)
-                places = operand.address(slot), self.piece.buffers["a.wide"].at(slot)
-                fold(
-                    self.context.streams.tiles[tile],
-                    self.piece,
-                    self.piece.fold,
-                    rows,
-                    places,
-                    self.origin,
-                )
             if self.piece.coding and operand is self.b:
                 self._decode(tile, key, slot)
         if not part.empty:
             self._products(tile, part, a_slot, b_slot)
         self.a.use(tile, a_slot)
         self.b.use(tile, b_slot)
+
+    def _fold(self, index: int) -> None:
+        """Fold what a step multiplies, while the step before is still multiplied and finished."""
+        piece, window = self.piece, self.piece.window
+        if piece.fold is None or window is None or index >= len(self.steps):
+            return
+        slot, fresh = self.a_slots[index]
+        for tile in self.tiles if fresh else ():
+            part = self.shares.part(tile, self.steps[index])
+            if not part.empty:
+                rows, _, _ = window.rows_for(part.m)
+                places = self.a.address(slot), piece.buffers["a.wide"].at(slot)
+                stream = self.context.streams.tiles[tile]
+                fold(stream, piece, piece.fold, rows, places, self.origin)
 
     def _halve(self, tile: int, operand: Operand, key: Key, slot: int) -> None:
         """Split an f32 chunk into two tf32 numbers that sum to it (to 22 bits)."""
@@ -362,8 +366,8 @@ class Lowering:
                 read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
 
     def _box(self, storage: Storage, part: Part, *, into: bool = False) -> tuple[Transfer, ...]:
-        cut = storage.target if into else storage.box
-        return cut(part.batch % storage.blocked.batch, self._rows(part), part.n)
+        batch = part.batch % storage.blocked.batch
+        return storage.worked(batch, self._rows(part), part.n, into=into)
 
     def _finish(self, tile: int, part: Part) -> None:
         """Do the body's work on a result."""

@@ -59,14 +59,11 @@ class _Lowering:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].join_all(self.origin)
         each = batch if shared else ceil_div(batch, len(self.tiles))
-        for tile in self.tiles:
-            if shared or tile * each < batch:
-                self._constants(tile)
         for turn in range(each):
             for tile in self.tiles:
                 image = turn if shared else tile * each + turn
                 if image < batch:
-                    self._image(tile, image)
+                    self._image(tile, image, first=turn == 0)
         if shared:
             for tile in self.tiles:
                 self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
@@ -100,13 +97,16 @@ class _Lowering:
                 whole = (0, self.blocked.channels)
                 read_channels(stream, piece.values[value], whole, place, self.origin)
 
-    def _image(self, tile: int, image: int) -> None:
+    def _image(self, tile: int, image: int, *, first: bool) -> None:
         spans, stream = self._spans(tile), self.context.streams.tiles[tile]
         for copy, span in enumerate(spans):
             self._load(stream, image, span, copy)
             self._sum(stream, self._at("x", copy), self.piece.src.dtype.value, span, SUM, copy)
             if self.piece.held:
                 self._widen(stream, span, copy)
+        if first:
+            # Behind the pixels: only results need them.
+            self._constants(tile)
         self._gather(tile, SUM, spans)
         if spans or self.piece.parts == 1:
             self._mean(stream)
@@ -157,14 +157,18 @@ class _Lowering:
     ) -> None:
         """Sum a chunk over its pixels, and add what the chunks before it had."""
         rows, own = span[1] - span[0], self._own(stream.tile, which)
-        target = self._at("part") if copy else own
+        # Sums go to whole lines of the scratchpad; those of few channels lie closer together.
+        apart = bool(copy or 4 * self.line.width % self.blocked.blocking.align)
+        target = self._at("part") if apart else own
         channels = self.blocked.channels
         stream.add(
             Reduce("sum", src, target, rows, 1, channels, "hw", fmt, "f32", self.origin)
         )  # fmt: skip
+        count = self.line.width
         if copy:
-            count = self.line.width
             stream.add(Vector("add", own, own, count, "f32", "f32", target, origin=self.origin))
+        elif apart:
+            stream.add(Vector("copy", target, own, count, "f32", "f32", origin=self.origin))
 
     def _gather(self, tile: int, which: int, spans: list[Span]) -> None:
         """Add up the sums of all tiles that share the image, into ``total``."""

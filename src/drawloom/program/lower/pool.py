@@ -33,12 +33,27 @@ def lower(piece: PoolPiece, context: Context) -> None:
     if piece.by_batch:
         share = ceil_div(images, n_tiles) * (len(every) // images)
     for tile, stream in enumerate(context.streams.tiles):
-        for copy, place in enumerate(every[tile * share : (tile + 1) * share]):
+        mine = every[tile * share : (tile + 1) * share]
+        for copy, place in enumerate(mine):
             src, dst = piece.buffers["src"].at(copy), piece.buffers["dst"].at(copy)
+            if copy == 0:
+                _load(piece, stream, place, src, origin)
+            if copy + 1 < len(mine):
+                # Ahead of the result: what is resident comes and goes by one engine.
+                _load(piece, stream, mine[copy + 1], piece.buffers["src"].at(copy + 1), origin)
             if piece.window is not None:
                 _window(piece, stream, place, src, dst, origin)
             else:
                 _whole(piece, stream, place, src, dst, origin)
+
+
+def _load(piece: PoolPiece, stream: TileStream, place: Place, src: int, origin: int) -> None:
+    window, (image, channels, outs) = piece.window, place
+    span = (0, piece.src.blocked.rows)
+    if window is not None:
+        rows, _, _ = window.rows_for(outs)
+        span = rows[0] * window.w, rows[1] * window.w
+    read(stream, piece.src.box(image, span, channels), src, origin)
 
 
 def _window(
@@ -47,12 +62,6 @@ def _window(
     window, (image, channels, outs) = piece.window, place
     assert window is not None
     rows, above, below = window.rows_for(outs)
-    read(
-        stream,
-        piece.src.box(image, (rows[0] * window.w, rows[1] * window.w), channels),
-        src,
-        origin,
-    )
     stream.add(
         Pool(
             piece.op, src, dst, rows[1] - rows[0], window.w, channels[1] - channels[0], *window.kernel,
@@ -69,7 +78,6 @@ def _whole(
 ) -> None:
     image, channels, _ = place
     rows, fmt = piece.src.blocked.rows, piece.src.dtype.value
-    read(stream, piece.src.box(image, (0, rows), channels), src, origin)
     count = channels[1] - channels[0]
     # A mean is summed and divided in f32, and rounded once.
     wide = "f32" if piece.scale is not None else fmt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.pieces import StripPiece
 from drawloom.mapping.storage import Storage, Transfer
@@ -14,6 +16,8 @@ FLAT_GRAIN = 128  # elements: keeps every tile's share whole in all formats
 
 def chunks(piece: StripPiece, n_tiles: int) -> list[list[tuple[int, int, int]]]:
     """Per tile, the chunks (matrix, first row, rows after) it works on."""
+    if piece.across(n_tiles):
+        return _across(piece, n_tiles)
     total = piece.batch * piece.rows
     share = (
         ceil_div(piece.batch, n_tiles) * piece.rows if piece.by_batch else ceil_div(total, n_tiles)
@@ -33,10 +37,23 @@ def chunks(piece: StripPiece, n_tiles: int) -> list[list[tuple[int, int, int]]]:
     return out
 
 
+def _across(piece: StripPiece, n_tiles: int) -> list[list[tuple[int, int, int]]]:
+    """Per tile, the chunks of its rows of every matrix: what these share is loaded once."""
+    share = ceil_div(piece.rows, n_tiles)
+    out: list[list[tuple[int, int, int]]] = []
+    for tile in range(n_tiles):
+        end = min(piece.rows, (tile + 1) * share)
+        firsts = range(tile * share, end, piece.chunk)
+        spans = [(first, min(first + piece.chunk, end)) for first in firsts]
+        out.append([(matrix, *span) for span in spans for matrix in range(piece.batch)])
+    return out
+
+
 def lower(piece: StripPiece, context: Context) -> None:
     """Write a strip piece's commands into every tile's stream."""
     origins = {node: context.origin(piece.name, node) for node in piece.nodes}
     origin = origins[piece.nodes[0]]
+    across = piece.across(context.chip.n_tiles)
     for tile, mine in enumerate(chunks(piece, context.chip.n_tiles)):
         stream = context.streams.tiles[tile]
         if mine:
@@ -45,12 +62,14 @@ def lower(piece: StripPiece, context: Context) -> None:
             _loads(piece, context, tile, mine[0], 0, origin)
         for copy, place in enumerate(mine):
             if copy + 1 < len(mine):
-                _loads(piece, context, tile, mine[copy + 1], copy + 1, origin)
+                known = across if mine[copy + 1][1:] == place[1:] else ()
+                _loads(piece, context, tile, mine[copy + 1], copy + 1, origin, known)
             flat = piece.geometry == "flat"
             chunk = Chunk(context.chip.blocking, place[2] - place[1], piece.channels, flat)
 
             def address(slot: str, copy: int = copy) -> int:
-                return piece.buffers[f"slot.{slot}"].at(copy)
+                number = copy // piece.batch if slot in across else copy
+                return piece.buffers[f"slot.{slot}"].at(number)
 
             Emitter(stream, piece.body, chunk, address, origins).emit()
             stores = [
@@ -78,12 +97,16 @@ def _loads(
     place: tuple[int, int, int],
     copy: int,
     origin: int,
+    known: Container[str] = (),
 ) -> None:
+    """Load a chunk, but for the slots that are ``known`` to hold it."""
+    across = piece.across(context.chip.n_tiles)
     for slot, value in piece.body.loads:
         kind = piece.body.slot(slot).kind
-        if kind != "channel":
+        if kind != "channel" and slot not in known:
             box = _box(piece, piece.values[value], kind, place)
-            read(context.streams.tiles[tile], box, piece.buffers[f"slot.{slot}"].at(copy), origin)
+            number = copy // piece.batch if slot in across else copy
+            read(context.streams.tiles[tile], box, piece.buffers[f"slot.{slot}"].at(number), origin)
 
 
 def _box(
@@ -100,5 +123,5 @@ def _box(
         return (Transfer(storage.address + row * size, (stop - row) * size, (), 0),)
     blocked = storage.blocked
     matrix = batch % blocked.batch
-    cut = storage.target if into else storage.box
-    return cut(matrix, (row, stop), (0, 1 if kind == "stat" else piece.channels))
+    width = 1 if kind == "stat" else piece.channels
+    return storage.worked(matrix, (row, stop), (0, width), into=into)

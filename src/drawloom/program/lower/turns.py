@@ -66,7 +66,7 @@ def units(piece: FlashPiece) -> list[Unit]:
     strips = [_strip(piece, first) for first in range(0, piece.queries, piece.strip)]
     return [
         Unit(held * share + head, held, *strip)
-        for held in range(piece.k.blocked.batch)
+        for held in range(piece.k.matrices)
         for strip in strips
         for head in range(share)
     ]
@@ -93,7 +93,7 @@ def shares(piece: FlashPiece, n_tiles: int) -> list[list[Unit]]:
         return _row(piece, n_tiles)
     out: list[list[Unit]] = [[] for _ in range(n_tiles)]
     load = [0] * n_tiles
-    found, n_held = teams(piece, n_tiles), piece.k.blocked.batch
+    found, n_held = teams(piece, n_tiles), piece.k.matrices
     for held, run in groupby(units(piece), key=lambda unit: unit.held):
         team, mine = found[held * len(found) // n_held], list(run)
         for start in range(0, len(mine), piece.team):

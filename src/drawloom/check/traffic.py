@@ -1,0 +1,172 @@
+"""Findings about what a whole program reads and writes of DRAM, whatever the order.
+
+An address or a stride that is off leaves bytes out, and takes others twice or from a neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from drawloom.check.code import Flat
+from drawloom.check.coverage import Edges, Runs, runs
+from drawloom.check.findings import Finding, Place
+from drawloom.check.state import IN_DRAM, Ints
+from drawloom.program.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A stretch of DRAM that belongs together."""
+
+    name: str
+    start: int
+    stop: int
+    is_output: bool
+
+
+def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
+    """Yield what the reads and writes of DRAM, taken together, leave out or do twice; nothing of too many."""
+    found = runs(flat)
+    if found is None or not len(found.start):
+        return
+    tensors = _tensors(program)
+    teller = _Teller(flat, tensors)
+    edges = Edges(found, np.array([x for t in tensors for x in (t.start, t.stop)], np.int64))
+    reads, writes = found.of(found.writes == 0), found.of(found.writes == 1)
+    read = edges.times(reads.start, reads.stop)
+    for tensor in tensors:
+        yield from _of_tensor(teller, edges, reads, read, tensor)
+    yield from _across(teller, found)
+    yield from _twice(teller, writes)
+
+
+def _tensors(program: Program) -> list[_Tensor]:
+    found = [
+        _Tensor(f"{region.kind} '{region.name}'", region.address, region.address + region.bytes,
+                region.kind == "output")
+        for region in program.regions
+        if region.kind in ("input", "constant", "output") and region.bytes
+    ]  # fmt: skip
+    known = {tensor.start for tensor in found}
+    found += [
+        _Tensor(f"the constant at {address:#x}", address, address + raw.size, False)
+        for address, raw in program.data
+        if raw.size and address not in known
+    ]
+    return sorted(found, key=lambda tensor: tensor.start)
+
+
+class _Teller:
+    """Puts findings in words."""
+
+    def __init__(self, flat: Flat, tensors: list[_Tensor]) -> None:
+        self.flat, self.tensors = flat, tensors
+        self.origins = np.array(
+            [-1 if command is None else command.origin for command in flat.commands], np.int64
+        )
+
+    def place(self, row: int) -> Place:
+        """Return the command of a row."""
+        tile = int(np.searchsorted(self.flat.code.starts, row, side="right")) - 1
+        command = self.flat.commands[row]
+        assert command is not None
+        number = sum(c is not None for c in self.flat.commands[self.flat.code.starts[tile] : row])
+        return Place(tile, command, number=number)
+
+    def finding(self, rule: str, row: int | None, start: int, stop: int, more: str = "") -> Finding:
+        """Return a finding about some bytes; of those alike one is kept."""
+        where = None if row is None else self.place(row)
+        alike = (row is not None and (int(self.origins[row]), type(self.flat.commands[row])),)
+        detail = f"bytes {start:,} to {stop:,} of DRAM{more}"
+        return Finding(rule, where, None, detail, alike, IN_DRAM, start, stop)
+
+
+def _of_tensor(
+    teller: _Teller, edges: Edges, reads: Runs, read: Ints, tensor: _Tensor
+) -> Iterator[Finding]:
+    """Yield bytes of a tensor that nobody reads, or that are read more often than the rest."""
+    mine = (reads.start < tensor.stop) & (reads.stop > tensor.start)
+    if not mine.any():
+        return  # an input that is not used, or an output
+    inside = edges.within(tensor.start, tensor.stop)
+    if not tensor.is_output:
+        for start, stop in list(edges.stretches(inside & (read == 0)))[:1]:
+            before = np.flatnonzero(mine & (reads.stop <= start))
+            after = np.flatnonzero(mine & (reads.start >= stop))
+            near = before[np.argmax(reads.stop[before])] if len(before) else after[0]
+            more = f", of {tensor.name}, which is read up to there or from there on"
+            yield teller.finding("unread", int(reads.row[near]), start, stop, more)
+    origins = teller.origins[reads.row]
+    for origin in np.unique(origins[mine]).tolist():
+        chosen = reads.of(mine & (origins == origin) & (reads.exact == 1))
+        chosen = chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
+        times = edges.times(chosen.start, chosen.stop)
+        often = times[(times > 0) & inside]
+        if len(often) and often.min() < often.max():
+            start, stop = next(edges.stretches(times == often.max()))
+            row = int(chosen.row[np.flatnonzero((chosen.start < stop) & (chosen.stop > start))[-1]])
+            more = f", of {tensor.name}, are read {often.max()} times, others {often.min()}"
+            yield teller.finding("uneven", row, start, stop, more)
+
+
+def _across(teller: _Teller, found: Runs) -> Iterator[Finding]:
+    """Yield commands that touch two tensors that are given, or one and what is none.
+
+    The place of an output may hold other things before.
+    """
+    given = [tensor for tensor in teller.tensors if not tensor.is_output]
+    if not given:
+        return
+    starts = np.array([tensor.start for tensor in given])
+    stops = np.array([tensor.stop for tensor in given])
+    at = np.searchsorted(starts, found.start, side="right") - 1
+    inside = (at >= 0) & (found.start < stops[at])
+    owner = np.where(inside, at, -1 - at)
+    bound = np.where(inside, stops[at], np.append(starts, np.iinfo(np.int64).max)[at + 1])
+    beyond = found.stop > bound
+    for k in np.flatnonzero(beyond & (found.exact == 1))[:1]:
+        row, start, stop = (int(of[k]) for of in (found.row, found.start, found.stop))
+        yield teller.finding("across", row, start, stop, _names(teller, start, stop))
+    which = np.column_stack([found.row, found.span, found.turn])
+    order = np.lexsort(which.T[::-1])
+    which = which[order]
+    same = (which[1:] == which[:-1]).all(axis=1) & (found.exact[order][1:] == 1)
+    for k in np.flatnonzero(same & (owner[order][1:] != owner[order][:-1]))[:1]:
+        one, two = int(order[k]), int(order[k + 1])
+        low, high = sorted((one, two), key=lambda i: int(found.start[i]))
+        start, stop = int(found.start[low]), int(found.stop[high])
+        yield teller.finding(
+            "across", int(found.row[one]), start, stop, _names(teller, start, stop)
+        )
+
+
+def _names(teller: _Teller, start: int, stop: int) -> str:
+    met = [tensor.name for tensor in teller.tensors if tensor.start < stop and tensor.stop > start]
+    return f": {' and '.join(met[:3])}{'' if len(met) > 1 else ' and what is none'}"
+
+
+def _twice(teller: _Teller, writes: Runs) -> Iterator[Finding]:
+    """Yield bytes that one piece of work writes twice."""
+    exact = writes.of(writes.exact == 1)
+    group = np.column_stack([teller.origins[exact.row], exact.turn])
+    order = np.lexsort((exact.start, group[:, 1], group[:, 0]))
+    group, exact = group[order], exact.of(order)
+    met = (group[1:] == group[:-1]).all(axis=1) & (exact.start[1:] < exact.stop[:-1])
+    met &= exact.row[1:] != exact.row[:-1]
+    for k in np.flatnonzero(met)[:1]:
+        start = int(exact.start[k + 1])
+        stop = int(min(exact.stop[k], exact.stop[k + 1]))
+        one = teller.finding("twice", int(exact.row[k + 1]), start, stop)
+        yield Finding(
+            "twice",
+            one.where,
+            teller.place(int(exact.row[k])),
+            one.detail,
+            one.alike,
+            IN_DRAM,
+            start,
+            stop,
+        )

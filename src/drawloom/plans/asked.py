@@ -1,0 +1,70 @@
+"""What a plan is for, and a plan before its chip's share is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drawloom.chip.model import Chip
+from drawloom.chip.system import System
+from drawloom.flow import WEIGHT_BITS
+from drawloom.frontends.configured import dtype_of
+from drawloom.frontends.hf import Config, Request, model_graph
+from drawloom.graph.ir import Graph
+from drawloom.plans.apart import apart
+from drawloom.plans.places import Block
+from drawloom.plans.shard import Shares
+from drawloom.timing.fabric import CollectiveCost
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a plan is for."""
+
+    config: Config
+    system: System
+    chip: Chip
+    request: Request
+    weights: str
+    group: int
+    precision: str
+    shares: Shares | None
+
+    @property
+    def block(self) -> int:
+        """Channels that every slice is a multiple of."""
+        return self.chip.blocking.of(1 if WEIGHT_BITS[self.weights] else self.bytes_per_number)
+
+    @property
+    def bytes_per_number(self) -> int:
+        """Bytes of a float."""
+        return dtype_of(self.config, self.precision).bytes
+
+    def graph(self, config: Config, request: Request, ways: int = 1) -> Graph:
+        """Return a chip's share; ``ways`` chips part the batch of a key head's cache."""
+        graph = model_graph(config, request, None, dtype_of(config, self.precision))
+        return apart(graph, ways)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A plan before its chip's share is timed."""
+
+    shares: Shares
+    block: Block
+    groups: tuple[tuple[int, ...], ...]
+    copies: int
+    parts: int
+    request: Request  # of one part
+    config: Config  # of the largest stage
+    chip_bytes: int
+    chip_ps: int  # bound of the share
+    sums: CollectiveCost
+    sums_ps: int
+    hand_over_ps: int
+    link: str
+
+    @property
+    def estimate_ps(self) -> int:
+        """Return about how long a round takes."""
+        step = self.chip_ps + self.sums_ps + self.hand_over_ps
+        return max(self.parts, self.shares.stages) * step

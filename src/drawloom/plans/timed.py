@@ -1,0 +1,111 @@
+"""A candidate as a plan: its chip's share compiled and timed, sums with it where one chip stands for all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drawloom.chip.topology import topology
+from drawloom.flow import compile
+from drawloom.frontends.configured import dtype_of
+from drawloom.graph.ir import Graph
+from drawloom.mapping.options import MapOptions
+from drawloom.plans.asked import Asked, Candidate
+from drawloom.plans.fabric_cost import FabricCost, fabric_cost
+from drawloom.plans.overlap import Overlapped, Share, overlapped
+from drawloom.plans.places import inner
+from drawloom.plans.plan import Plan, Step
+from drawloom.plans.price import SumPrices
+from drawloom.plans.shard import layers_of, period_of, shard, stage_of
+from drawloom.plans.span import Spread
+from drawloom.timing.span import busy_parts
+from drawloom.units import PS_PER_S
+
+
+def timed(asked: Asked, chosen: Candidate, mapping: MapOptions, bound_ps: int) -> Plan:
+    """Return a candidate as a plan: its chip's share compiled and timed."""
+    build = compile(
+        asked.graph(chosen.config, chosen.request, chosen.shares.apart), asked.chip, weights=asked.weights,
+        group=asked.group, precision=asked.precision, mapping=mapping, check=False,
+    )  # fmt: skip
+    trace = build.time()
+    head_ps = sum(
+        row.end_ps - row.start_ps for row in trace.by_node() if "lm_head" in (row.layer, row.node)
+    )
+    sums_ps, name = _timed_sums(asked, chosen)
+    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps, *busy_parts(trace))
+    if made := _overlapped(asked, chosen, mapping):
+        hidden = max(0, sums_ps - made.links_ps)
+        step = Step(
+            made.total_ps - made.links_ps, made.head_ps, made.links_ps, chosen.hand_over_ps,
+            made.compute_ps, made.memory_ps, hidden,
+        )  # fmt: skip
+    used = {chip for group in chosen.groups for chip in group}
+    spare = tuple(chip for chip in asked.system.chips if chip not in used)
+    busiest = int(chosen.sums.link_bytes.max()) if chosen.link else 0
+    return Plan(
+        asked.config.name, asked.system.name, asked.request, asked.weights, chosen.shares,
+        chosen.copies, chosen.block, chosen.groups, spare, chosen.parts, step, chosen.chip_bytes,
+        asked.chip.dram.bytes, (name, chosen.sums.bytes), bound_ps, busiest, chosen.link,
+        trace, *_links(asked, chosen, step.ps),
+    )  # fmt: skip
+
+
+def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlapped | None:
+    """Return a stage's time with its sums as commands; None where no chip stands for all."""
+    shares = chosen.shares
+    fabric = inner(asked.system, chosen.block, chosen.groups[0])
+    if shares.tensor == 1 or not fabric.is_whole:
+        return None
+    layers = layers_of(asked.config, shares.stages)[0]
+
+    def graph(count: int) -> Graph:
+        return asked.graph(stage_of(asked.config, shares, count), chosen.request)
+
+    def alone(count: int) -> Graph:
+        return asked.graph(shard(asked.config, shares, count, asked.block), chosen.request)
+
+    share = Share(graph, layers, *period_of(asked.config, shares), alone)
+    return overlapped(
+        share, fabric, Spread(shares.tensor, 1, shares.apart), asked.chip, mapping, asked.weights, asked.group,
+        asked.precision,
+    )  # fmt: skip
+
+
+def _links(
+    asked: Asked, chosen: Candidate, step_ps: int
+) -> tuple[tuple[tuple[int, int, float], ...], FabricCost]:
+    """Return what share of a step each link of the groups is busy, and what the fabric costs.
+
+    Sums alone are counted; the same is carried by each group.
+    """
+    system = asked.system
+    sums = 2 * layers_of(asked.config, chosen.shares.stages)[0] if chosen.shares.tensor > 1 else 0
+    found: list[tuple[int, int, float]] = []
+    moved = 0
+    for members in chosen.groups if sums else ():
+        made = topology(inner(system, chosen.block, members)).links
+        if len(made.rate) != len(chosen.sums.link_bytes):
+            continue  # a link inside is dead: its group goes other ways
+        for at in np.flatnonzero(chosen.sums.link_bytes):
+            ends = (int(made.source[at]), int(made.target[at]))
+            carried = sums * int(chosen.sums.link_bytes[at])
+            moved += carried
+            busy = carried * PS_PER_S / int(made.rate[at]) / max(1, step_ps)
+            names = (members[end] if end < len(members) else -1 for end in ends)
+            found.append((*names, busy))  # pyright: ignore[reportArgumentType]
+    return tuple(found), fabric_cost(system, moved * chosen.parts)
+
+
+def _timed_sums(asked: Asked, chosen: Candidate) -> tuple[int, str]:
+    """Return a stage's sums by the commands of one chip, and their schedule.
+
+    With dead links inside a group no chip stands for all: the estimate is kept.
+    """
+    fabric = inner(asked.system, chosen.block, chosen.groups[0])
+    if chosen.shares.tensor == 1 or chosen.sums.name == "none" or not fabric.is_whole:
+        return chosen.sums_ps, chosen.sums.name
+    layers = layers_of(asked.config, chosen.shares.stages)[0]
+    fmt = dtype_of(asked.config, asked.precision).value
+    count = chosen.sums.bytes // asked.bytes_per_number
+    ps, name = SumPrices(asked.chip).of(fabric, count, fmt)
+    return chosen.sums_ps + 2 * layers * (ps - chosen.sums.ps), name
