@@ -23,6 +23,9 @@ SPEEDS = (*NEEDED, "peak_fp8", "link_rate", *OTHERS)
 LATENCIES = ((200, 400), (800, 1400))
 FORMATS = {"bf16": "peak_bf16", "f16": "peak_fp16", "f8": "peak_fp8", "i8": "peak_int8",
            "tf32": "peak_tf32"}  # fmt: skip
+# Thread block clusters came with compute capability 9.0; those of 10.0 have them too, and kernels made
+# for them. Source: CUDA C++ programming guide.
+CLUSTERED = ("h20", "b200_sxm", "gb200")
 LONE = 1e9  # bytes a second of links where there is one GPU and none are needed
 
 
@@ -118,7 +121,7 @@ def _gpu(sheet: Datasheet, end: int | None) -> Gpu:
         clock=clock,
         rated_clock=clock,
         sustained=_sustained(sheet, end),
-        has_clusters=False,
+        has_clusters=sheet.name in CLUSTERED,
         scratchpad=int(number("core_sram")),
         l2=int(number("l2")),
         dram=int(number("memory")),

@@ -167,6 +167,8 @@ def linear(cutter: Cutter, node: Node) -> bool:
     readers = sum(value in n.inputs for n in cutter.graph.nodes)
     if readers > 1 or value in cutter.graph.outputs or not cutter.types[value].dtype.is_float:
         return False
+    if node.op == "MatMul" and any(cutter.is_weight(v) for v in node.inputs):
+        return False  # cut by its outputs each chip does a part of it
     if any(cutter.lie(v).kind not in ("whole", "free") for v in node.inputs if v and v != value):
         return False
     inputs = tuple(v if v == value else cutter.need(v, WHOLE) for v in node.inputs)
