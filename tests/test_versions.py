@@ -62,10 +62,16 @@ def member(name: str, change: Change) -> Change:
     return changed
 
 
-def record(raw: bytes, version: int) -> bytes:
-    held = json.loads(raw)
-    assert held["version"] == 1
-    return json.dumps(held | {"version": version}).encode()
+def record_of(now: int) -> Change:
+    def changed(raw: bytes, version: int) -> bytes:
+        held = json.loads(raw)
+        assert held["version"] == now
+        return json.dumps(held | {"version": version}).encode()
+
+    return changed
+
+
+record = record_of(1)
 
 
 def write_build(path: Path) -> None:
@@ -126,10 +132,10 @@ ARTEFACTS: dict[str, Row] = {
     ),
     "a.span": (
         lambda path: write_span(span(), path),
-        member("span.json", record),
+        member("span.json", record_of(2)),
         read_span,
         "error[span.file]: this is no span\n"
-        "  {path}: version {v}, this drawloom reads version 1 (a file that write_span writes)",
+        "  {path}: version {v}, this drawloom reads version 2 (a file that write_span writes)",
     ),
     "a.chip.yaml": (
         lambda path: path.write_text(chip_text(load_chip("tx81"))),
@@ -141,7 +147,7 @@ ARTEFACTS: dict[str, Row] = {
 }
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [0, 3])
 @pytest.mark.parametrize("name", ARTEFACTS)
 def test_another_version_is_refused_and_named(tmp_path: Path, name: str, version: int) -> None:
     write, change, read, said = ARTEFACTS[name]

@@ -14,7 +14,15 @@ from drawloom.mapping.rules import ROW_OPS, RULES
 from drawloom.program.assemble import LOWER
 
 SHARED = {"__init__", "body", "coding", "context", "operand", "shares", "turns"}  # of no one kind
-PARTS = {"fixed", "folding", "keys", "panel", "panel_turns", "parts"}  # of lowerings that are long
+PARTS = {
+    "fixed",
+    "folding",
+    "halo",
+    "keys",
+    "panel",
+    "panel_turns",
+    "parts",
+}  # of lowerings that are long
 
 
 def test_every_kind_of_piece_is_lowered_by_a_module_of_its_own() -> None:

@@ -172,7 +172,7 @@ class BodyBuilder:
 
 
 def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]) -> list[Step]:
-    """Let a float step give its result in the format to which only a conversion takes it.
+    """Let a step in f32 give its result in the narrower format to which only a conversion takes it.
 
     The result is then rounded once, where it was rounded to f32 before.
     """
@@ -185,8 +185,9 @@ def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]
         if step.op != "convert" or before < 0 or reads[step.a] > 1 or step.a in kept:
             continue
         given = out[before]
-        floats = {slots[step.a].fmt, slots[step.dst].fmt} <= _FLOATS
-        if given is not None and floats and given.op not in _WHOLE and given.op[:6] != "reduce":
+        # The other way a step would leave out what its format takes from a value.
+        narrows = slots[step.a].fmt == "f32" and slots[step.dst].fmt in _FLOATS
+        if given is not None and narrows and given.op not in _WHOLE and given.op[:6] != "reduce":
             # It keeps its place: what it reads may be written over behind it.
             out[before], out[at] = replace(given, dst=step.dst), None
             maker[step.dst] = before
