@@ -53,7 +53,7 @@ def test_the_graphs_are_of_every_kind() -> None:
 
 def test_a_failing_case_shrinks_to_the_node_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that adds one to every Tanh is caught, and little but the Tanh is left."""
-    from drawloom.mapping import rules
+    from drawloom.mapping.fuse import rules
 
     seed = next(s for s in range(500) if _has(s, "Tanh") and len(case(s).graph.nodes) > 3)
     right = rules.RULES["Tanh"]

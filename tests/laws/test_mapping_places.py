@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from drawloom.chip.files import load_chip
 from drawloom.graph.dtypes import DType
-from drawloom.mapping.affine import copy_runs, places
-from drawloom.mapping.dram import Need, allocate
+from drawloom.mapping.layout.affine import copy_runs, places
+from drawloom.mapping.layout.dram import Need, allocate
+from drawloom.mapping.layout.storage import Storage, Transfer, matrix_view, split
 from drawloom.mapping.pieces import CopyRun
-from drawloom.mapping.storage import Storage, Transfer, matrix_view, split
 
 TX81 = load_chip("tx81")
 ALIGN = max(TX81.dram.align, TX81.blocking.align)

@@ -12,7 +12,7 @@ from drawloom.flow import compile
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
-from drawloom.mapping.rules import PHI_16, PHI_32
+from drawloom.mapping.fuse.rules import PHI_16, PHI_32
 
 
 @pytest.mark.parametrize(("terms", "error"), [(PHI_16, 1.5e-6), (PHI_32, 3e-8)])

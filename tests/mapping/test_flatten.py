@@ -10,7 +10,7 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph, TensorType
-from drawloom.mapping.flatten import flatten
+from drawloom.mapping.rewrite.flatten import flatten
 
 RNG = np.random.default_rng(2)
 

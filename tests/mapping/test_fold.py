@@ -15,9 +15,9 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph, TensorType
-from drawloom.mapping.fold import fold
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.parse import parse_mapping
+from drawloom.mapping.rewrite.fold import fold
 from drawloom.mapping.text import mapping_text
 from drawloom.program.commands import Loop
 

@@ -17,14 +17,14 @@ from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph, TensorType
-from drawloom.mapping import matrix
+from drawloom.mapping.cut import matrix
+from drawloom.mapping.cut.panel_price import panel_cut
+from drawloom.mapping.cut.panels import Way, depths
+from drawloom.mapping.cut.sizes import Cut, Work
 from drawloom.mapping.mapping import Mapping
-from drawloom.mapping.panel_price import panel_cut
-from drawloom.mapping.panels import Way, depths
 from drawloom.mapping.parse import parse_mapping
 from drawloom.mapping.pieces import MatrixPiece
 from drawloom.mapping.plan import map_graph
-from drawloom.mapping.sizes import Cut, Work
 from drawloom.mapping.text import mapping_text
 from drawloom.program.assemble import assemble
 from drawloom.timing import time

@@ -7,10 +7,10 @@ from typing import get_args
 
 import drawloom.program.lower as lowering
 from drawloom.graph.ops import OPS
-from drawloom.mapping.kinds import BOOL_OPS, INT_OPS, MOVES
-from drawloom.mapping.legalise import OPERANDS, STRUCTURE
+from drawloom.mapping.fuse.kinds import BOOL_OPS, INT_OPS, MOVES
+from drawloom.mapping.fuse.rules import ROW_OPS, RULES
 from drawloom.mapping.pieces import Piece
-from drawloom.mapping.rules import ROW_OPS, RULES
+from drawloom.mapping.rewrite.legalise import OPERANDS, STRUCTURE
 from drawloom.program.assemble import LOWER
 
 SHARED = {"__init__", "body", "coding", "context", "operand", "shares", "turns"}  # of no one kind

@@ -10,10 +10,10 @@ from drawloom.flow import compile
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph, TensorType
+from drawloom.mapping.cut.ranked import ranked
+from drawloom.mapping.cut.sizes import Cut, Work
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.plan import map_graph
-from drawloom.mapping.ranked import ranked
-from drawloom.mapping.sizes import Cut, Work
 from drawloom.mapping.text import mapping_text
 from drawloom.program.assemble import assemble
 from drawloom.timing import time

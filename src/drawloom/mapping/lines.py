@@ -12,7 +12,7 @@ from typing import Any, cast, get_args, get_origin
 from drawloom.errors import nearest
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Attr, TensorType
-from drawloom.mapping.storage import Storage
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.text import BARE, fields_of, is_part, without_none
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[(),=\[\]]|[^\s"(),=\[\]]+|"')

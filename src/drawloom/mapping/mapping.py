@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from drawloom.chip.model import Chip
 from drawloom.graph.ir import Graph
 from drawloom.graph.lazy import Held
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.pieces import Piece
-from drawloom.mapping.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from drawloom.graph.ir import Array, Graph, TensorType
 from drawloom.graph.lazy import Held, values
 from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.lines import Bad, Line, Values, made
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.pieces import Piece
-from drawloom.mapping.storage import Storage
 from drawloom.mapping.text import (
     HEAD,
     PIECES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from drawloom.graph.ir import Attr
 from drawloom.mapping.body import Body
-from drawloom.mapping.storage import Storage
+from drawloom.mapping.layout.storage import Storage
 
 Span = tuple[int, int]
 FEW_MATRICES = 2  # as many must share rows

@@ -10,19 +10,19 @@ import numpy as np
 from drawloom.chip.model import Chip
 from drawloom.errors import DoesNotFit
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping import flash, matrix, norm, pool, strip
-from drawloom.mapping.fold import Carried, Folded, fold
-from drawloom.mapping.groups import Group, Plan, group_nodes
-from drawloom.mapping.legalise import legalise
+from drawloom.mapping.cut import flash, matrix, norm, pool, strip
+from drawloom.mapping.fuse.groups import Group, Plan, group_nodes
+from drawloom.mapping.layout.moves import move
+from drawloom.mapping.layout.place import place
+from drawloom.mapping.layout.residency import SHARES, Residency, settle
+from drawloom.mapping.layout.site import Choose, Site
+from drawloom.mapping.layout.store import FOREVER, Handed, Store
 from drawloom.mapping.mapping import Mapping, Repeat
-from drawloom.mapping.moves import move
 from drawloom.mapping.options import MapOptions
-from drawloom.mapping.order import channels_first, codes_late
 from drawloom.mapping.pieces import CpuPiece
-from drawloom.mapping.place import place
-from drawloom.mapping.residency import SHARES, Residency, settle
-from drawloom.mapping.site import Choose, Site
-from drawloom.mapping.store import FOREVER, Handed, Store
+from drawloom.mapping.rewrite.fold import Carried, Folded, fold
+from drawloom.mapping.rewrite.legalise import legalise
+from drawloom.mapping.rewrite.order import channels_first, codes_late
 
 BODIED = {"matrix": matrix, "norm": norm, "strip": strip}  # pieces with a body
 

@@ -41,6 +41,7 @@ from drawloom.graph.ir import Array, Attr, Graph, TensorType
 from drawloom.graph.lazy import Held, LazyTensor, derive, values
 from drawloom.graph.text import hash_of
 from drawloom.mapping.body import Body, Slot, Step
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.mapping import Mapping as ChipMapping
 from drawloom.mapping.pieces import (
     CopyPiece,
@@ -52,7 +53,6 @@ from drawloom.mapping.pieces import (
     PoolPiece,
     StripPiece,
 )
-from drawloom.mapping.storage import Storage
 
 HEAD = "drawloom mapping 1"
 BARE = re.compile(r"(?!(?:inf|nan)$)[A-Za-z_./:][A-Za-z0-9_./:\-]*", re.ASCII)

@@ -10,6 +10,8 @@ from itertools import chain
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Held, derive
+from drawloom.mapping.layout.site import storages_in
+from drawloom.mapping.layout.storage import Storage, stored_bytes
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import (
     CopyPiece,
@@ -21,8 +23,6 @@ from drawloom.mapping.pieces import (
     PoolPiece,
     StripPiece,
 )
-from drawloom.mapping.site import storages_in
-from drawloom.mapping.storage import Storage, stored_bytes
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
 from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip

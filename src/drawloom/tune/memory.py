@@ -19,7 +19,7 @@ from pathlib import Path
 from drawloom.chip.text import chip_text
 from drawloom.errors import InputError
 from drawloom.files import write_whole
-from drawloom.mapping.sizes import Cut
+from drawloom.mapping.cut.sizes import Cut
 from drawloom.tune.trial import Trial
 
 FORMAT = "drawloom-trials-1"

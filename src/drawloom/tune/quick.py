@@ -9,9 +9,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping.ranked import ranked
-from drawloom.mapping.sizes import Cut, Work
-from drawloom.mapping.tiler import cut
+from drawloom.mapping.cut.ranked import ranked
+from drawloom.mapping.cut.sizes import Cut, Work
+from drawloom.mapping.cut.tiler import cut
 from drawloom.tune.memory import word
 from drawloom.tune.trial import Bench, Trial, trial_of
 

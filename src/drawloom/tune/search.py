@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from drawloom.graph.ir import Graph, Node
+from drawloom.mapping.cut.ranked import ranked
+from drawloom.mapping.cut.sizes import Cut, Work
+from drawloom.mapping.cut.tiler import cut
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.plan import map_graph
-from drawloom.mapping.ranked import ranked
-from drawloom.mapping.sizes import Cut, Work
-from drawloom.mapping.tiler import cut
 from drawloom.program.assemble import assemble
 from drawloom.timing import time
 from drawloom.tune import memory

@@ -11,9 +11,9 @@ from drawloom.errors import DoesNotFit
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node
 from drawloom.graph.lazy import Constants, LazyTensor
+from drawloom.mapping.cut.sizes import Cut, Work
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.plan import map_graph
-from drawloom.mapping.sizes import Cut, Work
 from drawloom.program.assemble import assemble
 from drawloom.timing import time
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.layout.storage import Storage, Transfer
 from drawloom.mapping.pieces import Coding, MatrixPiece, Span
-from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Vector
 from drawloom.program.streams import TileStream
 from drawloom.units import ceil_div

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from drawloom.chip.model import Chip
-from drawloom.mapping.storage import Storage, Transfer
+from drawloom.mapping.layout.storage import Storage, Transfer
 from drawloom.program.commands import Move, Pick, Read, Write
 from drawloom.program.program import Origin
 from drawloom.program.streams import StreamSet, TileStream

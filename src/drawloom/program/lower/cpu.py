@@ -10,8 +10,8 @@ from dataclasses import replace
 from math import prod
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.pieces import CpuPiece
-from drawloom.mapping.storage import Storage
 from drawloom.program.commands import AttrValue, Cpu, Operand
 from drawloom.program.lower.context import Context
 from drawloom.units import ceil_div

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.cut.sizes import FOLD_GUARD
+from drawloom.mapping.layout.storage import Transfer
 from drawloom.mapping.pieces import Fold, MatrixPiece, Span
-from drawloom.mapping.sizes import FOLD_GUARD
-from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Fill, Move
 from drawloom.program.streams import TileStream
 

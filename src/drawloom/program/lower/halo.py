@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drawloom.mapping.layout.storage import Storage, Transfer
 from drawloom.mapping.pieces import MatrixPiece, Span
-from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.commands import Arm, Barrier, Send, Wait
 from drawloom.program.lower.context import Context
 from drawloom.program.lower.shares import Shares

@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from drawloom.chip.layout import Blocked
+from drawloom.mapping.layout.storage import Transfer
 from drawloom.mapping.pieces import FlashPiece, Span
-from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Arm, Engine, Join, Send, Signal, Wait
 from drawloom.program.lower.context import Context, read
 from drawloom.program.lower.operand import fans_of

@@ -7,9 +7,9 @@ whose share ends earlier are empty. Operands are asked for some steps ahead, whe
 from __future__ import annotations
 
 from drawloom.chip.formats import FORMAT_BYTES
-from drawloom.mapping.matrix import SCALES
+from drawloom.mapping.cut.matrix import SCALES
+from drawloom.mapping.layout.storage import Storage, Transfer, split
 from drawloom.mapping.pieces import MatrixPiece, Span
-from drawloom.mapping.storage import Storage, Transfer, split
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
 from drawloom.program.lower.body import Chunk, Emitter

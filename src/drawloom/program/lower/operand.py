@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
 
+from drawloom.mapping.layout.storage import Transfer, split
 from drawloom.mapping.pieces import Buffer
-from drawloom.mapping.storage import Transfer, split
 from drawloom.program.commands import Arm, Barrier, Engine, Send, Wait
 from drawloom.program.lower.context import Context, read, read_ahead
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import inf
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.layout.storage import Transfer
 from drawloom.mapping.pieces import MatrixPiece, Span
-from drawloom.mapping.storage import Transfer
 from drawloom.program.commands import Engine, Join, MatMul
 from drawloom.program.extents import psum_format
 from drawloom.program.lower.context import Context

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drawloom.mapping.panels import chunks, depths
+from drawloom.mapping.cut.panels import chunks, depths
 from drawloom.mapping.pieces import MatrixPiece, Panel, Span
 from drawloom.program.lower.operand import Key
 from drawloom.program.lower.shares import channel_grain

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 
 from drawloom.chip.formats import FORMAT_BYTES
+from drawloom.mapping.layout.storage import Storage, Transfer
 from drawloom.mapping.pieces import StripPiece
-from drawloom.mapping.storage import Storage, Transfer
 from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.context import Context, read, read_channels, write_all
 from drawloom.units import align_up, ceil_div

@@ -1,0 +1,1 @@
+"""Where values lie: in DRAM, in the scratchpads, and for how long."""

@@ -1,0 +1,1 @@
+"""Rewriting a graph until every node is something a piece can do."""

@@ -1,0 +1,68 @@
+"""Images of few channels, as the host has them, brought to four channels side by side.
+
+The channels of a pixel lie a whole plane apart in DRAM. The matrix engine turns planes as it
+reads them: a product of their transpose with the identity gives the channels of a pixel together,
+and zeros for those that are missing. A convolution of such pixels can be folded (``windows``).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from drawloom.graph.dtypes import DType
+from drawloom.graph.ir import Array, Node
+from drawloom.mapping.rewrite.emit import Emit
+
+CHANNELS = 4
+BLOCK = 64  # elements: planes of whole blocks are read as they lie
+MOST = 64  # elements of a folded pixel
+FEW_TAPS = 9
+
+
+def interleaved(emit: Emit, node: Node, x: str, w: str) -> tuple[str, str]:
+    """Return image and weights of a convolution, in four channels where that pays."""
+    if not _pays(emit, node, x, w):
+        return x, w
+    batch, channels, high, wide = emit.shape(x)
+    dtype = emit.builder.types[x].dtype
+    unit = emit.constant("unit", (channels, dtype), partial(_unit, channels, dtype))
+    planes = emit.reshape(x, (batch, channels, high * wide))
+    pixels = emit("MatMul", planes, unit, trans_a=1)
+    turned = emit("Transpose", pixels, perm=(0, 2, 1))
+    image = emit.reshape(turned, (batch, CHANNELS, high, wide))
+    outs, _, *taps = emit.shape(w)
+    return image, emit.derive(w, "four", _four, (outs, CHANNELS, *taps))
+
+
+def _pays(emit: Emit, node: Node, x: str, w: str) -> bool:
+    shape, kernel = emit.shape(x), emit.shape(w)
+    known = w in emit.builder.constants and _is_brought(emit, x)
+    few = len(shape) == 4 and shape[1] < CHANNELS and node.int("group", 1) == 1
+    if not known or not few or emit.builder.types[x].dtype not in (DType.F16, DType.BF16):
+        return False
+    strides, steps = node.ints("strides", (1, 1)), node.ints("dilations", (1, 1))
+    run = (1 << (kernel[3] - 1).bit_length()) * CHANNELS * strides[0]
+    even = shape[2] % strides[0] == 0 and shape[2] * shape[3] % BLOCK == 0
+    many = kernel[2] * kernel[3] >= FEW_TAPS and kernel[3] > 1
+    return even and many and run <= MOST and set(steps) == {1}
+
+
+def _is_brought(emit: Emit, x: str) -> bool:
+    """Whether the host brings a value, but for its format."""
+    while x not in emit.builder.inputs:
+        made = next((node for node in emit.builder.nodes if x in node.outputs), None)
+        if made is None or made.op != "Cast":
+            return False
+        x = made.inputs[0]
+    return True
+
+
+def _unit(channels: int, dtype: DType) -> Array:
+    return np.eye(channels, CHANNELS, dtype=np.float32).astype(dtype.numpy)
+
+
+def _four(weights: Array) -> Array:
+    missing = CHANNELS - weights.shape[1]
+    return np.pad(weights, ((0, 0), (0, missing), (0, 0), (0, 0)))
