@@ -70,3 +70,11 @@ def test_what_is_no_span_is_refused(line: Line) -> None:
     code, _, err = line("span", "time", "broken.span")
     assert code != 0
     assert err.startswith("error[span.file]: this is no span\n  broken.span: ")
+
+
+def test_numbers_of_chips_that_there_are_not_are_named_together(line: Line) -> None:
+    code, _, err = line("span", "time", "mlp.graph", "--chips", 0, "--stages", -1)
+    assert code != 0
+    assert err == (
+        "error[span.spread]: no model is spread so\n  chips: 0 (1 or more)\n  stages: -1 (1 or more)\n"
+    )

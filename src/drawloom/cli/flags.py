@@ -61,7 +61,33 @@ class Asked:
         return Request(**(dict[str, Any](phase=guess) | given))
 
 
+@dataclass(frozen=True, slots=True)
+class Several:
+    """How a model is laid over several chips.
+
+    Attributes:
+        system: a name of `drawloom fabric`, or a system file.
+        chips: chips that share each layer.
+        stages: such groups of chips, one after the other.
+        apart: chips that share a key head and part its cache by sequences.
+        whole_experts: chips have whole experts, not a slice of each.
+        split_context: chips have positions of caches, not heads.
+        dead: what does not live: chip:5,link:3-4. (default: nothing)
+        precision: format of floats: f16, bf16 or f32. (default: the model's)
+    """
+
+    system: str = "rex1032"
+    chips: int = 2
+    stages: int = 1
+    apart: int = 1
+    whole_experts: bool = False
+    split_context: bool = False
+    dead: str = ""
+    precision: str = ""
+
+
 PANELS: dict[str, tuple[type[Any], str]] = {
+    "several": (Several, "Several chips"),
     "asked": (Asked, "Models given by their configuration"),
     "mapping": (MapOptions, "Mapper"),
 }

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drawloom.cli.fabric import Dead, Json, with_dead
-from drawloom.cli.flags import Asked, options_flags
+from drawloom.cli.fabric import Json, with_dead
+from drawloom.cli.flags import Asked, Several, options_flags
 from drawloom.mapping.options import MapOptions
 
 if TYPE_CHECKING:
@@ -23,22 +23,6 @@ span = typer.Typer(
 Model = Annotated[
     Path, typer.Argument(help="A model, as `drawloom compile` takes it, or a file of this: .span.")
 ]
-SystemName = Annotated[str, typer.Option(help="A name of `drawloom fabric`, or a system file.")]
-Chips = Annotated[int, typer.Option(help="Chips that share each layer.", min=1)]
-Stages = Annotated[int, typer.Option(help="Such groups of chips, one after the other.", min=1)]
-Apart = Annotated[
-    int,
-    typer.Option(help="Chips that share a key head and part its cache by sequences.", min=1),
-]
-WholeExperts = Annotated[
-    bool, typer.Option("--whole-experts", help="Chips have whole experts, not a slice of each.")
-]
-SplitContext = Annotated[
-    bool, typer.Option("--split-context", help="Chips have positions of caches, not heads.")
-]
-Precision = Annotated[
-    str, typer.Option(help="Format of floats: f16, bf16 or f32. (default: the model's)")
-]
 
 
 @span.command("compile")
@@ -46,15 +30,8 @@ Precision = Annotated[
 def compile_model(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .span.")],
-    system: SystemName = "rex1032",
-    chips: Chips = 2,
-    stages: Stages = 1,
-    apart: Apart = 1,
-    whole_experts: WholeExperts = False,
-    split_context: SplitContext = False,
-    dead: Dead = "",
-    precision: Precision = "",
     *,
+    several: Several,
     asked: Asked,
     mapping: MapOptions,
 ) -> None:
@@ -63,16 +40,7 @@ def compile_model(
     from drawloom.program.span_files import write_span
 
     with screen.Progress() as progress:
-        made = _open(
-            model,
-            system,
-            (chips, stages, apart, whole_experts, split_context),
-            dead,
-            precision,
-            asked,
-            mapping,
-            progress,
-        )
+        made = _open(model, several, asked, mapping, progress)
         write_span(made, output)
     print(made.text())
 
@@ -90,15 +58,8 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the outputs to a .npz file.")
     ] = None,
-    system: SystemName = "rex1032",
-    chips: Chips = 2,
-    stages: Stages = 1,
-    apart: Apart = 1,
-    whole_experts: WholeExperts = False,
-    split_context: SplitContext = False,
-    dead: Dead = "",
-    precision: Precision = "",
     *,
+    several: Several,
     asked: Asked,
     mapping: MapOptions,
     as_json: Json = False,
@@ -110,16 +71,7 @@ def run(
     if (inputs is None) == (random_inputs is None):
         raise typer.BadParameter("give --inputs FILE.npz or --random-inputs SEED, one of them")
     with screen.Progress() as progress:
-        made = _open(
-            model,
-            system,
-            (chips, stages, apart, whole_experts, split_context),
-            dead,
-            precision,
-            asked,
-            mapping,
-            progress,
-        )
+        made = _open(model, several, asked, mapping, progress)
         given = (
             arrays.read_arrays(inputs)
             if inputs is not None
@@ -141,15 +93,8 @@ def run(
 @options_flags
 def time(
     model: Model,
-    system: SystemName = "rex1032",
-    chips: Chips = 2,
-    stages: Stages = 1,
-    apart: Apart = 1,
-    whole_experts: WholeExperts = False,
-    split_context: SplitContext = False,
-    dead: Dead = "",
-    precision: Precision = "",
     *,
+    several: Several,
     asked: Asked,
     mapping: MapOptions,
     as_json: Json = False,
@@ -160,16 +105,7 @@ def time(
     from drawloom.timing.span import time_span
 
     with screen.Progress() as progress:
-        made = _open(
-            model,
-            system,
-            (chips, stages, apart, whole_experts, split_context),
-            dead,
-            precision,
-            asked,
-            mapping,
-            progress,
-        )
+        made = _open(model, several, asked, mapping, progress)
         progress.step("time")
         trace = time_span(made, load_chip(made.system.chip))
     if not as_json:
@@ -189,15 +125,8 @@ def time(
 @options_flags
 def check(
     model: Model,
-    system: SystemName = "rex1032",
-    chips: Chips = 2,
-    stages: Stages = 1,
-    apart: Apart = 1,
-    whole_experts: WholeExperts = False,
-    split_context: SplitContext = False,
-    dead: Dead = "",
-    precision: Precision = "",
     *,
+    several: Several,
     asked: Asked,
     mapping: MapOptions,
 ) -> None:
@@ -207,16 +136,7 @@ def check(
     from drawloom.cli import screen
 
     with screen.Progress() as progress:
-        made = _open(
-            model,
-            system,
-            (chips, stages, apart, whole_experts, split_context),
-            dead,
-            precision,
-            asked,
-            mapping,
-            progress,
-        )
+        made = _open(model, several, asked, mapping, progress)
         progress.step("check")
         found = check_span(made, load_chip(made.system.chip))
     for one in found:
@@ -227,9 +147,8 @@ def check(
 
 
 def _open(
-    model: Path, system: str, spread: tuple[int, int, int, bool, bool], dead: str, precision: str,
-    asked: Asked, mapping: MapOptions, progress: Progress,
-) -> Span:  # fmt: skip
+    model: Path, several: Several, asked: Asked, mapping: MapOptions, progress: Progress
+) -> Span:
     """Read a span, or compile a model into one."""
     from drawloom.chip.system_files import load_system
     from drawloom.plans.span import Spread, compile_span
@@ -237,8 +156,11 @@ def _open(
 
     if model.suffix == ".span":
         return read_span(model)
-    made = with_dead(load_system(system), dead)
+    made = with_dead(load_system(several.system), several.dead)
+    spread = Spread(
+        several.chips, several.stages, several.apart, several.whole_experts, several.split_context
+    )
     return compile_span(
-        str(model), made, Spread(*spread), request=asked.request(), weights=asked.weights,
-        group=asked.group, precision=precision, mapping=mapping, tell=progress.step,
+        str(model), made, spread, request=asked.request(), weights=asked.weights,
+        group=asked.group, precision=several.precision, mapping=mapping, tell=progress.step,
     )  # fmt: skip

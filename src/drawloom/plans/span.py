@@ -18,7 +18,7 @@ from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system
 from drawloom.chip.topology import topology
-from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.errors import Diagnosis, DoesNotFit, Fault, InputError
 from drawloom.flow import Options, own_precision, read, simplify, to_precision
 from drawloom.frontends.hf.request import Request
 from drawloom.graph.ir import Graph
@@ -54,6 +54,13 @@ class Spread:
     apart: int = 1
     experts: bool = False
     context: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of chips that there are not: InputError (``span.spread``)."""
+        numbers = {"chips": self.tensor, "stages": self.stages, "apart": self.apart}
+        faults = [Fault(name, str(n), "1 or more") for name, n in numbers.items() if n < 1]
+        if faults:
+            raise InputError("span.spread", "no model is spread so", faults)
 
     def cut(self, graph: Graph, held: int) -> Cut:
         """Return a graph cut so, with the graphs of ``held`` chips of a group."""
