@@ -175,11 +175,9 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
         which = (start + _MARK // 2) // _MARK - 1
         dims = ((steps[k], batch),) if steps and steps[k] else ()
         tail = tails[k] if k < len(reads) else 0
-        if tail and isinstance(command, Reduce):
-            # One block, each row of which ends in what pads it.
-            rows = command.h * command.w
-            if command.c < blocking.of(FORMAT_BYTES[command.fmt]):
-                size, dims = size // rows, ((size // rows, rows),)
+        rows = _rows_of_block(command, k, blocking) if tail and not dims else 1
+        if rows > 1:
+            size, dims = size // rows, ((size // rows, rows),)
         yield _row(k >= len(reads), space == "dram", which, size, dims, formats[k], tail=tail)
 
 
@@ -302,6 +300,20 @@ def _tails(command: Command, blocking: Blocking) -> list[int]:
         case _:
             return [0] * 16
     return []
+
+
+def _rows_of_block(command: Command, k: int, blocking: Blocking) -> int:
+    """Return the rows of what is read ``k``-th, where it is one block whose rows each end in what pads it; else 1."""
+    match command:
+        case Reduce():
+            rows, channels = command.h * command.w, command.c
+        case MatMul() if k == 0:
+            rows, channels = (command.m, command.k)[:: -1 if command.trans_a else 1]
+        case MatMul() if k == 1:
+            rows, channels = (command.k, command.n)[:: -1 if command.trans_b else 1]
+        case _:
+            return 1
+    return rows if channels < blocking.of(FORMAT_BYTES[command.fmt]) else 1
 
 
 def _pad(blocking: Blocking, channels: int, fmt: str) -> int:
