@@ -153,7 +153,7 @@ def template(command: Command, chip: Chip, blocking: Blocking) -> Template:
 
 
 def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
-    moved = _runs(command)
+    moved = _runs(command, blocking)
     if moved is not None:
         yield from moved
         return
@@ -181,7 +181,7 @@ def _spans(command: Command, blocking: Blocking) -> Iterator[Row]:
         yield _row(k >= len(reads), space == "dram", which, size, dims, formats[k], tail=tail)
 
 
-def _runs(command: Command) -> list[Row] | None:
+def _runs(command: Command, blocking: Blocking) -> list[Row] | None:
     """Return the spans of what is strided; None for other commands."""
     match command:
         case Read() | Pick():
@@ -210,7 +210,9 @@ def _runs(command: Command) -> list[Row] | None:
             n = moved_bytes(command.inner, command.dims)
             sent = list(_row(True, False, 1, n, ()))
             sent[SPACE] = REMOTE
-            return [_row(False, False, 0, command.inner, command.dims), tuple(sent)]
+            # Rows go on as they were read: what pads the last one may not be there.
+            pad = 0 if command.dims else min(4 * (blocking.min_tail - 1), command.inner // 2)
+            return [_row(False, False, 0, command.inner, command.dims, tail=pad), tuple(sent)]
         case _:
             return None
 

@@ -99,6 +99,9 @@ class _Lowering:
 
     def _image(self, tile: int, image: int, *, first: bool) -> None:
         spans, stream = self._spans(tile), self.context.streams.tiles[tile]
+        if self.piece.parts > 1 and not first:
+            # Sums of the image before may still be on their way from where this one's will lie.
+            stream.add(Join((Engine.SEND,), 0, self.origin))
         for copy, span in enumerate(spans):
             self._load(stream, image, span, copy)
             self._sum(stream, self._at("x", copy), self.piece.src.dtype.value, span, SUM, copy)
