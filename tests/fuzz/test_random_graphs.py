@@ -10,7 +10,7 @@ from tests.fuzz.random_graphs import CHIPS, case, fault, report, shrunk
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ops import OPS
 
-QUICK, SEEDS, SHARDS = 60, 2000, 20
+QUICK, SEEDS, SHARDS = 30, 2000, 20
 
 
 def faults(seeds: range) -> list[str]:
