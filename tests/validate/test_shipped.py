@@ -11,6 +11,8 @@ import pytest
 from drawloom.cli.errors_table import show_errors
 from drawloom.validate.comparison import ErrorFigures, run_comparisons
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 # Goals that are missed today, as docs/validation.md explains.
 MISSED = set[str]()
@@ -26,12 +28,10 @@ def found() -> list[ErrorFigures]:
     return run_comparisons()
 
 
-@pytest.mark.slow
 def test_what_holds_goes_on_holding_and_no_more_is_missed(found: list[ErrorFigures]) -> None:
     assert {each.name for each in found if each.holds is False} == MISSED
 
 
-@pytest.mark.slow
 def test_every_row_that_was_not_fitted_on_gets_an_answer(found: list[ErrorFigures]) -> None:
     counts = {each.name: each.count for each in found}
     powers_of_two = 3 * 7728
@@ -42,7 +42,6 @@ def test_every_row_that_was_not_fitted_on_gets_an_answer(found: list[ErrorFigure
     assert counts["serving.tpot.all"] == counts["serving.ttft.all"] > 0.85 * 980
 
 
-@pytest.mark.slow
 def test_the_page_says_what_is_printed(found: list[ErrorFigures]) -> None:
     table = PAGE.read_text(encoding="utf-8").split("```")[1]
     rows = {row["name"]: row for row in ROW.finditer(table)}
