@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from drawloom.check.code import Flat
-from drawloom.check.findings import Finding, Place
+from drawloom.check.findings import Finding
+from drawloom.check.telling import memory_name, place_of
 from drawloom.check.templates import ADDRESS, ENGINES, HULL, HULL_LOW, SPACE, SPM
 from drawloom.chip.model import Chip
 from drawloom.program.commands import Engine
@@ -22,20 +23,12 @@ def alone(program: Program, chip: Chip, flat: Flat, *, strict: bool) -> Iterator
     commands = np.flatnonzero(rows[:, 0] > 1)
     which = rows[commands, 1]
     for number in np.flatnonzero([bool(one.faults) for one in flat.templates]):
-        place = _place(flat, int(commands[np.flatnonzero(which == number)[0]]))
+        place = place_of(flat, int(commands[np.flatnonzero(which == number)[0]]))
         for rule, detail in flat.templates[number].faults:
             yield Finding(rule, place, None, detail, (place.command.origin, type(place.command)))
     yield from _overlapping(flat, commands, which)
     if strict:
         yield from _misaligned(flat, commands, which)
-
-
-def _place(flat: Flat, row: int) -> Place:
-    tile = int(np.searchsorted(flat.code.starts, row, side="right")) - 1
-    command = flat.commands[row]
-    assert command is not None
-    first = int(flat.code.starts[tile])
-    return Place(tile, command, number=sum(c is not None for c in flat.commands[first:row]))
 
 
 def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator[Finding]:
@@ -53,7 +46,7 @@ def _misaligned(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterator
         for row, at, multiple in zip(
             commands[there][off], code.bases[place][off], step[off], strict=True
         ):
-            found = _place(flat, int(row))
+            found = place_of(flat, int(row))
             detail = f"address {k + 1}, {int(at):#x}, is no multiple of {int(multiple)}"
             key = (found.command.origin, type(found.command))
             yield Finding("align", found, None, detail, key)
@@ -80,8 +73,8 @@ def _overlapping(flat: Flat, commands: np.ndarray, which: np.ndarray) -> Iterato
                 np.minimum(read + span[HULL], written + write[HULL])[met],
                 strict=True,
             ):
-                found = _place(flat, int(row))
-                detail = f"bytes {start:,} to {stop:,} of the scratchpad of tile {found.tile}"
+                found = place_of(flat, int(row))
+                detail = f"bytes {start:,} to {stop:,} of {memory_name(found.tile)}"
                 key = (found.command.origin, type(found.command))
                 yield Finding(
                     "overlap", found, None, detail, key, found.tile, int(start), int(stop)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.check.code import Code, Flat
+from drawloom.check.memory import moved_by, turns_around
 from drawloom.check.state import Ints
 from drawloom.check.templates import (
     ADDRESS,
@@ -21,7 +22,6 @@ from drawloom.check.templates import (
     EXACT,
     HULL,
     INNER,
-    LOOP,
     LOW,
     SPACE,
     STRIDE0,
@@ -70,48 +70,31 @@ class Runs:
 def runs(flat: Flat) -> Runs | None:
     """Return all runs of DRAM that a program touches; None of too many."""
     code = flat.code
-    nests = _nests(code)
-    groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
-    for row, nest in enumerate(nests):
-        if code.rows[row, 0] > END:
-            groups.setdefault((int(code.rows[row, 1]), nest), []).append(row)
+    groups: dict[tuple[int, ...], list[int]] = {}
+    rows = np.flatnonzero(code.rows[:, 0] > END)
+    kinds = np.column_stack((code.rows[rows, 1], turns_around(flat, rows)))
+    for row, kind in zip(rows.tolist(), kinds.tolist(), strict=True):
+        groups.setdefault(tuple(kind), []).append(row)
     found: list[Ints] = []
     total = 0
-    for (which, nest), rows in groups.items():
+    for (which, *nest), alike in groups.items():
         for number, span in enumerate(flat.templates[which].spans):
             if span[SPACE] == DRAM and span[HULL]:
-                n = span[COUNT0] * span[COUNT1] * span[COUNT2] * len(rows) * int(np.prod(nest))
+                n = span[COUNT0] * span[COUNT1] * span[COUNT2] * len(alike) * int(np.prod(nest))
                 total += n
                 if total > MOST_RUNS:
                     return None
-                table = _expanded(code, span, np.array(rows, np.int64), nest)
+                table = _expanded(code, span, np.array(alike, np.int64), nest)
                 found.append(np.column_stack([table, np.full(len(table), number)]))
     table = np.concatenate(found) if found else np.zeros((0, 7), np.int64)
     return Runs(*table.T)
 
 
-def _nests(code: Code) -> list[tuple[int, ...]]:
-    """Return for each row how often the loops around it run, outermost first."""
-    found: list[tuple[int, ...]] = []
-    around: tuple[int, ...] = ()
-    for op, count in zip(code.rows[:, 0].tolist(), code.rows[:, 3].tolist(), strict=True):
-        if op == END:
-            around = around[:-1]
-        found.append(around)
-        if op == LOOP:
-            around = (*around, count)
-    return found
-
-
-def _expanded(code: Code, span: tuple[int, ...], rows: Ints, nest: tuple[int, ...]) -> Ints:
+def _expanded(code: Code, span: tuple[int, ...], rows: Ints, nest: list[int]) -> Ints:
     """Return the runs of one span of some commands, in all turns."""
-    place = code.rows[rows, 2] + span[ADDRESS]
-    index = np.indices(nest).reshape(len(nest), -1) if nest else np.zeros((1, 1), np.int64)
-    moves = code.moves[place]
-    strides = np.where(moves[:, None] >= 0, code.strides[moves], 0)[:, : len(index)]
-    if strides.shape[1] < len(index):
-        strides = np.pad(strides, ((0, 0), (0, len(index) - strides.shape[1])))
-    starts = code.bases[place][:, None] + strides @ index
+    index = np.indices(nest).reshape(len(nest), -1)
+    bases, strides = moved_by(code, rows, span[ADDRESS])
+    starts = bases[:, None] + strides @ index
     offsets = sum(
         stride * np.arange(count).reshape([-1 if k == level else 1 for k in range(3)])
         for level, (count, stride) in enumerate(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drawloom.check.findings import Finding, Lines, Place
 from drawloom.check.mend import Edit, mended, missing
 from drawloom.check.run import check
 from drawloom.check.state import IN_DRAM
+from drawloom.check.telling import memory_name
 from drawloom.check.writers import writers
 from drawloom.chip.model import Chip
 from drawloom.program.commands import (
@@ -55,6 +56,7 @@ def explain(
     finding: Finding,
     lines: Lines | None = None,
     told: Callable[[str], str] = str,
+    known: Sequence[Finding] | None = None,
 ) -> Explained:
     """Return who touches which bytes, what orders them, and what is missing.
 
@@ -64,6 +66,7 @@ def explain(
         finding: a race, an unarmed send or a read of what nobody wrote; of others little is said.
         lines: where commands stand in the program's text.
         told: says more of a node of the graph, by its name.
+        known: what ``check`` found in the program; it is checked where this is not given.
     """
     teller = _Teller(program, lines, told)
     said = list(_bytes(program, finding))
@@ -79,7 +82,7 @@ def explain(
         said += teller.place("then" if others else "command", finding.where)
         said += teller.order(others[0] if others else None, finding.where)
     tries = [replace(finding, other=other) for other in others[:SHOWN]] or [finding]
-    edits, is_tried = _way_out(program, chip, finding, tries)
+    edits, is_tried = _way_out(program, chip, finding, tries, known)
     if edits:
         said += ["missing" + ("" if is_tried else " (perhaps)")]
         said += [f"  {teller.edit(edit)}" for edit in edits]
@@ -89,11 +92,15 @@ def explain(
 
 
 def _way_out(
-    program: Program, chip: Chip, finding: Finding, tries: list[Finding]
+    program: Program,
+    chip: Chip,
+    finding: Finding,
+    tries: list[Finding],
+    known: Sequence[Finding] | None,
 ) -> tuple[tuple[Edit, ...], bool]:
     """Return the first way out that removes a finding; else the first there is."""
     first: tuple[Edit, ...] = ()
-    before = {one.key for one in check(program, chip)}
+    before = {one.key for one in (check(program, chip) if known is None else known)}
     gone = _likeness(finding)
     ways = dict.fromkeys(edits for one in tries for edits in missing(program, one))
     for edits in list(ways)[:MOST_TRIED]:
@@ -116,8 +123,7 @@ def _bytes(program: Program, finding: Finding) -> Iterator[str]:
     if finding.rule == "unarmed" or finding.owner < IN_DRAM:
         return
     start, stop = finding.start, finding.stop
-    where = "DRAM" if finding.owner == IN_DRAM else f"the scratchpad of tile {finding.owner}"
-    yield f"bytes   {start:#x} to {stop:#x} of {where}, {stop - start:,} in all"
+    yield f"bytes   {start:#x} to {stop:#x} of {memory_name(finding.owner)}, {stop - start:,} in all"
     for region in program.regions if finding.owner == IN_DRAM else ():
         low, high = max(start, region.address), min(stop, region.address + region.bytes)
         if low < high:

@@ -199,11 +199,15 @@ def strides_of(flat: Flat) -> Ints:
 
 def _from(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the addresses of spans at the first turns, their strides, and how often the loops around turn."""
-    code = flat.code
-    place = code.rows[rows, 2] + code.spans[spans, ADDRESS]
+    bases, strides = moved_by(flat.code, rows, flat.code.spans[spans, ADDRESS])
+    return bases, strides, turns_around(flat, rows)
+
+
+def moved_by(code: Code, rows: Ints, which: Ints | int) -> tuple[Ints, Ints]:
+    """Return addresses of rows at the first turns, and by how much each loop around moves them, outermost first."""
+    place = code.rows[rows, 2] + which
     moves = code.moves[place]
-    strides = np.where(moves[:, None] >= 0, code.strides[moves], 0)
-    return code.bases[place], strides, turns_around(flat, rows)
+    return code.bases[place], np.where(moves[:, None] >= 0, code.strides[moves], 0)
 
 
 def _spread(table: Ints, levels: list[tuple[Ints, Ints]]) -> Ints:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from math import prod
 
 from drawloom.check.findings import Finding, Place
 from drawloom.check.state import N_FLAGS
+from drawloom.check.writers import nested
 from drawloom.program.commands import (
     ENGINE_OF,
     Arm,
@@ -134,21 +136,14 @@ def _left_over(program: Program, flag: int, tile: int) -> int:
     """Return how often a flag is raised more than its tile's waits take."""
     left = 0
     for home, stream in enumerate(program.streams):
-        for command, times in _often(stream):
+        for command, counts in nested(stream):
+            times = prod(counts)
             if isinstance(command, Wait) and home == tile and command.flag == flag:
                 left -= command.count * times
             elif isinstance(command, (Send, Signal)) and command.flag == flag:
                 there = command.targets if isinstance(command, Send) else (command.target,)
                 left += times * (tile in there)
     return left
-
-
-def _often(stream: Stream, times: int = 1) -> Iterator[tuple[Command, int]]:
-    for item in stream:
-        if isinstance(item, Loop):
-            yield from _often(item.body, times * item.count)
-        else:
-            yield item, times
 
 
 def _arms(program: Program, send: Place, target: int) -> Iterator[tuple[Edit, ...]]:

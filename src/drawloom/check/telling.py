@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Teller:
         if write[state.W_KILLER]:
             other = self.place(int(killer[state.W_QUEUE]), int(killer[state.W_SERIAL]))
         size = int(write[state.W_SIZE])
-        where = _memory(int(write[state.W_OWNER]))
+        where = memory_name(int(write[state.W_OWNER]))
         how = "nobody reads them" if other is None else "they are written over unread"
         detail = f"{unread:,} of {size:,} bytes in {where}: {how}"
         rule = "wasted" if int(write[state.W_OWNER]) == IN_DRAM else "lost"
@@ -59,23 +60,29 @@ class Teller:
             if engine is Engine.CPU or ENGINE_OF[type(command)] is engine:
                 left -= 1
                 if left == 0:
-                    return Place(tile, at(command, index), number=self.number(row), turns=index)
+                    found = place_of(self._flat, row)
+                    return replace(found, command=at(command, index), turns=index)
         return Place(tile, Join((), 0))
 
-    def number(self, row: int) -> int:
-        """Return which of its tile's commands, as written, a row is."""
-        starts = self._flat.code.starts
-        first = int(starts[int(np.searchsorted(starts, row, side="right")) - 1])
-        return sum(command is not None for command in self._flat.commands[first:row])
+
+def place_of(flat: Flat, row: int) -> Place:
+    """Return the command of a row as it is written, with its number among those of its tile."""
+    starts = flat.code.starts
+    tile = int(np.searchsorted(starts, row, side="right")) - 1
+    command = flat.commands[row]
+    assert command is not None
+    number = sum(each is not None for each in flat.commands[int(starts[tile]) : row])
+    return Place(tile, command, number=number)
 
 
-def _memory(owner: int) -> str:
+def memory_name(owner: int) -> str:
+    """Return what bytes of an owner lie in."""
     return "DRAM" if owner == IN_DRAM else f"the scratchpad of tile {owner}"
 
 
 def _bytes(row: Any) -> str:
     start, stop = int(row[state.START]), int(row[state.STOP])
-    return f"bytes {start:,} to {stop:,} of {_memory(int(row[state.OWNER]))}"
+    return f"bytes {start:,} to {stop:,} of {memory_name(int(row[state.OWNER]))}"
 
 
 def _unarmed(row: Any) -> str:

@@ -6,14 +6,15 @@ An address or a stride that is off leaves bytes out, and takes others twice or f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drawloom.check.code import Flat
 from drawloom.check.coverage import Edges, Runs, runs
-from drawloom.check.findings import Finding, Place
+from drawloom.check.findings import Finding
 from drawloom.check.state import IN_DRAM, Ints
+from drawloom.check.telling import place_of
 from drawloom.program.program import Program
 
 
@@ -68,17 +69,9 @@ class _Teller:
             [-1 if command is None else command.origin for command in flat.commands], np.int64
         )
 
-    def place(self, row: int) -> Place:
-        """Return the command of a row."""
-        tile = int(np.searchsorted(self.flat.code.starts, row, side="right")) - 1
-        command = self.flat.commands[row]
-        assert command is not None
-        number = sum(c is not None for c in self.flat.commands[self.flat.code.starts[tile] : row])
-        return Place(tile, command, number=number)
-
     def finding(self, rule: str, row: int | None, start: int, stop: int, more: str = "") -> Finding:
         """Return a finding about some bytes; of those alike one is kept."""
-        where = None if row is None else self.place(row)
+        where = None if row is None else place_of(self.flat, row)
         alike = (row is not None and (int(self.origins[row]), type(self.flat.commands[row])),)
         detail = f"bytes {start:,} to {stop:,} of DRAM{more}"
         return Finding(rule, where, None, detail, alike, IN_DRAM, start, stop)
@@ -160,13 +153,4 @@ def _twice(teller: _Teller, writes: Runs) -> Iterator[Finding]:
         start = int(exact.start[k + 1])
         stop = int(min(exact.stop[k], exact.stop[k + 1]))
         one = teller.finding("twice", int(exact.row[k + 1]), start, stop)
-        yield Finding(
-            "twice",
-            one.where,
-            teller.place(int(exact.row[k])),
-            one.detail,
-            one.alike,
-            IN_DRAM,
-            start,
-            stop,
-        )
+        yield replace(one, other=place_of(teller.flat, int(exact.row[k])))

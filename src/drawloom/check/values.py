@@ -17,12 +17,10 @@ from drawloom.program.addresses import at
 from drawloom.program.commands import Command
 from drawloom.program.program import Program
 
-OFF = (
-    2.0**-12
-)  # of an output's largest value: more than f32, and products of parts of it, go wrong by
-ROUNDINGS = (
-    32  # of the coarsest format, in units of its roundoff: what they add up to in deep models
-)
+# Of an output's largest value: more than f32, and products of parts of it, go wrong by.
+OFF = 2.0**-12
+# Of the coarsest format, in units of its roundoff: what they add up to in deep models.
+ROUNDINGS = 32
 
 Arrays = Mapping[str, NDArray[Any]]
 _HOW = {

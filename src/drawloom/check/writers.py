@@ -17,18 +17,18 @@ def writers(program: Program, finding: Finding) -> Iterator[Place]:
     home = finding.where.tile if finding.where is not None else 0
     tiles.sort(key=lambda tile: tile != home)
     for tile in tiles:
-        for number, (command, counts) in enumerate(_nested(program.streams[tile])):
+        for number, (command, counts) in enumerate(nested(program.streams[tile])):
             if _writes(program, command, counts, tile, finding):
                 yield Place(tile, command, number=number)
 
 
-def _nested(
+def nested(
     stream: Stream, counts: tuple[int, ...] = ()
 ) -> Iterator[tuple[Command, tuple[int, ...]]]:
     """Yield a tile's commands as written, with the counts of the loops around them."""
     for item in stream:
         if isinstance(item, Loop):
-            yield from _nested(item.body, (*counts, item.count))
+            yield from nested(item.body, (*counts, item.count))
         else:
             yield item, counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,7 +67,10 @@ def check_program(
             given = given_inputs(work, inputs, random_inputs)
             found = (*found, *work.check_values(given, progress))
         lines = _lines(model, work)
-        reasons = [_explained(work, one, lines) if explain else None for one in found]
+        reasons: list[Explained | None] = [None] * len(found)
+        if explain and found:
+            known = check(work.program, work.chip) if strict else found
+            reasons = [_explained(work, one, lines, known) for one in found]
     if as_json:
         pairs = zip(found, reasons, strict=True)
         screen.show_json([_json(work, one, reason, lines) for one, reason in pairs])
@@ -92,7 +96,9 @@ def _lines(path: Path, work: Work) -> Lines | None:
     return Lines(path.name, line_numbers(path.read_text(encoding="utf-8"), work.chip))
 
 
-def _explained(work: Work, one: Finding, lines: Lines | None) -> Explained:
+def _explained(
+    work: Work, one: Finding, lines: Lines | None, known: Sequence[Finding]
+) -> Explained:
     from drawloom.check.explain import explain
 
     nodes = {node.name: node for node in work.graph.nodes} if work.graph else {}
@@ -103,7 +109,7 @@ def _explained(work: Work, one: Finding, lines: Lines | None) -> Explained:
             return ""
         return f"{node.op} of {', '.join(filter(None, node.inputs))} to {', '.join(node.outputs)}"
 
-    return explain(work.program, work.chip, one, lines, told)
+    return explain(work.program, work.chip, one, lines, told, known)
 
 
 def _json(
