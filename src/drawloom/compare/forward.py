@@ -99,10 +99,7 @@ def _systolic(ask: Ask, machine: Machine) -> Passes:
     assert ask.graph is not None
     chips = chips_of(machine.sheet)
     try:
-        likely, quick, slow = (
-            run_systolic(ask.graph, chip).seconds
-            for chip in (chips.likely, chips.quick, chips.slow)
-        )
+        likely, quick, slow = (run_systolic(ask.graph, chip).seconds for chip in chips.each())
     except InputError as error:
         raise Lacking(error.summary) from None
     need, chip = ask.prompt_need(), chips.likely
@@ -122,7 +119,7 @@ def _gpu(ask: Ask, machine: Machine) -> Passes:
     try:
         likely = run_gpu(graph, gpus.likely).seconds
         quick, slow = (
-            run_gpu(graph, gpu).seconds if gpus.assumed else likely
+            run_gpu(graph, gpu).seconds if gpus.rests_on else likely
             for gpu in (gpus.quick, gpus.slow)
         )
     except InputError as error:
@@ -134,7 +131,7 @@ def _gpu(ask: Ask, machine: Machine) -> Passes:
     }
     way = f"kernel by kernel: tiles and waves over SMs, L2, DRAM, launches; {ALONE}"
     made = _made(ask, machine, way, Span.of(quick, likely, slow), parts)
-    return replace(made, rests_on=gpus.assumed)
+    return replace(made, rests_on=gpus.rests_on)
 
 
 def _grid(ask: Ask, machine: Machine, tell: Tell) -> Passes:

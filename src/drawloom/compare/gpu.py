@@ -9,7 +9,8 @@ import numpy as np
 from drawloom.chip.gpu import Gpu
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
 from drawloom.compare.bounds import chips_needed, too_large, unsure
-from drawloom.compare.gpu_chips import SPEEDS, Ends, gpus_of
+from drawloom.compare.ends import Ends
+from drawloom.compare.gpu_chips import SPEEDS, gpus_of
 from drawloom.compare.gpu_graph import graph_passes
 from drawloom.compare.gpu_parts import needs
 from drawloom.compare.machine import Machine
@@ -110,7 +111,7 @@ def _splits(model: Decoder, machine: Machine, gpu: Gpu) -> list[int]:
 
 
 def _placed(
-    ask: Ask, machine: Machine, model: Decoder, gpus: Ends, word: str, split: int
+    ask: Ask, machine: Machine, model: Decoder, gpus: Ends[Gpu], word: str, split: int
 ) -> tuple[float, Passes]:
     """Return the passes with so many GPUs a layer, and the time by which they are chosen."""
     copies = min(machine.count // split, ask.batch)
@@ -120,14 +121,14 @@ def _placed(
         return _times(gpu, word, split, model, (batch, ask.prompt, ask.answer))
 
     likely = times(gpus.likely)
-    quick, slow = (times(each) if gpus.assumed else likely for each in (gpus.quick, gpus.slow))
+    quick, slow = (times(each) if gpus.rests_on else likely for each in (gpus.quick, gpus.slow))
     token, prompt = (Span.of(quick[at], likely[at], slow[at]) for at in (0, 1))
     need = ask.token_need(likely[2])
     made = Passes(
         WAY, split, 1, copies, token, prompt, likely[2],
         _parts(ask, model, gpus.likely, need, split, likely[0]),
         _parts(ask, model, gpus.likely, ask.prompt_need(), split, likely[1]),
-        rests_on=(*gpus.assumed, *(unsure(machine.sheet, SPEEDS) if gpus.assumed else ())),
+        rests_on=(*gpus.rests_on, *(unsure(machine.sheet, SPEEDS) if gpus.rests_on else ())),
     )  # fmt: skip
     rounds = batch / likely[2]
     between = batch * likely[1] / ask.answer if ask.phase == "serve" else 0.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 
-from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
+from drawloom.chip.datasheet import Datasheet
 from drawloom.chip.gpu import Gpu, load_gpu
 from drawloom.chip.gpus import GPUS
+from drawloom.compare.ends import Ends, sheets_of
 from drawloom.compare.passes import Lacking
 
 NEEDED = ("memory", "memory_rate", "peak_bf16")
@@ -29,18 +29,8 @@ CLUSTERED = ("h20", "b200_sxm", "gb200")
 LONE = 1e9  # bytes a second of links where there is one GPU and none are needed
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """A GPU at the likely, the quick and the slow end of what its sources leave open."""
-
-    likely: Gpu
-    quick: Gpu
-    slow: Gpu
-    assumed: tuple[str, ...]
-
-
 @cache
-def gpus_of(sheet: Datasheet) -> Ends:
+def gpus_of(sheet: Datasheet) -> Ends[Gpu]:
     """Return a system's GPU with its ends; raises Lacking for numbers that are unknown."""
     if sheet.model in GPUS:
         gpu = load_gpu(sheet.model)
@@ -74,7 +64,7 @@ def catalog_ends(name: str) -> tuple[float, float]:
     """Return the least and the most of a number among the GPUs of which it is sure."""
     found = [
         float(ends[at])
-        for sheet in _gpus()
+        for sheet in sheets_of("gpu")
         if (ends := sheet.ends(name)) and sheet.figures[name].grade in SURE
         for at in (0, 1)
     ]
@@ -86,14 +76,10 @@ def sustained_ends() -> tuple[float, float]:
     """Return the least and the most of its peak that the best product of a GPU was measured to reach."""
     shares = [
         measured / peak
-        for sheet in _gpus()
+        for sheet in sheets_of("gpu")
         if (measured := sheet.number("measured_bf16")) and (peak := sheet.number("peak_bf16"))
     ]
     return min(shares), max(shares)
-
-
-def _gpus() -> list[Datasheet]:
-    return [sheet for sheet in map(load_datasheet, datasheet_names()) if sheet.route == "gpu"]
 
 
 def _gpu(sheet: Datasheet, end: int | None) -> Gpu:

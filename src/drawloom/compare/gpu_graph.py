@@ -7,7 +7,8 @@ import numpy as np
 from drawloom.chip.gpu import Gpu
 from drawloom.compare.ask import MEMORY_SHARE, Ask
 from drawloom.compare.bounds import chips_needed, too_large, unsure
-from drawloom.compare.gpu_chips import SPEEDS, Ends
+from drawloom.compare.ends import Ends
+from drawloom.compare.gpu_chips import SPEEDS
 from drawloom.compare.gpu_parts import needs
 from drawloom.compare.layers import layered_seconds
 from drawloom.compare.machine import Machine
@@ -28,7 +29,7 @@ NODES = "several nodes of GPUs, layers in stages one after the other, a hop betw
 SUMS_A_LAYER = 2
 
 
-def graph_passes(ask: Ask, machine: Machine, gpus: Ends) -> Passes:
+def graph_passes(ask: Ask, machine: Machine, gpus: Ends[Gpu]) -> Passes:
     """Return the passes of a model by its graph, shared so that a token of the batch comes soonest.
 
     Args:
@@ -74,7 +75,7 @@ def _format(ask: Ask, gpu: Gpu) -> str:
 
 
 def _placed(
-    ask: Ask, machine: Machine, gpus: Ends, word: str, split: int, stages: int
+    ask: Ask, machine: Machine, gpus: Ends[Gpu], word: str, split: int, stages: int
 ) -> tuple[float, Passes]:
     """Return the passes with so many GPUs a layer, and the time by which they are chosen."""
     copies = min(machine.count // (split * stages), ask.batch)
@@ -83,7 +84,7 @@ def _placed(
     admitted = int(min(batch, max(1, room // (ask.held(1) - ask.held(0)))))
     token = _span(ask, gpus, word, split, Request("decode", batch=admitted, context=ask.context))
     prompt = _span(ask, gpus, word, split, Request("prefill", batch=1, tokens=ask.prompt))
-    ends = (*gpus.assumed, *(unsure(machine.sheet, SPEEDS) if gpus.assumed else ()))
+    ends = (*gpus.rests_on, *(unsure(machine.sheet, SPEEDS) if gpus.rests_on else ()))
     made = Passes(
         WAY, split, stages, copies, token, prompt, float(admitted),
         _parts(ask, gpus.likely, admitted, split, token.best),
@@ -95,7 +96,7 @@ def _placed(
     return {"prefill": prompt.best / copies}.get(ask.phase, rounds), made
 
 
-def _span(ask: Ask, gpus: Ends, word: str, split: int, request: Request) -> Span:
+def _span(ask: Ask, gpus: Ends[Gpu], word: str, split: int, request: Request) -> Span:
     def seconds(gpu: Gpu) -> float:
         def run(graph: Graph, kernels: tuple[Kernel, ...]) -> float:
             return run_gpu(graph, gpu, kernels=kernels).seconds
@@ -104,7 +105,7 @@ def _span(ask: Ask, gpus: Ends, word: str, split: int, request: Request) -> Span
         return layered_seconds(ask.config, split, request, run, word) + sums
 
     likely = seconds(gpus.likely)
-    ends = [seconds(each) for each in (gpus.quick, gpus.slow)] if gpus.assumed else [likely]
+    ends = [seconds(each) for each in (gpus.quick, gpus.slow)] if gpus.rests_on else [likely]
     return Span(min(likely, *ends), likely, max(likely, *ends))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from drawloom.chip.datasheet import SPREAD, Datasheet
 from drawloom.chip.resident import Resident, load_resident
 from drawloom.chip.residents import RESIDENTS
 from drawloom.compare.ask import NUMBER_BYTES, Ask
+from drawloom.compare.ends import Ends
 from drawloom.compare.layers import kernels_of
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
@@ -29,21 +30,8 @@ ASSUMED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """A chip at the likely, the quick and the slow end of what its sources leave open."""
-
-    likely: Resident
-    quick: Resident
-    slow: Resident
-
-    def each(self) -> tuple[Resident, Resident, Resident]:
-        """Return the three."""
-        return self.likely, self.quick, self.slow
-
-
 @cache
-def chips_of(sheet: Datasheet) -> Ends:
+def chips_of(sheet: Datasheet) -> Ends[Resident]:
     """Return a system's chip with its ends.
 
     Raises:
@@ -63,7 +51,7 @@ def chips_of(sheet: Datasheet) -> Ends:
             function_cycles=function,
         )
 
-    return Ends(likely, at(1, DELAYS[0], FUNCTIONS[0]), at(-1, DELAYS[1], FUNCTIONS[1]))
+    return Ends(likely, at(1, DELAYS[0], FUNCTIONS[0]), at(-1, DELAYS[1], FUNCTIONS[1]), (ASSUMED,))
 
 
 def resident_passes(ask: Ask, machine: Machine) -> Passes:
@@ -95,7 +83,7 @@ def resident_passes(ask: Ask, machine: Machine) -> Passes:
         WAY, group, first.stages.count, copies, _span(ask, tokens, chips, group),
         _span(ask, prompts, chips, group), float(batch),
         _parts(ask, first, ask.token_need(batch), chips.likely),
-        _parts(ask, reads, ask.prompt_need(), chips.likely), rests_on=(ASSUMED,),
+        _parts(ask, reads, ask.prompt_need(), chips.likely), rests_on=chips.rests_on,
     )  # fmt: skip
 
 
@@ -133,7 +121,7 @@ def _run(ask: Ask, graph: Graph, chip: Resident, group: int | None = None) -> Re
         raise Lacking(error.summary) from None
 
 
-def _span(ask: Ask, graph: Graph, chips: Ends, group: int) -> Span:
+def _span(ask: Ask, graph: Graph, chips: Ends[Resident], group: int) -> Span:
     likely, quick, slow = (_run(ask, graph, chip, group).seconds for chip in chips.each())
     return Span.of(quick, likely, slow)
 

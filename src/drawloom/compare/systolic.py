@@ -5,13 +5,14 @@ from __future__ import annotations
 from drawloom.chip.systolic import Systolic
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
 from drawloom.compare.bounds import chips_needed, too_large
+from drawloom.compare.ends import Ends
 from drawloom.compare.fabrics import Links, links_of
 from drawloom.compare.layers import layered_seconds
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need
 from drawloom.compare.span import Span
-from drawloom.compare.systolic_chips import Ends, chips_of
+from drawloom.compare.systolic_chips import chips_of
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Config, Request
 from drawloom.frontends.hf.figures import Decoder
@@ -65,7 +66,7 @@ def _format(ask: Ask, chip: Systolic) -> str:
 
 
 def _placed(
-    ask: Ask, machine: Machine, chips: Ends, tensor: int, word: str
+    ask: Ask, machine: Machine, chips: Ends[Systolic], tensor: int, word: str
 ) -> tuple[float, Passes]:
     """Return the passes with so many chips a layer, and the time by which they are chosen."""
     copies = min(machine.count // tensor, ask.batch)
@@ -91,12 +92,16 @@ def _placed(
 
 
 def _span(
-    config: Config, chips: Ends, tensor: int, request: Request, links: Links | None, word: str
+    config: Config,
+    chips: Ends[Systolic],
+    tensor: int,
+    request: Request,
+    links: Links | None,
+    word: str,
 ) -> Span:
     sums = _sums(config, request, links)
     likely, quick, slow = (
-        _seconds(config, chip, tensor, request, word) + sums
-        for chip in (chips.likely, chips.quick, chips.slow)
+        _seconds(config, chip, tensor, request, word) + sums for chip in chips.each()
     )
     return Span.of(quick, likely, slow)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from math import sqrt
 
 from drawloom.chip.asics import ASICS
-from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
+from drawloom.chip.datasheet import Datasheet
 from drawloom.chip.systolic import Systolic, load_systolic
 from drawloom.compare.bounds import unsure
+from drawloom.compare.ends import Ends, sheets_of
 from drawloom.compare.passes import Lacking
 
 NEEDED = ("memory", "memory_rate")
@@ -28,18 +29,8 @@ ASSUMED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """A chip at the likely, the quick and the slow end of what its sources leave open."""
-
-    likely: Systolic
-    quick: Systolic
-    slow: Systolic
-    rests_on: tuple[str, ...]
-
-
 @cache
-def chips_of(sheet: Datasheet) -> Ends:
+def chips_of(sheet: Datasheet) -> Ends[Systolic]:
     """Return a system's chip with its ends.
 
     Raises:
@@ -83,7 +74,7 @@ def per_cell_ends(name: str) -> tuple[float, float]:
     """Return the least and the most of a number for each cell, among the arrays of the catalog."""
     found = [
         ends[at] / (cells * rows * columns)
-        for sheet in _systolic_sheets()
+        for sheet in sheets_of("systolic")
         if (ends := sheet.ends(name))
         and (cells := sheet.number("arrays"))
         and (rows := sheet.number("array_rows"))
@@ -100,7 +91,7 @@ def per_cell_ends(name: str) -> tuple[float, float]:
 @cache
 def side_ends() -> tuple[int, int]:
     """Return the least and the most cells of a side, among the arrays of the catalog."""
-    sides = [int(side) for sheet in _systolic_sheets() if (side := sheet.number("array_rows"))]
+    sides = [int(side) for sheet in sheets_of("systolic") if (side := sheet.number("array_rows"))]
     return min(sides), max(sides)
 
 
@@ -121,12 +112,8 @@ def _side(sheet: Datasheet, name: str, end: int | None) -> int:
 @cache
 def clock_ends() -> tuple[float, float]:
     """Return the least and the most clock among the arrays of the catalog."""
-    found = [ends for sheet in _systolic_sheets() if (ends := sheet.ends("clock"))]
+    found = [ends for sheet in sheets_of("systolic") if (ends := sheet.ends("clock"))]
     return min(low for low, _ in found), max(high for _, high in found)
-
-
-def _systolic_sheets() -> list[Datasheet]:
-    return [sheet for sheet in map(load_datasheet, datasheet_names()) if sheet.route == "systolic"]
 
 
 def _around(quick: Systolic, slow: Systolic | None) -> tuple[Systolic, Systolic]:

@@ -5,6 +5,7 @@ Addresses are places (``places.py``); what a text may leave out may be left out 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Literal
 
@@ -18,12 +19,12 @@ Pair = tuple[int, int]
 Four = tuple[int, int, int, int]
 
 
-class Issue:
+class Issue(ABC):
     """The commands that the open tiles issue, one after the other."""
 
+    @abstractmethod
     def issue(self, command: Command) -> None:
         """Append a command to the streams of the open tiles."""
-        raise NotImplementedError
 
     def read(self, dram: Dram, spm: Spm, inner: int, dims: Dims = ()) -> None:
         """DRAM to scratchpad; a level of ``dims`` is (stride, count), outermost first."""

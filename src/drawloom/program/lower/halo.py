@@ -34,10 +34,13 @@ def exchange(context: Context, piece: MatrixPiece, tiles: list[int], origin: int
     """Give every tile the rows around its own."""
     held = piece.a
     runs = list(_runs(held))
+    coming = {
+        tile: len(runs) * sum(other in tiles for other in (tile - 1, tile + 1)) for tile in tiles
+    }
     for tile in tiles:
         stream = context.streams.tiles[tile]
         stream.join_all(origin)
-        for _ in range(len(runs) * sum(other in tiles for other in (tile - 1, tile + 1))):
+        for _ in range(coming[tile]):
             stream.add(Arm(FLAG, origin))
     for tile in tiles:
         stream = context.streams.tiles[tile]
@@ -50,9 +53,8 @@ def exchange(context: Context, piece: MatrixPiece, tiles: list[int], origin: int
                 src, dst = start + first * width, start + into * width
                 stream.add(Send(src, dst, held.halo * width, (other,), FLAG, (), origin))
     for tile in tiles:
-        coming = len(runs) * sum(other in tiles for other in (tile - 1, tile + 1))
-        if coming:
-            context.streams.tiles[tile].add(Wait(FLAG, coming, origin))
+        if coming[tile]:
+            context.streams.tiles[tile].add(Wait(FLAG, coming[tile], origin))
 
 
 def _runs(held: Storage) -> Iterator[tuple[int, int]]:
