@@ -12,13 +12,13 @@ the others write back what is there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from drawloom.graph.ir import Attr, Node
+from drawloom.graph.ir import Node
 from drawloom.plans.cut import Cutter, Exchange
 from drawloom.plans.lie import SUM, WHOLE, Lie
+from drawloom.plans.own import own_place, put
 
 _AXIS = 2  # of positions
 
@@ -33,13 +33,15 @@ def scattered(cutter: Cutter, node: Node) -> bool:
         return False
     lie = cutter.part(_AXIS, cutter.chips)
     held = cutter.need(past, lie)
-    place, own = _local(cutter, places[0], shape[_AXIS] // cutter.chips)
+    place, own = own_place(cutter, places[0], shape[_AXIS] // cutter.chips)
     value = cutter.need(new, WHOLE)
     name = f"{node.name}.own"
-    where = _add(cutter, "Reshape", (place,), f"{name}.where", shape=cutter.types[own].shape)
-    where = _add(cutter, "Expand", (where,), f"{name}.each", shape=step)
-    old = _add(cutter, "GatherElements", (held, where), f"{name}.old", axis=_AXIS)
-    kept = _add(cutter, "Where", (own, value, old), f"{name}.kept")
+    wide = (*cutter.types[own].shape, 1, 1, 1)
+    own = put(cutter, "Reshape", (own,), f"{name}.mine", shape=wide)
+    where = put(cutter, "Reshape", (place,), f"{name}.where", shape=cutter.types[own].shape)
+    where = put(cutter, "Expand", (where,), f"{name}.each", shape=step)
+    old = put(cutter, "GatherElements", (held, where), f"{name}.old", axis=_AXIS)
+    kept = put(cutter, "Where", (own, value, old), f"{name}.kept")
     cutter.keep(node, (held, kept, place), lie)
     return True
 
@@ -56,61 +58,32 @@ def attended(cutter: Cutter, node: Node) -> bool:
         return False
     name, kind = node.name, cutter.graph.types[q].dtype.numpy
     each = (batch, held[1], heads // held[1], width)
-    query = _add(cutter, "Reshape", (cutter.need(q, WHOLE),), f"{name}.query", shape=each)
+    query = put(cutter, "Reshape", (cutter.need(q, WHOLE),), f"{name}.query", shape=each)
     scale = node.attrs.get("scale") or 1 / math.sqrt(width)
     cutter.hold(f"{name}.scale", [np.array(scale, kind)] * cutter.held)
     cutter.hold(f"{name}.none", [np.array(-6e4, kind)] * cutter.held)
-    scores = _add(cutter, "MatMul", (query, k), f"{name}.scores", trans_b=1)
-    scores = _add(cutter, "Mul", (scores, f"{name}.scale"), f"{name}.scaled")
+    scores = put(cutter, "MatMul", (query, k), f"{name}.scores", trans_b=1)
+    scores = put(cutter, "Mul", (scores, f"{name}.scale"), f"{name}.scaled")
     if mask:
         own = cutter.need(mask, Lie("part", 3, cutter.chips))
-        scores = _add(cutter, "Where", (own, scores, f"{name}.none"), f"{name}.masked")
-    large = _add(cutter, "ReduceMax", (scores,), f"{name}.large", axes=(3,), keepdims=1)
+        scores = put(cutter, "Where", (own, scores, f"{name}.none"), f"{name}.masked")
+    large = put(cutter, "ReduceMax", (scores,), f"{name}.large", axes=(3,), keepdims=1)
     gathered = _exchange(cutter, "gather", large, (*each[:3], cutter.chips))
-    largest = _add(cutter, "ReduceMax", (gathered,), f"{name}.largest", axes=(3,), keepdims=1)
-    weights = _add(cutter, "Sub", (scores, largest), f"{name}.less")
-    weights = _add(cutter, "Exp", (weights,), f"{name}.weights")
-    total = _add(cutter, "ReduceSum", (weights,), f"{name}.total", axes=(3,), keepdims=1)
-    mixed = _add(cutter, "MatMul", (weights, v), f"{name}.mixed")
-    both = _add(cutter, "Concat", (mixed, total), f"{name}.both", lie=SUM, axis=3)
+    largest = put(cutter, "ReduceMax", (gathered,), f"{name}.largest", axes=(3,), keepdims=1)
+    weights = put(cutter, "Sub", (scores, largest), f"{name}.less")
+    weights = put(cutter, "Exp", (weights,), f"{name}.weights")
+    total = put(cutter, "ReduceSum", (weights,), f"{name}.total", axes=(3,), keepdims=1)
+    mixed = put(cutter, "MatMul", (weights, v), f"{name}.mixed")
+    both = put(cutter, "Concat", (mixed, total), f"{name}.both", lie=SUM, axis=3)
     summed = _exchange(cutter, "sum", both, (*each[:3], width + 1))
     ends = ((0, width), (width, width + 1))
     over, under = (
-        _add(
-            cutter, "Slice", (summed,), f"{name}.from{low}", starts=(low,), ends=(high,), axes=(3,)
-        )
+        put(cutter, "Slice", (summed,), f"{name}.from{low}", starts=(low,), ends=(high,), axes=(3,))
         for low, high in ends
     )
-    made = _add(cutter, "Div", (over, under), f"{name}.whole")
-    _add(cutter, "Reshape", (made,), node.outputs[0], shape=(batch, heads, 1, width))
+    made = put(cutter, "Div", (over, under), f"{name}.whole")
+    put(cutter, "Reshape", (made,), node.outputs[0], shape=(batch, heads, 1, width))
     return True
-
-
-def _local(cutter: Cutter, position: str, size: int) -> tuple[str, str]:
-    """Return a position among a chip's own ones, at an end if it is another's, and whether it is its own."""
-    index = cutter.need(position, WHOLE)
-    names = [
-        f"{position}.{size}.{w}" for w in ("first", "last", "least", "from", "upto", "at", "own")
-    ]
-    first, last, least, low, upto, at, own = names
-    if own not in cutter.lies:
-        kind = cutter.types[index].dtype.numpy
-        cutter.hold(first, [np.array([chip * size], kind) for chip in range(cutter.held)])
-        cutter.hold(last, [np.array([size - 1], kind)] * cutter.held)
-        cutter.hold(least, [np.array([0], kind)] * cutter.held)
-        _add(cutter, "Sub", (index, first), low)
-        _add(cutter, "Max", (low, least), upto)
-        _add(cutter, "Min", (upto, last), at)
-        same = _add(cutter, "Equal", (low, at), f"{own}.flat")
-        _add(cutter, "Reshape", (same,), own, shape=(*cutter.types[at].shape, 1, 1, 1))
-    return at, own
-
-
-def _add(
-    cutter: Cutter, op: str, inputs: Sequence[str], name: str, *, lie: Lie = WHOLE, **attrs: Attr
-) -> str:
-    cutter.add((Node(name, op, tuple(inputs), (name,), attrs),) * cutter.held, lie)
-    return name
 
 
 def _exchange(cutter: Cutter, kind: str, value: str, shape: tuple[int, ...]) -> str:

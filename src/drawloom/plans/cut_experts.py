@@ -17,6 +17,7 @@ import numpy as np
 from drawloom.graph.ir import Node
 from drawloom.plans.cut import Cutter
 from drawloom.plans.lie import SUM, WHOLE, Lie
+from drawloom.plans.own import own_place, put
 
 LINEAR = ("Mul", "ReduceSum", "Reshape", "Transpose", "MatMul")
 
@@ -70,7 +71,7 @@ def _of_whole(cutter: Cutter, node: Node, out: int) -> bool:
     if b in cutter.picks:
         a = a if lie.kind == "own" else cutter.need(a, WHOLE)
         _keep(cutter, node, a, WHOLE, Lie("own"))
-        cutter.owners[node.outputs[0]] = _inside(cutter, cutter.picks[b])
+        cutter.owners[node.outputs[0]] = _places(cutter, cutter.picks[b])[1]
         return True
     each = cutter.part(0, cutter.chips)
     if lie.kind == "part" and (lie != each or len(cutter.shape(a)) != out + 1):
@@ -93,7 +94,7 @@ def _picked(cutter: Cutter, value: str, want: Lie) -> str:
     if name in cutter.lies:
         return name
     if cutter.whole_experts:
-        mine, places = cutter.need(stack, cutter.part(0, cutter.chips)), _local(cutter, node)[0]
+        mine, places = cutter.need(stack, cutter.part(0, cutter.chips)), _places(cutter, node)[0]
     else:
         axis = want.axis - len(cutter.shape(index)) + 1
         mine, places = cutter.need(stack, cutter.part(axis, want.ways)), cutter.need(index, WHOLE)
@@ -103,33 +104,10 @@ def _picked(cutter: Cutter, value: str, want: Lie) -> str:
     return name
 
 
-def _inside(cutter: Cutter, node: Node) -> str:
-    return _local(cutter, node)[1]
-
-
-def _local(cutter: Cutter, node: Node) -> tuple[str, str]:
+def _places(cutter: Cutter, node: Node) -> tuple[str, str]:
     """Return the places of picked experts among a chip's own, and which of them are its own."""
     stack, index = node.inputs
-    kind = cutter.types[cutter.need(index, WHOLE)]
-    names = [
-        f"{index}.{word}" for word in ("first", "last", "least", "from", "mine", "upto", "own")
-    ]
-    first, last, least, low, mine, upto, own = names
-    if own in cutter.lies:
-        return mine, own
-    size, dtype = cutter.shape(stack)[0] // cutter.chips, kind.dtype.numpy
-    index = cutter.need(index, WHOLE)
-    cutter.hold(first, [np.array(chip * size, dtype) for chip in range(cutter.held)])
-    cutter.hold(last, [np.array(size - 1, dtype)] * cutter.held)
-    cutter.hold(least, [np.array(0, dtype)] * cutter.held)
-    for op, inputs, made in (
-        ("Sub", (index, first), low),
-        ("Max", (low, least), upto),
-        ("Min", (upto, last), mine),
-        ("Equal", (low, mine), own),
-    ):
-        cutter.add((Node(made, op, inputs, (made,), {}),) * cutter.held, WHOLE)
-    return mine, own
+    return own_place(cutter, index, cutter.shape(stack)[0] // cutter.chips)
 
 
 def settled(cutter: Cutter, value: str) -> str:
@@ -141,9 +119,8 @@ def settled(cutter: Cutter, value: str) -> str:
         wide = (*shape, *(1,) * (len(kind.shape) - len(shape)))
         spread, none = f"{name}.own", f"{name}.none"
         cutter.hold(none, [np.array(0, kind.dtype.numpy)] * cutter.held)
-        made = Node(spread, "Reshape", (inside,), (spread,), {"shape": wide})
-        cutter.add((made,) * cutter.held, WHOLE)
-        cutter.add((Node(name, "Where", (spread, value, none), (name,), {}),) * cutter.held, SUM)
+        put(cutter, "Reshape", (inside,), spread, shape=wide)
+        put(cutter, "Where", (spread, value, none), name, lie=SUM)
     return name
 
 

@@ -19,6 +19,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.span import Spread, compile_folded
 from drawloom.quantize import quantize_weights
+from drawloom.timing.trace import Trace
 
 MOST_HELD = 1.1  # bytes of weights of a chip over its even share, beyond which a cut is no use
 
@@ -107,11 +108,10 @@ def overlapped(
         )  # fmt: skip
         trace = folded.time(chip)
         split = trace.split(0)
-        rows = trace.chips[0].by_node()
-        head = [row.end_ps - row.start_ps for row in rows if "lm_head" in (row.layer, row.node)]
         return Overlapped(
-            trace.total_ps, split["compute"], split["memory"], split["links"], sum(head)
-        )
+            trace.total_ps, split["compute"], split["memory"], split["links"],
+            head_ps(trace.chips[0]),
+        )  # fmt: skip
 
     try:
         made = timed(first)
@@ -120,6 +120,12 @@ def overlapped(
         if error.kind in ("span.folded", "span.exchange", "plan.cut"):
             return None
         raise
+
+
+def head_ps(trace: Trace) -> int:
+    """Return the picoseconds of a trace that go into the product that makes logits."""
+    rows = trace.by_node()
+    return sum(row.end_ps - row.start_ps for row in rows if "lm_head" in (row.layer, row.node))
 
 
 def _is_even(share: Share, layers: int, spread: Spread, coding: Coding) -> bool:

@@ -11,7 +11,7 @@ from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
 from drawloom.plans.fabric_cost import FabricCost, fabric_cost
-from drawloom.plans.overlap import Overlapped, Share, overlapped
+from drawloom.plans.overlap import Overlapped, Share, head_ps, overlapped
 from drawloom.plans.places import inner
 from drawloom.plans.plan import Plan, Step
 from drawloom.plans.price import SumPrices
@@ -28,11 +28,8 @@ def timed(asked: Asked, chosen: Candidate, mapping: MapOptions, bound_ps: int) -
         group=asked.group, precision=asked.precision, mapping=mapping, check=False,
     )  # fmt: skip
     trace = build.time()
-    head_ps = sum(
-        row.end_ps - row.start_ps for row in trace.by_node() if "lm_head" in (row.layer, row.node)
-    )
     sums_ps, name = _timed_sums(asked, chosen)
-    step = Step(trace.total_ps, head_ps, sums_ps, chosen.hand_over_ps, *busy_parts(trace))
+    step = Step(trace.total_ps, head_ps(trace), sums_ps, chosen.hand_over_ps, *busy_parts(trace))
     if made := _overlapped(asked, chosen, mapping):
         hidden = max(0, sums_ps - made.links_ps)
         step = Step(
