@@ -86,10 +86,6 @@ class _Grouping:
         self.groups: list[Group] = []
         self.users = graph.consumers()
         self.readers = Counter(v for node in graph.nodes for v in node.inputs)
-        self.taken: dict[str, set[str]] = {}  # which kinds of nodes read each value
-        for node in graph.nodes:
-            for value in node.inputs:
-                self.taken.setdefault(value, set()).add(self.kind[node.name])
         self.want = self._wanted()
 
     def run(self) -> Plan:
@@ -135,8 +131,10 @@ class _Grouping:
             return "image" if is_convolution(node) else "rows"
         if kind == "flash":
             out = node.outputs[0]
-            moves = self.taken.get(out, {""}) == {"move"} and out not in self.graph.outputs
-            return self._heads(out) if moves else "rows"
+            kinds = {self.kind[user.name] for user in self.users.get(out, ())}
+            return (
+                self._heads(out) if kinds == {"move"} and out not in self.graph.outputs else "rows"
+            )
         if kind in ("pool", "norm"):
             return "image"
         if kind == "cpu":

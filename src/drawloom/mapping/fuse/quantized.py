@@ -49,9 +49,14 @@ def scales_sums(graph: Graph, node: Node) -> bool:
     if node.op != "DequantizeLinear" or any(node.inputs[2:]) or node.int("block_size"):
         return False
     kind, scale = graph.types[node.inputs[0]], graph.types[node.inputs[1]]
-    maker = next((n for n in graph.nodes if node.inputs[0] in n.outputs), None)
-    known = node.inputs[1] in graph.constants and scale.dtype is DType.F32
-    if kind.dtype is not DType.I32 or not known or maker is None:
+    if (
+        kind.dtype is not DType.I32
+        or node.inputs[1] not in graph.constants
+        or scale.dtype is not DType.F32
+    ):
+        return False
+    maker = graph.producers().get(node.inputs[0])
+    if maker is None:
         return False
     weights = maker.inputs[1] if maker.op in ("ConvInteger", "MatMulInteger") else ""
     if weights not in graph.constants or any(maker.inputs[2:]):
