@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.reference import nodewise
 
+from drawloom.check import check
 from drawloom.chip.files import load_chip
 from drawloom.flow import Build
 from drawloom.flow import compile as compile_model
@@ -18,6 +19,7 @@ from drawloom.mapping.parse import parse_mapping
 from drawloom.mapping.pieces import CpuPiece, MatrixPiece
 from drawloom.mapping.plan import map_graph
 from drawloom.mapping.text import mapping_text
+from drawloom.program.assemble import assemble
 from drawloom.quantize import quantize_weights, to_precision
 
 TX81 = load_chip("tx81")
@@ -52,7 +54,9 @@ def test_a_product_of_codes_is_that_of_the_numbers_they_stand_for(
     wanted = evaluate(coded, {"x": x})["y"]
     assert np.array_equal(nodewise.run(coded, {"x": x})["y"], wanted)
     assert len(np.unique(wanted)) > 20
-    (piece,) = [p for p in map_graph(coded, TX81).pieces if isinstance(p, MatrixPiece)]
+    mapping = map_graph(coded, TX81)
+    assert check(assemble(mapping), TX81) == ()
+    (piece,) = [p for p in mapping.pieces if isinstance(p, MatrixPiece)]
     fits = bits == 8 or size[2] % 128 == 0
     assert (piece.coding is not None) == fits
     if piece.coding:

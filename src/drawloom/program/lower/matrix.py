@@ -263,9 +263,9 @@ class Lowering:
         stream.add(Vector("sub", whole, low, count, "f32", "f32", high, origin=self.origin))
 
     def _decode(self, tile: int, key: Key, slot: int) -> None:
-        """Make numbers of a chunk of codes."""
+        """Make numbers of a chunk of codes; a tile without rows of the result has no use for them."""
         part = self.shares.part(tile, Step(key[0], 0, key[1], key[2]))
-        if part.n[0] < part.n[1]:
+        if not part.empty:
             source, target = self.b.address(slot), self.piece.buffers["b.wide"].at(slot)
             size = part.k[1] - part.k[0], part.n[1] - part.n[0]
             stream = self.context.streams.tiles[tile]
