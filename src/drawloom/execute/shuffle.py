@@ -62,6 +62,7 @@ class Shuffled:
         self.machine = Machine(program, poison=poison)
         self.machine.load(inputs)
         n = len(program.streams)
+        self._actors = [tuple((tile, engine) for engine in Engine) for tile in range(n)]
         self._queues = [Queues(depths, program.blocking) for _ in range(n)]
         self._paths = [walk(stream) for stream in program.streams]
         self._stands: list[Command | None] = [next(path, None) for path in self._paths]
@@ -206,8 +207,9 @@ class Shuffled:
         if first.left:
             return True
         queues.end(engine)
-        for each in Engine:
-            self._wake((number, each))
+        for actor in self._actors[number]:
+            if actor in self._asleep:
+                self._wake(actor)
         return True
 
     def _send(self, tile: Tile, issued: Issued, command: Send) -> None:
