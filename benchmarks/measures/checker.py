@@ -32,11 +32,12 @@ from drawloom.execute.orders import execute_orders
 from drawloom.execute.watch import overflows
 from drawloom.program.program import Program
 
-SAMPLE = 504  # mutants of a kind: divides by the programs that offer a place
+SAMPLE = 504  # mutants of a kind
 STRICT = frozenset(
     {"align", "straddle", "remains", "lost", "unread", "uneven", "across", "twice", "wasted"}
 )
 FOUND_ORDERS, MISSED_ORDERS = 2, 8
+RARE = {"resnet50": 4, "llama block on 16 tiles": 2}  # drawn in every so many turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,8 @@ def judge(
     made_from, checked_by = f"{of.mark}.{seed}.{summed('execute')}", summed("check")
     if known and known.made_from == made_from and known.checked_by == checked_by:
         return known
-    every = found(of, mutant, strict=True)
-    rules = tuple(rule for rule in every if rule not in STRICT)
-    # With many strict findings others may not be told.
-    rules = rules or (found(of, mutant, strict=False) if every else ())
-    strict = () if rules else every
+    rules = found(of, mutant, strict=False)
+    strict = () if rules else found(of, mutant, strict=True)
     values = () if rules or strict else valued(of, mutant)
     orders = FOUND_ORDERS if rules or strict or values else MISSED_ORDERS
     if known and known.tells_harm(made_from, orders):
@@ -170,19 +168,24 @@ def harm(of: Subject, mutant: Program, orders: int, seed: int) -> str:
 
 
 def draws(kind: str, sample: int, seed: int) -> Iterator[tuple[str, int, Program]]:
-    """Yield ``sample`` mutants of a kind, from each program that offers a place for it in turn."""
+    """Yield ``sample`` mutants of a kind, from the programs that offer a place for it in turn.
+
+    A program of much work comes in every few turns only (``RARE``).
+    """
     streams = {
         name: mutants(kind, subject(name).program, f"{seed}.{kind}.{name}") for name in SUBJECTS
     }
+    made: Counter[str] = Counter()
     left, turn = sample, 0
     while streams and left:
-        for name in list(streams)[:left]:
+        for name in [name for name in streams if turn % RARE.get(name, 1) == 0][:left]:
             mutant = next(streams[name], None)
             if mutant is None:
                 del streams[name]
                 continue
             left -= 1
-            yield name, turn, mutant
+            yield name, made[name], mutant
+            made[name] += 1
         turn += 1
 
 
