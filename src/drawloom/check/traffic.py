@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drawloom.check.code import Flat
 from drawloom.check.coverage import Edges, Runs, runs
+from drawloom.check.ends import HOLE
 from drawloom.check.findings import Finding
 from drawloom.check.state import IN_DRAM, Ints
 from drawloom.check.telling import place_of
 from drawloom.program.program import Program, Region
 
+LINE = 256  # bytes that matrices begin at a multiple of
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Tensor:
     """A stretch of DRAM that belongs together."""
 
@@ -27,7 +31,8 @@ class _Tensor:
     start: int
     stop: int
     is_output: bool
-    matrix: int  # bytes of each, where it has several
+    matrix: int = 0  # bytes of each, where it has several
+    held: NDArray[np.uint8] | None = None  # a constant's bytes, where they are at hand
 
 
 def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
@@ -55,7 +60,13 @@ def _tensors(program: Program) -> list[_Tensor]:
     ]  # fmt: skip
     known = {tensor.start for tensor in found}
     found += [
-        _Tensor(f"the constant at {address:#x}", address, address + raw.size, False, 0)
+        _Tensor(
+            f"the constant at {address:#x}",
+            address,
+            address + raw.size,
+            False,
+            held=raw if isinstance(raw, np.ndarray) else None,
+        )
         for address, raw in program.data
         if raw.size and address not in known
     ]
@@ -94,7 +105,8 @@ def _of_tensor(
     if not mine.any() or tensor.is_output:
         return  # an input that is not used, or an output: its place may hold anything before
     inside = edges.within(tensor.start, tensor.stop)
-    for start, stop in list(edges.stretches(inside & (read == 0)))[:1]:
+    gaps = edges.stretches(inside & (read == 0))
+    for start, stop in [gap for gap in gaps if not _only_pads(tensor, *gap)][:1]:
         before = np.flatnonzero(mine & (reads.stop <= start))
         after = np.flatnonzero(mine & (reads.start >= stop))
         near = before[np.argmax(reads.stop[before])] if len(before) else after[0]
@@ -104,13 +116,29 @@ def _of_tensor(
     for origin in np.unique(origins[mine]).tolist():
         chosen = reads.of(mine & (origins == origin) & (reads.exact == 1))
         chosen = chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
-        times = edges.times(chosen.start, chosen.stop)
+        times = edges.times(chosen.start, _without_pads(chosen))
         often = times[(times > 0) & inside]
         if len(often) and not _is_even(tensor, edges.at[(times > 0) & inside], often):
             start, stop = next(edges.stretches(times == often.max()))
             row = int(chosen.row[np.flatnonzero((chosen.start < stop) & (chosen.stop > start))[-1]])
             more = f", of {tensor.name}, are read {often.max()} times, others {often.min()}"
             yield teller.finding("uneven", row, start, stop, more)
+
+
+def _only_pads(tensor: _Tensor, start: int, stop: int) -> bool:
+    """Whether bytes of a constant stand between its matrices, or behind a row: zeros, less than a line."""
+    if tensor.held is None or stop - start >= LINE:
+        return False
+    return not tensor.held[start - tensor.start : stop - tensor.start].any()
+
+
+def _without_pads(runs: Runs) -> Ints:
+    """Return where runs end, but for the first bytes of a next row that they take along to fill a block."""
+    starts = np.unique(runs.start)
+    after = np.searchsorted(starts, runs.start, side="right")
+    following = starts[np.minimum(after, len(starts) - 1)] if len(starts) else runs.start
+    is_pad = (following > runs.start) & (following < runs.stop) & (runs.stop - following < HOLE)
+    return np.where(is_pad, following, runs.stop)
 
 
 def _is_even(tensor: _Tensor, at: Ints, times: Ints) -> bool:
