@@ -151,10 +151,10 @@ class Lowering:
             self.context.streams.tiles[tile].join_all(self.origin)
         if self.piece.a.halo and self.piece.window:
             exchange(self.context, self.piece, list(self.tiles), self.origin)
-        self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._constants()  # behind what is multiplied first: only results need them
         self._fold(0)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
