@@ -215,7 +215,7 @@ class Panels(Lowering):
                 self._body_loads(tile, part, self.outs)
                 target = self._slot(self.piece.result, self.outs)
                 self._product(tile, index, part, self._part(tile, turn).n[0], target)
-                self._finish(tile, part)
+                self._finish(tile, part, self.outs)
             self.made.append((span, turn))
             self.outs += 1
             self._use(index)
