@@ -28,9 +28,12 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     for later in nodes[1:]:
         taken = [_evaluate(site, later, [numbers]) for numbers in taken]
     sources = [value for value in node.inputs if value]
-    if len(nodes) > 1 and _stays(site, sources, taken, (out, layout)):
-        site.store.same_bytes((out, layout), (sources[0], site.home[sources[0]]))
-        return
+    if len(nodes) > 1:
+        offset = _stays(site, sources, taken, (out, layout))
+        if offset is not None:
+            key = sources[0], site.home[sources[0]]
+            site.store.same_bytes((out, layout), key, offset)
+            return
     target = site.made(out, layout)
     parts = [
         (site.as_stored(value), target, each) for value, each in zip(sources, taken, strict=False)
@@ -38,20 +41,28 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     site.copy(nodes[-1].name, nodes[-1].name, parts, _fill(site, node, target))
 
 
-def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> bool:
-    """Whether all elements of the first source already lie where the result has them."""
+def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> int | None:
+    """Return how many bytes within the first source all elements of the result already lie as it has them.
+
+    None where they do not.
+    """
     value = sources[0]
     if len(taken) != 1 or value in site.graph.constants or out[0] in site.graph.outputs:
-        return False
+        return None
     kind = site.graph.types[out[0]]
     source = site.as_stored(value)
     # Not through the store: what stands there counts as written.
     target = Storage(out[0], kind.dtype, kind.shape, out[1], site.chip.blocking)
-    if source.bytes != target.bytes or source.per_tile:
-        return False
+    if source.bytes < target.bytes or source.per_tile:
+        return None
     before, after = physical(source), physical(target)
-    there = after >= 0
-    return bool(np.array_equal(taken[0].reshape(-1)[after[there]], before[there]))
+    there = np.flatnonzero(after >= 0)
+    wanted = taken[0].reshape(-1)[after[there]]
+    first = int(np.flatnonzero(before == wanted[0])[0]) - int(there[0])
+    if not 0 <= first <= len(before) - len(after):
+        return None
+    stay = np.array_equal(wanted, before[first:][there])
+    return first * kind.dtype.bytes if stay else None
 
 
 def _alias(site: Site, node: Node, layout: str) -> bool:
