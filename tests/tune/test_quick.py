@@ -17,7 +17,7 @@ from drawloom.mapping.plan import map_graph
 from drawloom.mapping.text import mapping_text
 from drawloom.program.assemble import assemble
 from drawloom.timing import time
-from drawloom.tune import memory
+from drawloom.tune import memory, quick
 from drawloom.tune.trial import Trial
 
 TX81 = load_chip("tx81")
@@ -40,6 +40,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return time_ps(self, cut)
 
     monkeypatch.setattr(Trial, "time_ps", watched)
+    monkeypatch.setattr(quick, "_CHOSEN", {})
     return made
 
 
@@ -49,7 +50,11 @@ def test_finalists_are_tried_and_the_quickest_wins(timed: list[str]) -> None:
     assert 2 <= len(timed) == len(set(timed)) <= 5
     by_prices = assemble(map_graph(graph, TX81))
     assert build.time().total_ps <= time(by_prices, TX81).total_ps
+    tried = len(timed)
     assert mapping_text(compile(graph).mapping) == mapping_text(build.mapping)
+    assert len(timed) == tried  # nothing is tried twice
+    compile(graph, mapping=MapOptions(multicast=False))
+    assert len(timed) > tried
 
 
 @pytest.mark.parametrize(("rows", "effort"), [(64, 1), (512, 0)])
