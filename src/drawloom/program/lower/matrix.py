@@ -23,6 +23,7 @@ from drawloom.program.lower.shares import Part, Shares, Step
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
 SHARED_AHEAD = 2
+DELIVERED_AHEAD = 2  # steps between handing an operand on and using it
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -150,10 +151,10 @@ class Lowering:
             self.context.streams.tiles[tile].join_all(self.origin)
         if self.piece.a.halo and self.piece.window:
             exchange(self.context, self.piece, list(self.tiles), self.origin)
-        self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._constants()  # behind what is multiplied first: only results need them
         self._fold(0)
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
@@ -214,7 +215,9 @@ class Lowering:
                     begin = min(latest, max(index - LOOKAHEAD, free - early, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
-                    delivers.setdefault(index - 1, []).append(load)
+                    # A step sooner than needed where it was asked for before that: links go on.
+                    deliver = max(min(index - 1, begin + 1), index - DELIVERED_AHEAD)
+                    delivers.setdefault(deliver, []).append(load)
                 last[which, slot] = index
         return begins, delivers
 
