@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from drawloom.chip.datasheet import load_datasheet
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_passes
 from drawloom.compare.errors import error_of
 from drawloom.compare.gpu import gpu_passes
+from drawloom.compare.gpu_chips import peak_ends
 from drawloom.compare.machine import parse_machine, parse_machines
 from drawloom.compare.passes import Lacking
 from drawloom.compare.price import parse_prices
@@ -127,15 +129,29 @@ def test_bars_of_a_gpu_that_was_not_measured_are_at_least_those_of_one_that_was(
     assert "not validated; at least" in basis_text(other)
 
 
-def test_a_chip_without_a_peak_gets_a_bound_that_names_it() -> None:
-    (found,) = compare("llama-3-8b", "metax_c550")
+def test_a_chip_without_a_memory_rate_gets_a_bound_that_names_it() -> None:
+    (found,) = compare("llama-3-8b", "metax_c588", Load(weights="int8"))
     assert found.passes is not None
     assert found.passes.is_bound
-    assert "peak_bf16 is unknown" in found.passes.lacks
-    assert figures_text(found)["token"].startswith(">= ")
-    assert figures_text(found)["rate"].startswith("<= ")
+    assert "memory_rate is unknown" in found.passes.lacks
+    assert figures_text(found)["token"] == "?"
     with pytest.raises(Lacking):
-        gpu_passes(asked(), parse_machine("metax_c550"))
+        gpu_passes(asked(), parse_machine("metax_c588"))
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "why"),
+    [("metax_c550", 240, 360, "from the peak of metax_c500"), ("metax_c600", 375, 625, "half of peak_fp8"),
+     ("h200_sxm", 989, 989, "")],
+)  # fmt: skip
+def test_an_unknown_peak_is_a_range_that_says_where_it_is_from(
+    name: str, low: float, high: float, why: str
+) -> None:
+    found = peak_ends(load_datasheet(name))
+    assert found is not None
+    assert (found.low / 1e12, found.high / 1e12) == pytest.approx((low, high), rel=0.01)
+    assert bool(found.assumed) == bool(why)
+    assert why in "".join(found.assumed)
 
 
 def test_what_does_not_fit_says_by_how_much() -> None:
@@ -191,7 +207,7 @@ def test_the_host_is_a_part_of_a_service_that_can_be_left_out() -> None:
 
 
 def test_words_say_who_wins_and_whether_the_bars_overlap() -> None:
-    lines = explain(compare("llama-3-8b", "h200,h100,mlu270x4"))
+    lines = explain(compare("llama-3-8b", "h200,h100,sn40l"))
     assert lines[1].startswith("  soonest: h200, 1.2")
     assert "because its memories together are read quicker" in lines[2]
     assert any("it cannot be the soonest" in line for line in lines)
