@@ -76,3 +76,21 @@ def test_panels_are_among_the_ranked_ways() -> None:
     assert {way.panel is None for way in ways} == {True, False}
     kinds = [(way.grid, way.chunk[:2], way.panel) for way in ways if way.panel]
     assert len(kinds) == len(set(kinds))
+
+
+def test_a_convolution_of_codes_is_tried_with_its_values(
+    timed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether codes are done as they are is in the values: a trial without them would be another piece."""
+    monkeypatch.setattr(quick, "FINALISTS", 1)
+    builder = GraphBuilder("codes")
+    x = builder.input("x", TensorType(DType.I8, (1, 256, 32, 32)))
+    one, none = np.ones((), np.float32), np.zeros((), np.int8)
+    held = {
+        "one": one, "zero": none, "w": np.ones((256, 256, 1, 1), np.int8),
+        "scales": np.full(256, 2.0**-9, np.float32), "zeros": np.zeros(256, np.int8),
+    }  # fmt: skip
+    at = {name: builder.constant(name, value) for name, value in held.items()}
+    given = (x, at["one"], at["zero"], at["w"], at["scales"], at["zeros"], at["one"], at["zero"])
+    compile(builder.finish([builder.add("QLinearConv", given)]), TX81)
+    assert len(timed) == 2

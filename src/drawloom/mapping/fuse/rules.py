@@ -287,6 +287,8 @@ def _quantized(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> 
     """Divide by the scale in f32 and round to a code; by a power of two that is one exact product."""
     x, scale = _slot(args[0]), args[1]
     assert isinstance(scale, float)
+    if scale == 1.0:
+        return body.convert(x, fmt)
     if _is_power(scale):
         return body.op("mul", x, scalar=1.0 / scale, fmt=fmt)
     return body.convert(body.op("div", body.convert(x, "f32"), scalar=scale), fmt)
@@ -302,7 +304,8 @@ def _numbers(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> st
     """Make numbers of codes, or of sums that f32 holds: one product, rounded once."""
     x, scale = _slot(args[0]), args[1]
     if body.slots[x].fmt == "i8" and isinstance(scale, float) and _is_power(scale):
-        return body.op("mul", body.convert(x, fmt), scalar=scale)
+        made = body.convert(x, fmt)
+        return made if scale == 1.0 else body.op("mul", made, scalar=scale)
     return combine(body, "mul", body.convert(_slot(args[0]), "f32"), args[1], fmt)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drawloom.graph.ir import Array, Node
-from drawloom.graph.ops import OPS
-from drawloom.mapping.layout.affine import physical
-from drawloom.mapping.layout.site import Index, Site
+from drawloom.graph.ir import Node
+from drawloom.mapping.layout.renamed import Index, offset_in, taken_by
+from drawloom.mapping.layout.site import Site
 from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.layout.store import Key, is_linear, same_geometry
 
@@ -20,13 +19,14 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     Nodes after the first turn what the one before gives, which nothing else reads.
     """
     node, out = nodes[0], nodes[-1].outputs[0]
+    if out in site.residency.address:
+        site.made(out, layout)  # tiles hold it where they hold what it is another name of
+        return
     if len(nodes) == 1 and node.op == "Reshape" and _alias(site, node, layout):
         return
     if len(nodes) == 1 and node.op == "Concat" and _joined(site, node, layout):
         return
-    taken = _moved(site, node)
-    for later in nodes[1:]:
-        taken = [_evaluate(site, later, [numbers]) for numbers in taken]
+    taken = taken_by(site.graph, nodes)
     sources = [value for value in node.inputs if value]
     if len(nodes) > 1:
         offset = _stays(site, sources, taken, (out, layout))
@@ -53,16 +53,7 @@ def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> int 
     source = site.as_stored(value)
     # Not through the store: what stands there counts as written.
     target = Storage(out[0], kind.dtype, kind.shape, out[1], site.chip.blocking)
-    if source.bytes < target.bytes or source.per_tile:
-        return None
-    before, after = physical(source), physical(target)
-    there = np.flatnonzero(after >= 0)
-    wanted = taken[0].reshape(-1)[after[there]]
-    first = int(np.flatnonzero(before == wanted[0])[0]) - int(there[0])
-    if not 0 <= first <= len(before) - len(after):
-        return None
-    stay = np.array_equal(wanted, before[first:][there])
-    return first * kind.dtype.bytes if stay else None
+    return None if source.per_tile else offset_in(source, target, taken[0])
 
 
 def _alias(site: Site, node: Node, layout: str) -> bool:
@@ -116,33 +107,6 @@ def _is_movable(site: Site, key: Key) -> bool:
         and key not in store.alias and key in store.used and key not in store.in_place
         and all(key not in (each.enter, each.made, each.leave) for each in store.handed)
     )  # fmt: skip
-
-
-def _moved(site: Site, node: Node) -> list[Index]:
-    """Run a move on element numbers: for each operand, which of its elements land where (-1: none)."""
-    types = site.graph.types
-    values = [value for value in node.inputs if value]
-    if node.op in ("Gather", "Pad"):
-        numbers = np.arange(types[values[0]].size, dtype=np.int64)
-        return [_evaluate(site, node, [numbers.reshape(types[values[0]].shape)])]
-    start = 0
-    arrays: list[Array] = []
-    spans: list[tuple[int, int]] = []
-    for value in values:
-        kind = types[value]
-        arrays.append(np.arange(start, start + kind.size, dtype=np.int64).reshape(kind.shape))
-        spans.append((start, start + kind.size))
-        start += kind.size
-    result = _evaluate(site, node, arrays)
-    return [np.where((result >= low) & (result < high), result - low, -1) for low, high in spans]
-
-
-def _evaluate(site: Site, node: Node, arrays: list[Array]) -> Index:
-    if node.op == "Gather":
-        arrays = [arrays[0], site.graph.constants[node.inputs[1]]]
-    if node.op == "Pad" and node.str("mode", "constant") == "constant":
-        arrays = [arrays[0], np.array(-1, np.int64)]
-    return np.asarray(OPS[node.op].evaluate(node, tuple(arrays))[0], np.int64)
 
 
 def _fill(site: Site, node: Node, target: Storage) -> tuple[tuple[Storage, float], ...]:

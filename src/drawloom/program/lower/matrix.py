@@ -22,6 +22,7 @@ from drawloom.program.lower.shares import Part, Step
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
 SHARED_AHEAD = 2
+DELIVERED_AHEAD = 2  # steps between handing an operand on and using it
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -146,10 +147,10 @@ class Lowering(Results):
             self.context.streams.tiles[tile].join_all(self.origin)
         if self.piece.a.halo and self.piece.window:
             exchange(self.context, self.piece, list(self.tiles), self.origin)
-        self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._constants()  # behind what is multiplied first: only results need them
         self._fold(0)
         is_long = self._is_long()
         for index, step in enumerate(self.steps):
@@ -246,7 +247,9 @@ class Lowering(Results):
                     begin = min(latest, max(index - LOOKAHEAD, free - early, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
-                    delivers.setdefault(index - 1, []).append(load)
+                    # A step sooner than needed where it was asked for before that: links go on.
+                    deliver = max(min(index - 1, begin + 1), index - DELIVERED_AHEAD)
+                    delivers.setdefault(deliver, []).append(load)
                 last[which, slot] = index
         return begins, delivers
 

@@ -32,16 +32,15 @@ class Results:
 
     def _constants(self) -> None:
         """Load the channel operands of each tile's share once."""
-        body = self.piece.body
+        body, most = self.piece.body, self._rows(Part(0, (0, self.shares.per_m), (0, 0), (0, 0)))
         for tile in self.tiles:
-            _, _, jn = self.shares.place(tile)
-            first = jn * self.shares.per_n
+            first = self.shares.place(tile)[2] * self.shares.per_n
             for slot, value in body.loads:
                 if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
                     storage = self.piece.values[value]
                     end = min(first + self.shares.per_n, self.piece.n)
-                    stream = self.context.streams.tiles[tile]
-                    read_channels(stream, storage, (first, end), self._slot(slot, 0), self.origin)
+                    stream, place = self.context.streams.tiles[tile], self._slot(slot, 0)
+                    read_channels(stream, storage, (first, end), place, self.origin, most[1])
 
     def _body_loads(self, tile: int, part: Part, index: int) -> None:
         if part.empty:
