@@ -22,7 +22,7 @@ HOLE = 64  # bytes side by side in DRAM: more than pads a row
 def outputs(program: Program, store: Store) -> Iterator[Finding]:
     """Yield outputs that are not written whole, or hold another format than they are said to."""
     gaps = unwritten(store)
-    pieces = store.history()
+    pieces = store.written()
     for region in program.regions:
         if region.kind != "output" or not region.bytes:
             continue
@@ -33,14 +33,14 @@ def outputs(program: Program, store: Store) -> Iterator[Finding]:
             yield Finding("output", None, None, detail, (region.name,))
         if region.fmt not in FORMATS:
             continue
-        held = _within(pieces, region.address, region.address + region.bytes)
-        number = FORMATS.index(region.fmt) + 1
-        is_other = (held[:, state.G_FORMAT] != 0) & (held[:, state.G_FORMAT] != number)
-        for piece in held[is_other & (held[:, state.G_WRITER] > 0)][:1]:
-            fmt = FORMATS[int(piece[state.G_FORMAT]) - 1]
+        start, stop, tags = pieces
+        is_other = (tags != 0) & (tags != FORMATS.index(region.fmt) + 1)
+        is_other &= (start < region.address + region.bytes) & (stop > region.address)
+        if is_other.any():
+            first = int(np.argmin(np.where(is_other, start, np.iinfo(np.int64).max)))
             detail = (
-                f"output '{region.name}' of '{region.fmt}' is written as '{fmt}', "
-                f"the first at byte {int(piece[state.G_START]):,} of DRAM"
+                f"output '{region.name}' of '{region.fmt}' is written as '{FORMATS[int(tags[first]) - 1]}', "
+                f"the first at byte {int(start[first]):,} of DRAM"
             )
             yield Finding("format", None, None, detail, (region.name,))
 
@@ -93,16 +93,6 @@ def _is_more_than_needed(
     more = (left >= taken) & (taken > 0)
     more[0] = False  # what is of no piece
     return more[origin] & in_dram
-
-
-def _within(pieces: Ints, start: int, stop: int) -> Ints:
-    """Return the pieces of DRAM that meet a range, in order."""
-    is_one = (pieces[:, state.G_OWNER] == IN_DRAM) & (pieces[:, state.G_START] < stop)
-    is_one &= (pieces[:, state.G_STOP] > start) & (
-        pieces[:, state.G_START] < pieces[:, state.G_STOP]
-    )
-    found = pieces[is_one]
-    return found[np.argsort(found[:, state.G_START])]
 
 
 def _is_output(program: Program, pieces: Ints) -> Ints:

@@ -11,6 +11,7 @@ from drawloom.check.state import (
     FAR_PAGES,
     G_NEXT,
     G_PREV,
+    G_READ,
     G_START,
     G_STOP,
     G_WRITER,
@@ -22,6 +23,7 @@ from drawloom.check.state import (
     N_TILES,
     NEAR_BITS,
     NEAR_PAGES,
+    NEVER,
     NOBODY,
     PAGES,
     READERS,
@@ -66,8 +68,10 @@ def n_pages(s: Cells, owner: int, start: int, stop: int) -> int:
 
 
 @part
-def columns(s: Cells, owner: int) -> int:
-    """Return how many columns of a piece are in use."""
+def columns(s: Cells, g: Cells, owner: int, k: int) -> int:
+    """Return how many columns of a piece may be other than zero: without readers those of readers are not."""
+    if g[k + G_READ] == 0 or g[k + G_READ] == NEVER:
+        return READERS
     return READERS + (s[N_TILES] * 2 if owner == IN_DRAM else N_ENGINES)
 
 
@@ -81,7 +85,7 @@ def split(s: Cells, g: Cells, owner: int, k: int, at: int) -> int:
         new = s[HANDED_OUT]
         s[HANDED_OUT] += s[WIDTH]
     s[N_FREE] -= 1
-    for i in range(columns(s, owner)):
+    for i in range(columns(s, g, owner, k)):
         g[new + i] = g[k + i]
     # The part with fewer pages is the new one: so often as a piece is cut, few pages must learn of it.
     if n_pages(s, owner, g[k + G_START], at) < n_pages(s, owner, at, g[k + G_STOP]):
@@ -109,6 +113,9 @@ def join_next(s: Cells, g: Cells, owner: int, k: int) -> None:
     if after >= 0:
         g[after + G_PREV] = k
     g[gone + G_NEXT] = s[GIVEN_BACK]
+    for i in range(READERS, columns(s, g, owner, gone)):
+        g[gone + i] = 0
+    g[gone + G_READ] = 0
     g[gone + G_WRITER] = NOBODY
     g[gone + G_START] = g[gone + G_STOP]
     s[GIVEN_BACK] = gone
@@ -118,7 +125,9 @@ def join_next(s: Cells, g: Cells, owner: int, k: int) -> None:
 @part
 def is_alike(s: Cells, g: Cells, owner: int, k: int, other: int) -> bool:
     """Whether two pieces have the same history."""
-    for i in range(G_WRITER, columns(s, owner)):  # noqa: SIM110  (no generators here)
+    if g[k + G_READ] != g[other + G_READ]:
+        return False
+    for i in range(G_WRITER, columns(s, g, owner, k)):  # noqa: SIM110  (no generators here)
         if g[k + i] != g[other + i]:
             return False
     return True

@@ -96,6 +96,14 @@ class Store:
         width = int(self.cells[WIDTH])
         return self.pieces[: self.cells[HANDED_OUT]].reshape(-1, width)
 
+    def written(self) -> tuple[Ints, Ints, Ints]:
+        """Return where pieces of DRAM that the program wrote begin and end, and in which format; in no order."""
+        pieces = self.history()
+        # Column by column: a piece is wide, and there may be a million of them.
+        mine = np.flatnonzero((pieces[:, G_WRITER] > 0) & (pieces[:, G_OWNER] == IN_DRAM))
+        start, stop, tags = (pieces[mine, column] for column in (G_START, G_STOP, G_FORMAT))
+        return start, stop, tags
+
     def make_room(self) -> bool:
         """Make room for up to four times as many pieces; False where there is none."""
         old, used = self.pieces, int(self.cells[HANDED_OUT])
