@@ -13,7 +13,7 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.topology import Topology, topology
-from drawloom.errors import Fault, InputError
+from drawloom.errors import DoesNotFit, Fault, InputError
 from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
@@ -37,6 +37,7 @@ from drawloom.timing.span import SpanTrace, time_beside
 from drawloom.units import Bytes
 
 AREA_BYTES = 256 << 10  # of each tile's scratchpad, for what is exchanged
+ROOM_BYTES = 1 << 20  # of it, for weights that are read while others are exchanged
 N_FLAGS = 64
 KINDS = {"sum": "all_reduce", "gather": "all_gather"}
 
@@ -93,6 +94,7 @@ class Builder:
     )
 
     ways: Ways | None = None
+    room_bytes: int = ROOM_BYTES
 
     @property
     def tensor(self) -> int:
@@ -114,10 +116,12 @@ class Builder:
         """Compile all stretches, and put them together."""
         _, members = self.groups
         self.ways = Ways(self.system, tuple(chip for each in members for chip in each[: self.held]))
-        stretches = [
-            [self._compiled(graph) for graph in stage.graphs] if stage.graphs[0].nodes else []
-            for stage in self.cut.stages
-        ]
+        try:
+            stretches = self._stretches()
+        except DoesNotFit:
+            # Weights then have no room to wait in.
+            self.room_bytes, self.built = 0, {}
+            stretches = self._stretches()
         used = {
             command.flag
             for stretch in stretches
@@ -130,7 +134,10 @@ class Builder:
         n = self.chip.n_tiles
         depth = max(1, self.chip.dram_read.depth - 1)
         rate = self.chip.dram.read // n
-        self.chains = [ChipChain(n, depth, rate) for group in members for _ in group[: self.held]]
+        room = Area(self.area.base - self.room_bytes, self.room_bytes)
+        self.chains = [
+            ChipChain(n, depth, rate, room) for group in members for _ in group[: self.held]
+        ]
         at = 0
         for level, stage in enumerate(self.cut.stages):
             if self.stage_of[level] != at:
@@ -145,6 +152,13 @@ class Builder:
             if among := [e for e in stage.exchanges if e.among]:
                 self._exchange(among, first)
 
+    def _stretches(self) -> list[list[tuple[Program, int]]]:
+        """Return the programs of all stretches, by chip."""
+        return [
+            [self._compiled(graph) for graph in stage.graphs] if stage.graphs[0].nodes else []
+            for stage in self.cut.stages
+        ]
+
     def _compiled(self, graph: Graph) -> tuple[Program, int]:
         """Return a stretch's program, and the bytes of DRAM that it uses."""
         has_values = any(not graph.constants.is_meta(name) for name in graph.constants)
@@ -154,7 +168,7 @@ class Builder:
         known = None if has_values else self.built.get(key)
         if known is None:
             pad = self.chip.scratchpad
-            room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
+            room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES + self.room_bytes))
             # The graph is simplified and in its precision: decoders of constants must stay.
             options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
             chip = replace(self.chip, scratchpad=room)

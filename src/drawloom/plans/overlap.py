@@ -117,7 +117,7 @@ def overlapped(
         made = timed(first)
         return made if whole else timed(more).more(made, (share.layers - more) // share.period)
     except (DoesNotFit, InputError) as error:
-        if error.kind in ("span.folded", "span.exchange", "plan.cut"):
+        if error.kind in ("span.folded", "span.exchange", "span.flags", "plan.cut"):
             return None
         raise
 

@@ -29,6 +29,9 @@ class Engine(Enum):
     SEND = "send"
     CPU = "cpu"
 
+    # Members are compared by identity: Enum's own hash, of the name, is computed anew each time.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Affine:
