@@ -107,7 +107,8 @@ QUESTIONS = (
         "ResNet-50 on a 32 x 32 array with an SRAM and a DRAM. ZigZag searches loop orders of each layer alone. "
         "In the first convolution it has 3 of 32 rows at work, one a channel; here the 49 places of the window "
         "are rows too. In the others its array takes as long, but for fill and drain here and stalls there; "
-        "it waits for what a layer reads at first, which here stays in the SRAM or comes behind other work, and additions are fused here",
+        "it waits for what a layer reads at first, which here stays in the SRAM or comes behind other work, "
+        "and additions are fused here",
         (
             Beside("first_layer_cycles", 1_248_163, "18,816 of them loading"),
             Beside("convolutions_cycles", 4_406_330, "41 convolutions; 1,091,328 of them loading"),
