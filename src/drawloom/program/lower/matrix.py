@@ -320,15 +320,8 @@ class Lowering(Results):
             source = None if first else psum
             b = piece.buffers["b.wide"] if piece.coding else self.b.buffer
             a = piece.buffers["a.wide"] if piece.fold else self.a.buffer
-            self._matrix(
-                tile,
-                part,
-                (a.at(a_slot), b.at(b_slot)),
-                source,
-                psum,
-                result,
-                last,
-            )
+            places = a.at(a_slot), b.at(b_slot)
+            self._matrix(tile, part, places, source, psum, result, last)
             return
         psum = piece.buffers["psum"].at(self.outs)
         a_high, a_low = (piece.buffers[f"a.{half}"].at(a_slot) for half in ("high", "low"))
