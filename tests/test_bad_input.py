@@ -226,13 +226,13 @@ BAD = [
         "  try    a chip with a larger scratchpad (extends: ...)"
     ), DoesNotFit),
     Bad("image larger than a tile", lambda: model(
-        [node("Conv", "x w", name="stem")], [info("x", 1, 1, 4, 4_000_000)],
+        [node("Conv", "x w", name="stem")], [info("x", 1, 1, 4, 500_000)],
         {"w": np.ones((1, 1, 3, 3), np.float32)},
     ), (
         "error[map.memory]: node 'stem' does not fit a tile even in its smallest chunks\n"
-        "  needs  288,000,768 bytes   operands 96,000,768 + results 192,000,000\n"
+        "  needs  36,000,768 bytes   operands 12,000,768 + results 24,000,000\n"
         "  has    3,014,656 bytes   chip 'tx81', usable scratchpad of a tile\n"
-        "  short  284,986,112 bytes\n"
+        "  short  32,986,112 bytes\n"
         "  try    a smaller image or batch\n"
         "  try    a chip with a larger scratchpad (extends: ...)"
     ), DoesNotFit),

@@ -86,6 +86,7 @@ def test_values_are_shown_with_the_digits_that_mean_something(value: float, text
     assert shown(value) == text
 
 
+@pytest.mark.slow
 def test_every_group_of_the_spine_is_named_as_its_figures_begin() -> None:
     for name in ("board", "matmul-512x512x512"):
         figures = list(spine.GROUPS[name]())

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.chip.links import Dimension, Links, dimensions, lay_links
+from drawloom.chip.links import Links, lay_links
+from drawloom.chip.sides import Dimension, dimensions
 from drawloom.chip.system import System
 from drawloom.errors import InputError
 

@@ -203,7 +203,7 @@ def words(made: Plan) -> dict[str, str]:
 
 def draw(made: Plan, system: System) -> str:
     """Return a picture of a fabric of at most two sides: the group of each chip, or what it is."""
-    from drawloom.chip.links import dimensions
+    from drawloom.chip.sides import dimensions
 
     sides = [d for d in dimensions(system) if d.size > 1]
     if not 1 <= len(sides) <= 2 or any(d.size > _MOST_DRAWN for d in sides):

@@ -13,7 +13,7 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.topology import Topology, topology
-from drawloom.errors import Fault, InputError
+from drawloom.errors import DoesNotFit, Fault, InputError
 from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
@@ -23,6 +23,7 @@ from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flow import Flow, is_alike
+from drawloom.plans.likeness import likeness
 from drawloom.program.chain import ChipChain
 from drawloom.program.commands import Arm, Send, Signal, Wait
 from drawloom.program.exchange import Exchanger
@@ -37,6 +38,7 @@ from drawloom.timing.span import SpanTrace, time_beside
 from drawloom.units import Bytes
 
 AREA_BYTES = 256 << 10  # of each tile's scratchpad, for what is exchanged
+ROOM_BYTES = 1 << 20  # of it, for weights that are read while others are exchanged
 N_FLAGS = 64
 KINDS = {"sum": "all_reduce", "gather": "all_gather"}
 
@@ -69,6 +71,10 @@ class _Part:
     addend: str = ""
 
 
+Stretch = tuple[Program, int, tuple[str, ...]]  # program, bytes of DRAM, names of values
+Built = dict[tuple[object, ...], Stretch]
+
+
 @dataclass(slots=True)
 class Builder:
     """The programs of a span in the making; ``stage_of`` says which group has which stretch."""
@@ -85,14 +91,13 @@ class Builder:
     flags: Flags = field(default_factory=lambda: Flags(()))
     chains: list[ChipChain] = field(default_factory=list[ChipChain])
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
-    built: dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]] = field(
-        default_factory=dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]]
-    )
+    built: Built = field(default_factory=dict[tuple[object, ...], Stretch])
     made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
         default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
     )
 
     ways: Ways | None = None
+    room_bytes: int = ROOM_BYTES
 
     @property
     def tensor(self) -> int:
@@ -114,10 +119,12 @@ class Builder:
         """Compile all stretches, and put them together."""
         _, members = self.groups
         self.ways = Ways(self.system, tuple(chip for each in members for chip in each[: self.held]))
-        stretches = [
-            [self._compiled(graph) for graph in stage.graphs] if stage.graphs[0].nodes else []
-            for stage in self.cut.stages
-        ]
+        try:
+            stretches = self._stretches()
+        except DoesNotFit:
+            # Weights then have no room to wait in.
+            self.room_bytes = 0
+            stretches = self._stretches()
         used = {
             command.flag
             for stretch in stretches
@@ -130,7 +137,10 @@ class Builder:
         n = self.chip.n_tiles
         depth = max(1, self.chip.dram_read.depth - 1)
         rate = self.chip.dram.read // n
-        self.chains = [ChipChain(n, depth, rate) for group in members for _ in group[: self.held]]
+        room = Area(self.area.base - self.room_bytes, self.room_bytes)
+        self.chains = [
+            ChipChain(n, depth, rate, room) for group in members for _ in group[: self.held]
+        ]
         at = 0
         for level, stage in enumerate(self.cut.stages):
             if self.stage_of[level] != at:
@@ -145,21 +155,30 @@ class Builder:
             if among := [e for e in stage.exchanges if e.among]:
                 self._exchange(among, first)
 
+    def _stretches(self) -> list[list[tuple[Program, int]]]:
+        """Return the programs of all stretches, by chip."""
+        return [
+            [self._compiled(graph) for graph in stage.graphs] if stage.graphs[0].nodes else []
+            for stage in self.cut.stages
+        ]
+
     def _compiled(self, graph: Graph) -> tuple[Program, int]:
         """Return a stretch's program, and the bytes of DRAM that it uses."""
-        has_values = any(not graph.constants.is_meta(name) for name in graph.constants)
-        key, names = _likeness(graph)
+        found, names = likeness(graph)
+        key = found and (self.room_bytes, *found)
         if self.tell:
             self.tell(graph.name)
-        known = None if has_values else self.built.get(key)
+        known = self.built.get(key) if key else None
         if known is None:
             pad = self.chip.scratchpad
-            room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES))
+            room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES + self.room_bytes))
             # The graph is simplified and in its precision: decoders of constants must stay.
             options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
             chip = replace(self.chip, scratchpad=room)
             mapped = map_graph(graph, chip, options, lambda _: None)
-            known = self.built[key] = assemble(mapped), mapped.dram_bytes, names
+            known = assemble(mapped), mapped.dram_bytes, names
+            if key:
+                self.built[key] = known
         program, size, its_names = known
         called = dict(zip(its_names, names, strict=True))
         regions = tuple(replace(region, name=called[region.name]) for region in program.regions)
@@ -314,21 +333,3 @@ class Builder:
                 chain.regions[value] = Region(
                     value, "output", chain.places[value], kind.bytes, kind.dtype.value, kind.shape
                 )
-
-
-def _likeness(graph: Graph) -> tuple[tuple[object, ...], tuple[str, ...]]:
-    """Return what is the same of graphs that differ in names alone, and the names in one order."""
-    names = tuple(
-        dict.fromkeys(
-            (*graph.inputs, *(v for n in graph.nodes for v in (*n.inputs, *n.outputs) if v))
-        )
-    )
-    number = {name: i for i, name in enumerate(names)} | {"": -1}
-    nodes = tuple(
-        (n.op, tuple(sorted(n.attrs.items())), tuple(number[v] for v in n.inputs),
-         tuple(number[v] for v in n.outputs))
-        for n in graph.nodes
-    )  # fmt: skip
-    types = tuple(graph.types[name].text() for name in names)
-    ends = tuple(number[v] for v in graph.inputs), tuple(number[v] for v in graph.outputs)
-    return (nodes, types, ends, tuple(number[c] for c in graph.constants)), names

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from drawloom.chip.links import Dimension, dimensions
+from drawloom.chip.sides import Dimension, dimensions
 from drawloom.chip.system import Level, System
 from drawloom.chip.topology import topology
 from drawloom.errors import InputError

@@ -47,7 +47,7 @@ class SumPrices:
         index: Mapping[int, int] = {c: 0 if c == me else 1 + c for c in fabric.system.chips}
         flow = Flow(fabric, schedule, me, ways, 0, 1)
         made = FoldedExchanger("sum", schedule, index, area, Flags(range(N_FLAGS)), me, flow.way_of)
-        chain = ChipChain(n, 1, 1)
+        chain = ChipChain(n, 1, 1, Area(0, 0))
         size = count * 8
         source, target = chain.place("source", size), chain.place("target", size)
         chain.exchange(made.lowered(0, Buffers(source, target, fmt, count), n))

@@ -25,12 +25,15 @@ from drawloom.program.commands import (
     Stream,
 )
 from drawloom.program.early import Splitter
-from drawloom.program.lowered import Lowered
+from drawloom.program.extents import moved_bytes
+from drawloom.program.lowered import Area, Lowered
+from drawloom.program.parked import Parker, Stretch
 from drawloom.program.program import Origin, Program, Region
 from drawloom.program.streams import ALL_ENGINES
 from drawloom.units import PS_PER_S, align_up
 
 _ALIGN = 4096
+_USED = 0.8  # of the time that an exchange is thought to take, for reads
 _QUIET = (Engine.VECTOR, Engine.WRITE, Engine.SEND)
 Item = Command | Loop
 
@@ -43,6 +46,7 @@ class ChipChain:
         tiles: tiles of the chip.
         ahead: most reads of a tile that are given to the engine before an exchange waits.
         rate: bytes a second that a tile reads when all do.
+        room: of each scratchpad, for what is read before its place is free.
         places: where in DRAM values that are handed on lie.
         regions: inputs and outputs so far, by name.
         end: of the DRAM in use.
@@ -51,20 +55,20 @@ class ChipChain:
     tiles: int
     ahead: int
     rate: int
+    room: Area
     places: dict[str, int] = field(default_factory=dict[str, int])
     regions: dict[str, Region] = field(default_factory=dict[str, Region])
     data: list[tuple[int, Held]] = field(default_factory=list[tuple[int, Held]])
     origins: list[Origin] = field(default_factory=list[Origin])
-    streams: list[list[Item]] = field(default_factory=list[list[Item]])
+    stretches: list[list[Stretch]] = field(default_factory=list[list[Stretch]])  # by tile
     end: int = 0
     _waiting: list[list[Command]] = field(default_factory=list[list[Command]])  # exchanges
-    _starts: list[int] = field(default_factory=list[int])  # of the last program
+    _constants: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     _ps: int = 0  # of the exchanges that wait
 
     def __post_init__(self) -> None:
-        """Begin with empty streams."""
-        self.streams = [[] for _ in range(self.tiles)]
-        self._starts = [0] * self.tiles
+        """Begin with empty stretches."""
+        self.stretches = [[Stretch([])] for _ in range(self.tiles)]
 
     def place(self, value: str, size: int) -> int:
         """Give a value room in DRAM, or return the room that it has."""
@@ -104,10 +108,10 @@ class ChipChain:
         budget = self.rate * self._ps // PS_PER_S if self._waiting else 0
         splitter = Splitter(constants, program.blocking, self.ahead, budget)
         early = [splitter.split(stream) for stream in streams]
+        self._constants += constants
         self._end_exchange([one.reads for one in early])
-        self._starts = [len(stream) for stream in self.streams]
         for tile, one in enumerate(early):
-            self.streams[tile] += one.rest
+            self.stretches[tile].append(Stretch(one.rest))
 
     def exchange(self, lowered: Sequence[Lowered], ps: int = 0) -> None:
         """Put an exchange behind what there is; its arming goes before the last program.
@@ -118,13 +122,12 @@ class ChipChain:
         self._ps += ps
         is_first = not self._waiting
         if is_first:
-            for stream in self.streams:
-                stream += [Join(ALL_ENGINES, 0), Barrier(tuple(range(self.tiles)))]
+            for stretches in self.stretches:
+                stretches[-1].items += [Join(ALL_ENGINES, 0), Barrier(tuple(range(self.tiles)))]
             self._waiting = [[] for _ in range(self.tiles)]
         for tile, one in enumerate(lowered):
             if is_first:
-                start = self._starts[tile]
-                self.streams[tile][start:start] = one.ahead
+                self.stretches[tile][-1].items[:0] = one.ahead
                 self._waiting[tile] += one.body
             elif one.ahead or one.body:
                 self._waiting[tile] += [Join(_QUIET, 0), *one.ahead, *one.body]
@@ -132,22 +135,33 @@ class ChipChain:
     def settle(self) -> None:
         """Let what waits to be exchanged be exchanged now."""
         self._end_exchange([[] for _ in range(self.tiles)])
-        self._starts = [len(stream) for stream in self.streams]
+        for stretches in self.stretches:
+            stretches.append(Stretch([]))
 
     def finish(self) -> tuple[Stream, ...]:
         """Return the streams, what is still to be exchanged at their ends."""
         self.settle()
-        return tuple(tuple(stream) for stream in self.streams)
+        constants = sorted(self._constants)
+        return tuple(tuple(Parker(constants, self.room).park(each)) for each in self.stretches)
 
-    def _end_exchange(self, reads: Sequence[Sequence[Item]]) -> None:
+    def _end_exchange(self, reads: Sequence[Sequence[Command]]) -> None:
         """Write the exchanges that wait, each tile's with reads of what comes next among them."""
+        budget = int(self.rate * self._ps // PS_PER_S * _USED)
         for tile, body in enumerate(self._waiting):
-            self.streams[tile] += _among(body, reads[tile])
-            self.streams[tile] += [Join(_QUIET, 0), Barrier(tuple(range(self.tiles)))]
+            items = _among(body, reads[tile])
+            given = sum(_bytes(item) for item in items if isinstance(item, Read))
+            items += [Join(_QUIET, 0), Barrier(tuple(range(self.tiles)))]
+            self.stretches[tile].append(
+                Stretch(items, is_exchange=True, budget=budget, given=given)
+            )
         self._waiting, self._ps = [], 0
 
 
-def _among(body: Sequence[Command], reads: Sequence[Item]) -> list[Item]:
+def _bytes(read: Read) -> int:
+    return moved_bytes(read.inner, read.dims)
+
+
+def _among(body: Sequence[Command], reads: Sequence[Command]) -> list[Item]:
     """Return an exchange with other reads behind its own first ones, for which alone its first join waits."""
     if not reads:
         return list(body)

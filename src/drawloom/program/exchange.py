@@ -137,8 +137,9 @@ class Exchanger:
             return self.slots(move.target, move.chain, size, width)[move.place]
         return self.area.base + self.units(move, move.into, size)[0] * width
 
-    def word(self, chip: int, source: int) -> tuple[int, int]:
-        """Return the flag by which a chip tells a sender that it is ready, and whom it tells."""
+    def word(self, chip: int, source: int, chain: int) -> tuple[int, int]:
+        """Return the flag by which a chip tells a sender of a chain that it is ready, and whom it tells."""
+        del chain  # whom a chip tells is the same in all
         return self.ready_flag(source, chip), source
 
     def taken(self, move: Transfer, size: int) -> int:

@@ -117,7 +117,7 @@ class TileWriter:
         put = self.made.ahead if is_first else self.made.body
         put += [Arm(of.data_flag(self.chip, m.source), origin) for m in comes]
         for source in dict.fromkeys(m.source for m in comes):
-            flag, to = of.word(self.chip, source)
+            flag, to = of.word(self.chip, source, self.chain)
             put.append(Signal(self.tile, flag, origin, to))
 
     def _send(self, move: Transfer, ready: set[int]) -> None:

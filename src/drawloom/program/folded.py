@@ -35,7 +35,7 @@ class FoldedExchanger(Exchanger):
         chip = index[me]
         self._mates: dict[int, tuple[Transfer, int]] = {}
         self._sent: dict[int, Transfer] = {}
-        self._words: dict[int, tuple[int, int]] = {}
+        self._words: dict[tuple[int, int], tuple[int, int]] = {}  # by chain and source
         for step, (sends, takes) in enumerate(self.own[chip]):
             if len(sends) != len(takes):
                 raise DoesNotFit(
@@ -50,7 +50,8 @@ class FoldedExchanger(Exchanger):
                 way = way_of(step, send)
                 self._mates[id(send)] = take, way
                 self._sent[id(take)] = send
-                self._words.setdefault(take.source, (self.ready_flag(chip, send.target), way))
+                word = self.ready_flag(chip, send.target), way
+                self._words.setdefault((send.chain, take.source), word)
 
     def arrival(self, move: Transfer, size: int, width: int) -> tuple[int, int, int]:
         """Return the way, and the flag and address of the message that is taken for it."""
@@ -62,6 +63,6 @@ class FoldedExchanger(Exchanger):
         sent = self._sent[id(move)]
         return self.units(sent, sent.first, size)[1]
 
-    def word(self, chip: int, source: int) -> tuple[int, int]:
+    def word(self, chip: int, source: int, chain: int) -> tuple[int, int]:
         """Return the flag of its own by which the chip tells itself that a target is ready."""
-        return self._words[source]
+        return self._words[chain, source]

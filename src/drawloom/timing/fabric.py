@@ -10,7 +10,6 @@ With store-and-forward a message waits at each hop until all its bytes are there
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from drawloom.chip.topology import Routes, Topology
 from drawloom.mapping.collectives import schedules
 from drawloom.mapping.collectives.schedule import Schedule, Stage
+from drawloom.timing.lanes import append, pipelined
 from drawloom.units import PS_PER_S, Picoseconds
 
 Ints = NDArray[np.int64]
@@ -118,12 +118,12 @@ class FabricClock:
                 carried = max(1, int(np.ceil(unit * stage.count)))
                 sizes = np.full(len(stage.source), carried, np.int64)
                 once = step_time(self.topology, routes, sizes)
-                _append(chains[-1], stage.lane, stage.steps * once)
+                append(chains[-1], stage.lane, stage.steps * once)
                 load = np.bincount(routes.link, minlength=len(link_bytes))
                 link_bytes += load * (carried * stage.steps * splits)
         if len(chains) > 1 and any(lane < 0 for chain in chains for lane, _ in chain):
             chains = [self._together(schedule, buffer, splits)]
-        ps = _pipeline(chains, splits)
+        ps = pipelined(chains, splits)
         return CollectiveCost(schedule.kind, schedule.name, splits, size, ps, link_bytes)
 
     def best(self, kind: str, size: int) -> CollectiveCost:
@@ -154,7 +154,7 @@ class FabricClock:
             ]  # fmt: skip
             routes = self.topology.routes(source, target)
             once = step_time(self.topology, routes, np.concatenate(sizes))
-            _append(found, -1, stages[0].steps * once)
+            append(found, -1, stages[0].steps * once)
         return found
 
 
@@ -211,35 +211,3 @@ def _cuts(topology: Topology, size: int) -> float:
         crosses = (links.dimension == index) & low & high
         worst = max(worst, size / float(links.rate[crosses].sum()) * PS_PER_S)
     return worst
-
-
-def _append(chain: list[tuple[int, int]], lane: int, length: int) -> None:
-    """Add a stage to a chain; a part stays on a lane for all stages there that follow."""
-    if chain and chain[-1][0] == lane:
-        length += chain.pop()[1]
-    chain.append((lane, length))
-
-
-def _pipeline(chains: list[list[tuple[int, int]]], splits: int) -> Picoseconds:
-    """Return when the last part is through all stages of its chain.
-
-    Each has a lane alone; who has waited longest goes first, then chain and part decide.
-    """
-    free: dict[int, int] = {}
-    # (when to look again, since when it waits, chain, part, stage)
-    waiting = [(0, 0, c, part, 0) for c in range(len(chains)) for part in range(splits)]
-    heapq.heapify(waiting)
-    end = 0
-    while waiting:
-        now, since, c, part, at = heapq.heappop(waiting)
-        if at == len(chains[c]):
-            end = max(end, now)
-            continue
-        lane, length = chains[c][at]
-        start = free.get(lane, 0)
-        if start > now:
-            heapq.heappush(waiting, (start, since, c, part, at))
-            continue
-        free[lane] = done = now + length
-        heapq.heappush(waiting, (done, done, c, part, at + 1))
-    return Picoseconds(end)

@@ -21,6 +21,8 @@ ALGORITHMS: Mapping[str, Mapping[str, Algorithm]] = {
         "rings": sums.both_ways_sum,
         "dimensions": grids.dimensions_sum,
         "turns": grids.turns_sum,
+        "halved_turns": grids.halved_turns_sum,
+        "halves": grids.halves_sum,
         "doubling": sums.doubling,
         "tree": sums.tree,
     },

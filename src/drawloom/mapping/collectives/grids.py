@@ -21,6 +21,7 @@ from drawloom.mapping.collectives.pieces import (
 )
 from drawloom.mapping.collectives.schedule import Chain, Schedule, Stage
 
+MANY = 1 << 10  # more dimensions than there are
 SPLITS = 4  # parts of a chain that may be on different dimensions at once
 
 
@@ -39,23 +40,33 @@ def _has_two_ways(topology: Topology, index: int) -> bool:
     return d.shape == "torus" and d.size > 2
 
 
+def _is_power(size: int) -> bool:
+    return size & (size - 1) == 0
+
+
 def _scatter(
-    topology: Topology, index: int, given: Range, *, back: bool
+    topology: Topology, index: int, given: Range, *, back: bool, near: bool
 ) -> tuple[list[Stage], Range]:
-    """Reduce-scatter along one dimension, in the way that its links suit."""
+    """Reduce-scatter along one dimension, in the way that its links suit; ``near``: by halving."""
     d = topology.dimensions[index]
+    if near and _is_power(d.size):
+        return halving_scatter(natural(topology, index), given, near=True)
     if d.shape == "full":
         return direct_scatter(natural(topology, index), given)
-    if d.shape == "switch" and d.size & (d.size - 1) == 0:
+    if d.shape == "switch" and _is_power(d.size):
         return halving_scatter(natural(topology, index), given)
     return ring_scatter(_ring(topology, index, back=back), given)
 
 
-def _gather(topology: Topology, index: int, own: Range, *, back: bool) -> list[Stage]:
+def _gather(
+    topology: Topology, index: int, own: Range, *, back: bool = False, near: bool = False
+) -> list[Stage]:
     d = topology.dimensions[index]
+    if near and _is_power(d.size):
+        return doubling_gather(natural(topology, index), own, near=True)
     if d.shape == "full":
         return direct_gather(natural(topology, index), own)
-    if d.shape == "switch" and d.size & (d.size - 1) == 0:
+    if d.shape == "switch" and _is_power(d.size):
         return doubling_gather(natural(topology, index), own)
     return ring_gather(_ring(topology, index, back=back), own)
 
@@ -66,18 +77,20 @@ def _chain(
     *,
     gather: bool = True,
     back: bool = False,
+    rings: int = MANY,
 ) -> Chain:
+    """Return a chain that goes along dimensions in order, ``rings`` of them by rings, the rest by halving."""
     units = prod(topology.dimensions[i].size for i in order)
     given = Range(np.zeros(topology.system.n_places, np.int64), units)
     stages: list[Stage] = []
     owned: list[Range] = []
-    for index in order:
-        made, given = _scatter(topology, index, given, back=back)
+    for at, index in enumerate(order):
+        made, given = _scatter(topology, index, given, back=back, near=at >= rings)
         stages += made
         owned.append(given)
     if gather:
-        for index, own in zip(reversed(order), reversed(owned), strict=True):
-            stages += _gather(topology, index, own, back=back)
+        for at, index in reversed(list(enumerate(order))):
+            stages += _gather(topology, index, owned[at], back=back, near=at >= rings)
     return Chain(units, tuple(stages))
 
 
@@ -95,13 +108,37 @@ def turns_sum(topology: Topology) -> Schedule | None:
 
     So all links work at once.
     """
+    return _turns(topology, "turns", MANY)
+
+
+def halved_turns_sum(topology: Topology) -> Schedule | None:
+    """All-reduce as ``turns``, but by halving along all dimensions behind the first: fewer steps."""
+    return _turns(topology, "halved_turns", 1)
+
+
+def halves_sum(topology: Topology) -> Schedule | None:
+    """All-reduce as ``turns``, but by halving along all dimensions: the fewest steps."""
+    return _turns(topology, "halves", 0)
+
+
+def _turns(topology: Topology, name: str, rings: int) -> Schedule | None:
     order = _real(topology)
     ways = (False, True) if any(_has_two_ways(topology, i) for i in order) else (False,)
     if not topology.system.is_whole or len(order) * len(ways) < 2:
         return None
+    if rings < MANY and not all(_is_neighbours(topology, i) for i in order):
+        return None
     orders = [order[i:] + order[:i] for i in range(len(order))]
-    chains = tuple(_chain(topology, turn, back=back) for back in ways for turn in orders)
-    return Schedule("all_reduce", "turns", chains, SPLITS)
+    chains = tuple(
+        _chain(topology, turn, back=back, rings=rings) for back in ways for turn in orders
+    )
+    return Schedule("all_reduce", name, chains, SPLITS)
+
+
+def _is_neighbours(topology: Topology, index: int) -> bool:
+    """Whether a dimension joins neighbours and can be halved."""
+    d = topology.dimensions[index]
+    return d.shape in ("mesh", "torus") and _is_power(d.size)
 
 
 def dimensions_scatter(topology: Topology) -> Schedule | None:
@@ -122,7 +159,7 @@ def dimensions_gather(topology: Topology) -> Schedule | None:
     count = 1
     stages: list[Stage] = []
     for index in order:
-        stages += _gather(topology, index, Range(base, count), back=False)
+        stages += _gather(topology, index, Range(base, count))
         d = topology.dimensions[index]
         base, count = base - d.digit(np.arange(len(base))) * d.stride, count * d.size
     return Schedule("all_gather", "dimensions", (Chain(count, tuple(stages)),), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drawloom.chip.links import Dimension
+from drawloom.chip.sides import Dimension
 from drawloom.chip.topology import Topology
 from drawloom.mapping.collectives.pieces import Groups
 

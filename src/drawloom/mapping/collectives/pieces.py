@@ -75,35 +75,44 @@ def ring_gather(groups: Groups, own: Range) -> list[Stage]:
     return [stage] if n > 1 else []
 
 
-def halving_scatter(groups: Groups, given: Range) -> tuple[list[Stage], Range]:
-    """Reduce-scatter by halving: with the chip half the group away, then a quarter, and so on."""
+def halving_scatter(
+    groups: Groups, given: Range, *, near: bool = False
+) -> tuple[list[Stage], Range]:
+    """Reduce-scatter by halving: with the chip half the group away, then a quarter, and so on.
+
+    With ``near`` the other way round: with neighbours first, so that what goes far is least.
+    """
     n, source, place = groups.size, groups.chips.ravel(), groups.positions()
     assert n & (n - 1) == 0, "halving needs a power of two"
-    base, count, away = given.base.copy(), given.count, n // 2
+    base, count = given.base.copy(), given.count
     stages: list[Stage] = []
-    while away:
+    for away in _distances(n, near=near):
         count //= 2
         target = groups.chips[:, np.arange(n) ^ away].ravel()
         upper = place & away > 0
         begin = base[source] + np.where(upper, 0, count)  # the half that the other one keeps
         stages.append(_once(groups, source, target, count, begin, adds=True))
         base[source] += np.where(upper, count, 0)
-        away //= 2
     return stages, Range(base, count)
 
 
-def doubling_gather(groups: Groups, own: Range) -> list[Stage]:
+def doubling_gather(groups: Groups, own: Range, *, near: bool = False) -> list[Stage]:
     """All-gather by doubling, the reverse of halving."""
     n, source, place = groups.size, groups.chips.ravel(), groups.positions()
-    base, count, away = own.base.copy(), own.count, 1
+    base, count = own.base.copy(), own.count
     stages: list[Stage] = []
-    while away < n:
+    for away in _distances(n, near=near)[::-1]:
         target = groups.chips[:, np.arange(n) ^ away].ravel()
         stages.append(_once(groups, source, target, count, base[source], adds=False))
         base[source] -= np.where(place & away > 0, count, 0)
         count *= 2
-        away *= 2
     return stages
+
+
+def _distances(size: int, *, near: bool) -> list[int]:
+    """Return how far away the chips are with which halving exchanges, step by step."""
+    far = [size >> bit for bit in range(1, size.bit_length())]
+    return far[::-1] if near else far
 
 
 def direct_scatter(groups: Groups, given: Range) -> tuple[list[Stage], Range]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drawloom.graph.ir import Node
-from drawloom.mapping.layout.renamed import Index, stays, taken_by
+from drawloom.mapping.layout.renamed import Index, offset_in, taken_by
 from drawloom.mapping.layout.site import Site
 from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.layout.store import Key, is_linear, same_geometry
@@ -28,9 +28,12 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
         return
     taken = taken_by(site.graph, nodes)
     sources = [value for value in node.inputs if value]
-    if len(nodes) > 1 and _stays(site, sources, taken, (out, layout)):
-        site.store.same_bytes((out, layout), (sources[0], site.home[sources[0]]))
-        return
+    if len(nodes) > 1:
+        offset = _stays(site, sources, taken, (out, layout))
+        if offset is not None:
+            key = sources[0], site.home[sources[0]]
+            site.store.same_bytes((out, layout), key, offset)
+            return
     target = site.made(out, layout)
     parts = [
         (site.as_stored(value), target, each) for value, each in zip(sources, taken, strict=False)
@@ -38,16 +41,19 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     site.copy(nodes[-1].name, nodes[-1].name, parts, _fill(site, node, target))
 
 
-def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> bool:
-    """Whether all elements of the first source already lie where the result has them."""
+def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> int | None:
+    """Return how many bytes within the first source all elements of the result already lie as it has them.
+
+    None where they do not.
+    """
     value = sources[0]
     if len(taken) != 1 or value in site.graph.constants or out[0] in site.graph.outputs:
-        return False
+        return None
     kind = site.graph.types[out[0]]
     source = site.as_stored(value)
     # Not through the store: what stands there counts as written.
     target = Storage(out[0], kind.dtype, kind.shape, out[1], site.chip.blocking)
-    return not source.per_tile and stays(source, target, taken[0])
+    return None if source.per_tile else offset_in(source, target, taken[0])
 
 
 def _alias(site: Site, node: Node, layout: str) -> bool:

@@ -29,13 +29,17 @@ def taken_by(graph: Graph, nodes: Sequence[Node]) -> list[Index]:
     return taken
 
 
-def stays(source: Storage, target: Storage, taken: Index) -> bool:
-    """Whether all elements of a storage already lie where another of as many bytes has them."""
-    if source.bytes != target.bytes:
-        return False
+def offset_in(source: Storage, target: Storage, taken: Index) -> int | None:
+    """Return the byte of a storage from which on all elements already lie as another has them; None where not."""
+    if source.bytes < target.bytes:
+        return None
     before, after = physical(source), physical(target)
-    there = after >= 0
-    return bool(np.array_equal(taken.reshape(-1)[after[there]], before[there]))
+    there = np.flatnonzero(after >= 0)
+    wanted = taken.reshape(-1)[after[there]]
+    first = int(np.flatnonzero(before == wanted[0])[0]) - int(there[0])
+    if not 0 <= first <= len(before) - len(after):
+        return None
+    return first * target.dtype.bytes if np.array_equal(wanted, before[first:][there]) else None
 
 
 def views(plan: Plan, graph: Graph, chip: Chip) -> Mapping[str, str]:
@@ -53,8 +57,8 @@ def views(plan: Plan, graph: Graph, chip: Chip) -> Mapping[str, str]:
                 Storage(name, kind.dtype, kind.shape, "image", chip.blocking)
                 for name, kind in zip((value, made), kinds, strict=True)
             )
-            alike = source.blocked.step == target.blocked.step
-            if alike and stays(source, target, taken_by(graph, group.nodes)[0]):
+            alike = source.blocked.step == target.blocked.step and source.bytes == target.bytes
+            if alike and offset_in(source, target, taken_by(graph, group.nodes)[0]) == 0:
                 out[value] = made
     return out
 
