@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from benchmarks.measures.limits import LLAMA, MIXTRAL, PROMPT, STEP, attention, filled, product
@@ -40,6 +41,7 @@ class Subject:
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
     graph: Graph
+    mark: str  # sum of the program
     odd: frozenset[str]  # strict rules that the program itself breaks: what they find tells nothing
 
 
@@ -83,4 +85,6 @@ def subject(name: str) -> Subject:
     program = replace(program, streams=tuple(tuple(unroll(s)) for s in program.streams))
     inputs = drawn_inputs(program)
     odd = frozenset(one.rule for one in check(program, chip, strict=True))
-    return Subject(name, program, chip, inputs, execute(program, inputs), build.graph, odd)
+    mark = sha256(program.text().encode()).hexdigest()[:16]
+    outputs = execute(program, inputs)
+    return Subject(name, program, chip, inputs, outputs, build.graph, mark, odd)

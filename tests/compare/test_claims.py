@@ -46,7 +46,7 @@ def test_the_folder_and_the_list_agree() -> None:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_gets_its_verdict_with_arithmetic(name: str) -> None:
     claim = load_claim(name)
-    verdict = judge(claim)
+    verdict = judge(claim, has_plans=False)
     assert (claim.name, verdict.word) == (name, WORDS[name])
     assert claim.source
     assert verdict.conditions
@@ -65,11 +65,49 @@ def test_four_r200_need_94_percent_of_their_peak_and_234_sequences() -> None:
 
 
 def test_deepseek_takes_42_gb_of_each_of_32_chips() -> None:
-    lines = results(judge(load_claim("tx81_deepseek")))
-    assert lines["16-bit weights"] == "1,342.1 GB, 41.9 GB a chip"
+    verdict = judge(load_claim("tx81_deepseek"), has_plans=False)
+    assert results(verdict)["16-bit weights"] == "1,342.1 GB, 41.9 GB a chip"
     # 36.6 G active weights of 2 bytes over 32 x 200 GB/s.
-    arithmetic = judge(load_claim("tx81_deepseek")).arithmetic
-    assert next(line.result for line in arithmetic if "least time" in line.what) == "11.4 ms"
+    assert (
+        next(line.result for line in verdict.arithmetic if "least time" in line.what) == "11.4 ms"
+    )
+
+
+CAPACITY = """\
+name: made
+statement: chips hold a model
+system: tsingmicro_tx81
+workload: none
+source: nobody
+check: {kind: capacity, number: 2, model: MODEL, context: 64, plan: SYSTEM}
+"""
+
+
+@pytest.mark.slow
+def test_a_model_that_chips_are_said_to_hold_is_planned_on_them(tmp_path: Path) -> None:
+    config = {"model_type": "llama", "vocab_size": 512, "hidden_size": 256, "intermediate_size": 512,
+              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+              "torch_dtype": "bfloat16"}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = CAPACITY.replace("MODEL", f"'{tmp_path}'").replace("SYSTEM", "rex1032")
+    steps: list[str] = []
+    verdict = judge(parse_claim(text), tell=steps.append)
+    assert verdict.word == REACHABLE
+    assert steps
+    planned = [each for each in verdict.conditions if each.startswith("planned on 'rex1032'")]
+    assert len(planned) == 2  # 16 and 8 bits
+    lines = [line for line in verdict.arithmetic if line.what.startswith("plan, ")]
+    assert all(line.result.endswith("ms a token of one sequence") for line in lines)
+    held = next(line for line in verdict.arithmetic if line.what == "  held to")
+    assert "tx81.commands" in held.how
+
+
+@pytest.mark.slow
+def test_32_chips_hold_deepseek_in_a_plan_of_either_form() -> None:
+    verdict = judge(load_claim("tx81_deepseek"))
+    assert verdict.word == REACHABLE
+    planned = [each for each in verdict.conditions if each.startswith("planned on 'rex1032'")]
+    assert len(planned) == 2
 
 
 def test_a_switch_with_ports_of_all_links_is_quicker_and_one_with_ports_of_one_is_not_always() -> (
@@ -123,7 +161,7 @@ def test_the_command_prints_verdicts_and_json(capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "MLU370 reaches 256 TOPS in INT8" in out
     assert "417 a byte of memory" in out
-    judge_claims(["mlu370_peak", "tx81_deepseek"], as_json=True)
+    judge_claims(["mlu370_peak", "tx81_deepseek"], plans=False, as_json=True)
     made = json.loads(capsys.readouterr().out)
     assert [(each["claim"], each["verdict"]) for each in made] == [
         ("mlu370_peak", REACHABLE), ("tx81_deepseek", REACHABLE),

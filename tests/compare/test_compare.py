@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from drawloom.chip.datasheet import load_datasheet
 from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_passes
 from drawloom.compare.errors import error_of
 from drawloom.compare.gpu import gpu_passes
+from drawloom.compare.gpu_chips import peak_ends
 from drawloom.compare.machine import parse_machine, parse_machines
 from drawloom.compare.passes import Lacking
+from drawloom.compare.power import token_joules
 from drawloom.compare.price import parse_prices
 from drawloom.compare.run import Load, compare
 from drawloom.compare.sizes import prompt_need, sizes_of, token_need
 from drawloom.compare.span import Span, exactly
-from drawloom.compare.words import basis_text, explain, figures_text, span_text
+from drawloom.compare.words import basis_lines, basis_text, explain, figures_text, span_text
 from drawloom.errors import InputError
 from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.frontends.hf.config import catalog_entry
@@ -127,15 +132,29 @@ def test_bars_of_a_gpu_that_was_not_measured_are_at_least_those_of_one_that_was(
     assert "not validated; at least" in basis_text(other)
 
 
-def test_a_chip_without_a_peak_gets_a_bound_that_names_it() -> None:
-    (found,) = compare("llama-3-8b", "metax_c550")
+def test_a_chip_without_a_memory_rate_gets_a_bound_that_names_it() -> None:
+    (found,) = compare("llama-3-8b", "metax_c588", Load(weights="int8"))
     assert found.passes is not None
     assert found.passes.is_bound
-    assert "peak_bf16 is unknown" in found.passes.lacks
-    assert figures_text(found)["token"].startswith(">= ")
-    assert figures_text(found)["rate"].startswith("<= ")
+    assert "memory_rate is unknown" in found.passes.lacks
+    assert figures_text(found)["token"] == "?"
     with pytest.raises(Lacking):
-        gpu_passes(asked(), parse_machine("metax_c550"))
+        gpu_passes(asked(), parse_machine("metax_c588"))
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "why"),
+    [("metax_c550", 240, 360, "from the peak of metax_c500"), ("metax_c600", 375, 625, "half of peak_fp8"),
+     ("h200_sxm", 989, 989, "")],
+)  # fmt: skip
+def test_an_unknown_peak_is_a_range_that_says_where_it_is_from(
+    name: str, low: float, high: float, why: str
+) -> None:
+    found = peak_ends(load_datasheet(name))
+    assert found is not None
+    assert (found.low / 1e12, found.high / 1e12) == pytest.approx((low, high), rel=0.01)
+    assert bool(found.assumed) == bool(why)
+    assert why in "".join(found.assumed)
 
 
 def test_what_does_not_fit_says_by_how_much() -> None:
@@ -191,7 +210,7 @@ def test_the_host_is_a_part_of_a_service_that_can_be_left_out() -> None:
 
 
 def test_words_say_who_wins_and_whether_the_bars_overlap() -> None:
-    lines = explain(compare("llama-3-8b", "h200,h100,mlu270x4"))
+    lines = explain(compare("llama-3-8b", "h200,h100,sn40l"))
     assert lines[1].startswith("  soonest: h200, 1.2")
     assert "because its memories together are read quicker" in lines[2]
     assert any("it cannot be the soonest" in line for line in lines)
@@ -207,3 +226,32 @@ def test_spans_keep_their_order_through_arithmetic() -> None:
     assert span_text(Span(3, None, 5), bound=">=") == ">= 3..5"
     assert span_text(Span(0, None, 5)) == "<= 5"
     assert span_text(None) == "?"
+
+
+def test_energy_of_a_gpu_lies_between_idling_beside_its_memory_and_the_power_limit() -> None:
+    (found,) = compare("llama-3-8b", "h200", Load(phase="decode"))
+    assert found.energy is not None
+    assert found.rate is not None
+    need = found.ask.token_need(16)
+    # HBM at half of 5.5 pJ a bit, and 15 % of 700 W for as long as a token of 16 sequences takes.
+    memory = 2 * (need.weights + need.cache) / 16 * 8 * 2.75e-12
+    assert found.energy.low == pytest.approx(memory + 0.15 * 700 / found.rate.high)
+    assert found.energy.high == pytest.approx(700 / found.rate.low)
+    assert any("idle, the least known" in line for line in basis_lines(found))
+
+
+def test_energy_without_a_power_limit_is_unknown_and_says_so() -> None:
+    (found,) = compare("llama-3-8b", "tpu_v5e-4", Load(batches=(1,), phase="decode"))
+    assert found.energy is None
+    assert "energy: the power limit is unknown" in basis_lines(found)
+
+
+def test_the_energy_that_a_server_was_measured_at_lies_in_the_range() -> None:
+    # 8 H200: 25,262 tokens/s of Llama 2 70B in FP8 at 5,640 W at the wall. Source: MLPerf Inference v5.1.
+    sheet = load_datasheet("h200_sxm")
+    ask = replace(asked("llama-2-70b", 1024, "int8"), prompt=155, answer=294)
+    passes = replace(bound_passes(ask, parse_machine("h200x8")), admitted=1024.0)
+    found = token_joules(ask, sheet, 8, passes, exactly(25_262.0))
+    assert found is not None
+    assert found.low < 5640 / 25_262
+    assert found.high == pytest.approx(5600 / 25_262)

@@ -13,7 +13,7 @@ import pytest
 
 from drawloom import cli
 from drawloom.compare.run import Load, compare
-from drawloom.compare.words import figures_text
+from drawloom.compare.words import figures_text, span_text
 from drawloom.report.compared import compared
 from drawloom.report.rooflines import rooflines
 
@@ -40,18 +40,18 @@ def as_json(ran: Ran) -> Any:
 
 
 def test_the_table_has_a_line_a_machine_and_what_each_rests_on(line: Line) -> None:
-    code, out, err = line("compare", "llama-3-8b", "--on", "h200,mlu270x4,r200", "--explain")
+    code, out, err = line("compare", "llama-3-8b", "--on", "h200,sn40l,r200", "--explain")
     assert (code, err) == (0, "")
     assert "serving.tpot +-7%" in out
     assert "bound only" in out
-    assert "bound only: the peak of peak_bf16 and peak_fp16" in out
+    assert "bound only: there is no chip file" in out
     assert "does not fit" in out
     assert "it cannot be the soonest" in out
     assert "no public price" in out
 
 
 def test_json_has_every_figure_with_its_ends(line: Line) -> None:
-    made = as_json(line("compare", "llama-3-8b", "--on", "h200,mlu270x4,r200", "--json"))
+    made = as_json(line("compare", "llama-3-8b", "--on", "h200,sn40l,r200", "--json"))
     h200, bound, none = made
     assert (h200["machine"], h200["is_bound"], h200["validated"]) == (
         "h200", False, ["serving.tpot.vllm", "serving.ttft.vllm"],
@@ -97,12 +97,18 @@ def test_pictures_are_sound_where_figures_are_unknown() -> None:
     answers = compare("llama-3-8b", "r200x4,tt_p150,metax_c588x8", Load(phase="decode"))
     page = compared(answers)
     assert "not known" in page
+    for each in answers[:1]:
+        assert span_text(each.token, 1e3) in page  # the bar in words beside the picture's
     nothing = answers[2]
     assert nothing.token is not None
     assert not nothing.token.is_known
     assert figures_text(nothing)["rate"] == figures_text(nothing)["token"] == "?"
     picture = ElementTree.fromstring(rooflines(answers))
     names = [each.text for each in picture.iter() if each.tag.endswith("text")]
+    words = " ".join(name for name in names if name)
+    assert "circle: a token's pass" in words
+    # A token of r200x4; the p150 has no roof, and nothing is known of the C588.
+    assert sum(each.tag.endswith("circle") for each in picture.iter()) == 1
     assert "r200x4" in names
     assert "tt_p150" not in names  # neither its bf16 nor its fp16 peak is public
     assert rooflines([each for each in answers if "p150" in each.machine.label]).startswith("<p")

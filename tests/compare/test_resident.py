@@ -49,7 +49,7 @@ def test_a_mixture_keeps_all_experts_and_reads_those_it_needs() -> None:
 
 
 def test_a_bound_carries_no_error_of_a_class() -> None:
-    (found,) = compare("llama-3-8b", "metax_c550", Load(batches=(1,)))
+    (found,) = compare("llama-3-8b", "sn40l", Load(batches=(1,)))
     assert found.passes is not None
     assert found.passes.is_bound
     assert (found.errors, found.borrowed) == ((), ())

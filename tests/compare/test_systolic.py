@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+
 import pytest
 
 from drawloom.chip.datasheet import load_datasheet
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_passes
-from drawloom.compare.fabrics import links_of
+from drawloom.compare.fabrics import link_ends, links_of
 from drawloom.compare.machine import parse_machine
 from drawloom.compare.passes import Lacking
 from drawloom.compare.run import Load, compare
@@ -50,8 +53,42 @@ def test_the_model_that_a_chip_cannot_hold_is_shared() -> None:
 
 
 def test_a_chip_without_a_peak_lacks_it() -> None:
-    with pytest.raises(Lacking, match="the peak of peak_bf16 and peak_fp16"):
-        chips_of(load_datasheet("mlu270"))
+    sheet = load_datasheet("mlu270")
+    figures = {name: each for name, each in sheet.figures.items() if name != "peak_int16"}
+    with pytest.raises(Lacking, match="the peak of products of 16 bits"):
+        chips_of(replace(sheet, figures=MappingProxyType(figures)))
+
+
+def test_a_chip_of_fixed_point_multiplies_16_bits_as_integers_and_says_so() -> None:
+    chips = chips_of(load_datasheet("mlu270"))
+    for chip in chips.each():
+        assert 2 * chip.peak("bf16") == pytest.approx(64e12)
+        assert 2 * chip.peak("i8") == pytest.approx(128e12)
+    assert any("fixed point (INT16)" in each for each in chips.rests_on)
+
+
+def test_a_peak_on_which_sources_disagree_is_slow_and_quick_at_its_ends() -> None:
+    chips = chips_of(load_datasheet("mlu590"))
+    peaks = [2 * chip.peak("bf16") / 1e12 for chip in (chips.slow, chips.likely, chips.quick)]
+    assert peaks == pytest.approx([256, 362, 512], rel=0.01)
+
+
+def test_an_unknown_rate_to_the_host_is_that_of_others_and_widens_the_bar() -> None:
+    ends = link_ends(load_datasheet("mlu270"), 2)
+    assert (ends.slow.rate, ends.quick.rate) == (14e9, 64e9)
+    assert ends.slow.rate < ends.likely.rate < ends.quick.rate
+    assert "host_rate is unknown: 14 to 64 GB/s as on others" in ends.rests_on[-1]
+
+
+def test_a_rate_of_grade_c_is_a_range_and_that_of_a_system_file_is_none() -> None:
+    torus = link_ends(load_datasheet("trainium1"), 16)
+    assert torus.slow.rate == pytest.approx(0.9 * torus.likely.rate, rel=1e-6)
+    assert torus.quick.rate == pytest.approx(1.1 * torus.likely.rate, rel=1e-6)
+    pod = link_ends(load_datasheet("tpu_v5e"), 16)
+    assert pod.slow.rate == pod.quick.rate
+    (found,) = compare("llama-3-8b", "trainium1x16", Load(batches=(1,), phase="decode"))
+    assert found.passes is not None
+    assert any(each.startswith("link_rate ") for each in found.passes.rests_on)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_heads_of_a_batch_are_turned_without_a_copy() -> None:
         next(i for i, p in enumerate(pieces) if p.name.startswith(name)) for name in ("q", "o")
     )
     between = pieces[first:last]
-    assert any(isinstance(piece, FlashPiece) for piece in between)
+    assert [type(piece) for piece in pieces[first : first + 2]] == [MatrixPiece, FlashPiece]
     assert not any(isinstance(piece, CopyPiece) for piece in between)
     assert all(p.batch == 1 for p in pieces if isinstance(p, MatrixPiece))
 
@@ -83,3 +83,31 @@ def test_rows_of_a_ragged_batch_stay_where_they_are_made() -> None:
     held = [s for s in mapping.storages if s.kind == "resident"]
     assert held
     assert all(s.held_rows == 49 for s in held)
+
+
+def test_queries_keys_and_values_are_one_product_whose_parts_lie_where_heads_are_read() -> None:
+    mapping = map_graph(encoder(3, 69, 2, 64), TX81)
+    products = [p for p in mapping.pieces if isinstance(p, MatrixPiece)]
+    attention = next(p for p in mapping.pieces if isinstance(p, FlashPiece))
+    assert [p.n for p in products] == [3 * 128, 128, 256, 128]
+    made = products[0].values[products[0].body.stores[0][1]]
+    parts = [attention.q, attention.k, attention.v]
+    assert [part.address - made.address for part in parts] == [i * 2 * 207 * 128 for i in range(3)]
+
+
+def test_products_that_more_than_heads_are_made_of_stay_apart() -> None:
+    builder = GraphBuilder("apart")
+    x = builder.input("x", TensorType(DType.F16, (256, 64)))
+    weights = [builder.constant("w", np.full((64, 64), at, np.float16)) for at in (0.5, 0.25)]
+    made = [builder.add("MatMul", (x, weight)) for weight in weights]
+    heads = [
+        builder.add(
+            "Transpose",
+            (builder.add("Reshape", (each,), {"shape": (256, 2, 32)}),),
+            {"perm": (1, 0, 2)},
+        )
+        for each in made
+    ]
+    graph = builder.finish([*heads, made[0]])
+    assert [p.n for p in map_graph(graph, TX81).pieces if isinstance(p, MatrixPiece)] == [64, 64]
+    check_values(graph, inputs(graph))

@@ -13,7 +13,16 @@ from drawloom.mapping.pieces import Piece
 from drawloom.mapping.rewrite.legalise import OPERANDS, STRUCTURE
 from drawloom.program.assemble import LOWER
 
-SHARED = {"__init__", "body", "coding", "context", "operand", "shares", "turns"}  # of no one kind
+SHARED = {
+    "__init__",
+    "body",
+    "coding",
+    "context",
+    "operand",
+    "results",
+    "shares",
+    "turns",
+}  # of no one kind
 PARTS = {
     "fixed",
     "folding",

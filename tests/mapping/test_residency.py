@@ -102,3 +102,28 @@ def test_nothing_stays_where_that_is_turned_off() -> None:
 def test_rows_stay_only_where_weights_may_be_multicast() -> None:
     mapping = map_graph(blocks(1, 16, 48), TX81, MapOptions(multicast=False))
     assert not any(s.kind == "resident" for s in mapping.storages)
+
+
+def stem(batch: int, side: int) -> Graph:
+    """Images as a host brings them, a folded convolution, a pool."""
+    builder = GraphBuilder("stem")
+    x = builder.input("x", TensorType(DType.F32, (batch, 3, side, side)))
+    drawn = np.random.default_rng(5).standard_normal((24, 3, 7, 7)) / 12
+    w = builder.constant("w", drawn.astype(np.float16))
+    y = builder.add("Cast", (x,), {"to": "f16"})
+    y = builder.add("Conv", (y, w), {"pads": (3,) * 4, "strides": (2, 2)}, name="conv")
+    attrs = {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1,) * 4}
+    return builder.finish([builder.add("MaxPool", (y,), attrs)])
+
+
+def test_images_of_a_batch_are_turned_where_they_are() -> None:
+    graph = stem(16, 32)
+    mapping = map_graph(graph, TX81)
+    program = assemble(mapping)
+    assert not check(program, TX81)
+    held = {s.value for s in mapping.storages if s.kind == "resident"}
+    assert {"conv_2", "conv_3", "conv_6", "conv_7"} <= held
+    kinds = [type(piece).__name__ for piece in mapping.pieces]
+    assert kinds == ["StripPiece", "MatrixPiece", "MatrixPiece", "PoolPiece", "CopyPiece"]
+    given = {"x": np.random.default_rng(1).standard_normal((16, 3, 32, 32)).astype(np.float32)}
+    check_values(graph, given)

@@ -16,7 +16,7 @@ from drawloom.flow import compile, simplify
 from drawloom.frontends.onnx import read_onnx
 from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph
-from drawloom.mapping.pieces import CpuPiece
+from drawloom.mapping.pieces import CpuPiece, MatrixPiece
 from drawloom.quantize import to_integers
 
 RNG = np.random.default_rng(0)
@@ -175,3 +175,28 @@ def test_sums_too_large_for_f32_go_to_the_processor() -> None:
     ]
     build = compile(net.model(net.codes(y), (1, 1200, 2, 2)))
     assert any(isinstance(piece, CpuPiece) for piece in build.mapping.pieces)
+
+
+def joined(net: Net, channels: int = 128) -> str:
+    """The sum of two convolutions, Relu, codes."""
+    two = [net.conv("x", name, channels, channels, 1) for name in ("left", "right")]
+    return net.codes(net.add("Relu", [net.add("Add", two, "sum")], "sum.relu"))
+
+
+@pytest.mark.parametrize(
+    ("make", "scale", "passes"),
+    [(block, 2.0**-5, 5), (block, 0.03, 5), (joined, 2.0**-5, 4), (joined, 2.0**-14, 6)],
+)
+def test_a_sum_that_becomes_codes_is_in_their_unit(make: Any, scale: float, passes: int) -> None:
+    net = Net(scale)
+    build = compile(net.model(make(net), (1, 128, 7, 7)), check=False)
+    last = [p for p in build.mapping.pieces if isinstance(p, MatrixPiece)][-1]
+    assert len(last.body.steps) == passes, last.body.text()
+    given = inputs((1, 128, 7, 7))
+    (made,) = build.run(given).values()
+    (wanted,) = evaluate(build.graph, given).values()
+    np.testing.assert_array_equal(made, wanted)
+    # The same numbers in f32, all in their own unit. Biases too large for a unit stay as they were,
+    # and f16 does not hold such small numbers well.
+    (plain,) = evaluate(build.source, given).values()
+    assert np.abs(plain.astype(int) - made).max() <= (1 if passes < 6 else 12)

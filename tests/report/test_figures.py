@@ -7,7 +7,7 @@ from tests.report import hand
 
 from drawloom.chip.model import Range
 from drawloom.program.commands import Engine
-from drawloom.report.figures import figures
+from drawloom.report.figures import figures, spelled_out
 from drawloom.report.layers import by_layer
 from drawloom.report.record import record
 from drawloom.timing.table import ENGINES
@@ -85,3 +85,9 @@ def test_a_figure_with_ends_keeps_them_in_order() -> None:
     for each in [shown.energy, shown.watts, *shown.energy_parts.values()]:
         assert isinstance(each, Range)
         assert each.low <= each.default <= each.high
+
+
+def test_layers_that_were_mapped_as_one_go_by_the_name_of_all() -> None:
+    shown = "h.0-1.att.{query,key}"
+    names = ("h.0.att.query", "h.1.att.query", "h.0.att.key", "h.1.att.key")
+    assert spelled_out([shown, "head"]) == dict.fromkeys(names, shown) | {"head": "head"}

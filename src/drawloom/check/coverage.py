@@ -95,6 +95,10 @@ def _expanded(code: Code, span: tuple[int, ...], rows: Ints, nest: list[int]) ->
     index = np.indices(nest).reshape(len(nest), -1)
     bases, strides = moved_by(code, rows, span[ADDRESS])
     starts = bases[:, None] + strides @ index
+    # Rows that reach into the next ones are wider than a row: the rest only pads what they become.
+    steps = [s for n, s in ((span[COUNT0], span[STRIDE0]), (span[COUNT1], span[STRIDE1]),
+                            (span[COUNT2], span[STRIDE2])) if n > 1 and s > 0]  # fmt: skip
+    inner = min([span[INNER], *steps])
     offsets = sum(
         stride * np.arange(count).reshape([-1 if k == level else 1 for k in range(3)])
         for level, (count, stride) in enumerate(
@@ -110,7 +114,7 @@ def _expanded(code: Code, span: tuple[int, ...], rows: Ints, nest: list[int]) ->
     return np.column_stack(
         [
             start,
-            start + span[INNER],
+            start + inner,
             np.repeat(rows, starts.shape[1] * n),
             np.tile(np.repeat(index[0], n), len(rows)),
             np.full(start.size, span[WRITES]),

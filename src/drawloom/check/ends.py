@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drawloom.check import state
 from drawloom.check.findings import Finding
 from drawloom.check.memory import unwritten
 from drawloom.check.state import IN_DRAM, Ints, Store
 from drawloom.check.telling import Teller
-from drawloom.check.templates import FORMATS, PART_USED, WHOLE_USED
+from drawloom.check.templates import FORMATS, IS_MOVE, PART_USED, WHOLE_USED
 from drawloom.program.program import Program
 
 PAD = 256  # bytes that may go unread: what pads a block
-PAD_IN_DRAM = 32  # in DRAM: what pads an element
+HOLE = 64  # bytes side by side in DRAM: more than pads a row
 
 
 def outputs(program: Program, store: Store) -> Iterator[Finding]:
@@ -51,16 +52,47 @@ def lost(program: Program, teller: Teller, store: Store) -> Iterator[Finding]:
     pieces = store.history()
     is_read = (pieces[:, state.G_READ] > 0) | (pieces[:, state.G_READ] == state.NEVER)
     is_left = (pieces[:, state.G_WRITER] > 0) & ~is_read
-    left = pieces[is_left & ~_is_output(program, pieces)]
+    is_output = _is_output(program, pieces)
+    left = pieces[is_left & ~is_output]
     sizes = left[:, state.G_STOP] - left[:, state.G_START]
     np.add.at(unread, left[:, state.G_WRITER], sizes)
+    hole = writes[:, state.W_HOLE].copy()
+    np.maximum.at(hole, left[:, state.G_WRITER], sizes)
     held_to = writes[:, state.W_FLAGS]
     exact = (held_to & state.INEXACT) == 0
-    least = np.where(writes[:, state.W_OWNER] == IN_DRAM, PAD_IN_DRAM, PAD)
+    is_large = np.where(writes[:, state.W_OWNER] == IN_DRAM, hole >= HOLE, unread >= PAD)
+    # Moves put an image together bit by bit, the later ones over the earlier.
+    killers = writes[writes[:, state.W_KILLER], state.W_FLAGS]
+    is_large &= (held_to & killers & IS_MOVE) == 0
     whole = (held_to & WHOLE_USED != 0) & (unread == writes[:, state.W_SIZE]) & (unread > 0)
-    part = (held_to & PART_USED != 0) & (unread >= least) & (unread < writes[:, state.W_SIZE])
-    for k in np.flatnonzero(exact & (whole | part)):
+    part = (held_to & PART_USED != 0) & is_large & (unread < writes[:, state.W_SIZE])
+    handed = pieces[(pieces[:, state.G_WRITER] > 0) & is_output]
+    used = writes[:, state.W_SIZE] - unread
+    np.subtract.at(
+        used, handed[:, state.G_WRITER], handed[:, state.G_STOP] - handed[:, state.G_START]
+    )
+    spared = _is_more_than_needed(teller, writes, unread, used)
+    for k in np.flatnonzero(exact & (whole | part) & ~spared):
         yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])
+
+
+def _is_more_than_needed(
+    teller: Teller, writes: Ints, unread: Ints, used: Ints
+) -> NDArray[np.bool_]:
+    """Return which writes to DRAM belong to a piece of work half of whose result or more nobody reads, but some.
+
+    Such a piece computes more than is needed, as one does that makes all rows where the last is asked for.
+    What makes up an output is not ``used``, nor ``unread``.
+    """
+    in_dram = writes[:, state.W_OWNER] == IN_DRAM
+    origin = np.array([teller.origin(row) for row in writes[:, state.W_ROW].tolist()], np.int64) + 1
+    most = int(origin.max(initial=0)) + 1
+    left, taken = (
+        np.bincount(origin, np.where(in_dram, column, 0), most) for column in (unread, used)
+    )
+    more = (left >= taken) & (taken > 0)
+    more[0] = False  # what is of no piece
+    return more[origin] & in_dram
 
 
 def _within(pieces: Ints, start: int, stop: int) -> Ints:

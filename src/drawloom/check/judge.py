@@ -51,9 +51,9 @@ from drawloom.check.state import (
 from drawloom.check.steps import done_at, part, raise_to
 from drawloom.check.templates import (
     EXACT,
-    FILL_REMAINS,
     HULL,
     IS_FILL,
+    IS_MOVE,
     NO_REMAINS,
     ONE_PART,
     WHOLE_PIECES,
@@ -181,7 +181,8 @@ def judge(
         write = s[WRITES] + s[p] * N_WRITE
         if s[write + W_FLAGS] & INEXACT:
             return
-        if s[p + 1] < s[write + W_ALIVE]:
+        # Of what is all alike any part will do: the border of an image, say.
+        if s[p + 1] < s[write + W_ALIVE] and not s[write + W_FLAGS] & IS_FILL:
             parts += 1
             part_of = write
     if (held_to & WHOLE_PIECES and parts) or (held_to & ONE_PART and parts > 1):
@@ -189,7 +190,8 @@ def judge(
     if held_to & NO_REMAINS:
         for k in range(pieces):
             write = s[WRITES] + s[s[PIECES] + k * N_PIECE] * N_WRITE
-            spared = held_to & FILL_REMAINS and s[write + W_FLAGS] & IS_FILL
+            # Moves put an image together bit by bit, and fills lie under it.
+            spared = s[write + W_FLAGS] & (IS_FILL | IS_MOVE)
             if s[write + W_ALIVE] < s[write + W_SIZE] and not spared:
                 told(s, REMAINS, row, queue, serial, write, owner, low, stop)
 

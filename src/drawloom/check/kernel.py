@@ -47,6 +47,7 @@ from drawloom.check.state import (
     UNWRITTEN,
     W_ALIVE,
     W_FLAGS,
+    W_HOLE,
     W_KILLER,
     W_LOST,
     W_QUEUE,
@@ -175,6 +176,7 @@ def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bo
         s[write + W_ALIVE] -= stop - start
         if g[k + G_READ] <= 0:
             s[write + W_LOST] += stop - start
+            s[write + W_HOLE] = max(s[write + W_HOLE], stop - start)
             s[write + W_KILLER] = me
     if g[k + G_READ] > 0 or g[k + G_READ] == SENDING:
         in_dram = owner == IN_DRAM

@@ -26,8 +26,8 @@ RULE, TILE, ROW, QUEUE, SERIAL, OTHER_QUEUE, OTHER_SERIAL, OWNER, START, STOP, E
 N_FOUND = 11
 IN_DRAM = -1  # as the owner of bytes
 # Columns of a write.
-W_QUEUE, W_SERIAL, W_ROW, W_OWNER, W_SIZE, W_ALIVE, W_LOST, W_KILLER, W_FLAGS = range(9)
-N_WRITE = 9
+W_QUEUE, W_SERIAL, W_ROW, W_OWNER, W_SIZE, W_ALIVE, W_LOST, W_KILLER, W_FLAGS, W_HOLE = range(10)
+N_WRITE = 10
 INEXACT = 1 << 20  # in W_FLAGS, beside what the template is held to
 # Columns of a piece of memory: bytes that have one history. Then comes, of each queue that may read it, the count of
 # its last command that did since it was written.

@@ -48,6 +48,11 @@ class Teller:
         rule = "wasted" if int(write[state.W_OWNER]) == IN_DRAM else "lost"
         return Finding(rule, here, other, detail, (here.command.origin, type(here.command)))
 
+    def origin(self, row: int) -> int:
+        """Return what a row's command is for, -1 where nothing says so."""
+        command = self._flat.commands[row]
+        return -1 if command is None else command.origin
+
     def place(self, queue: int, serial: int) -> Place:
         """Return the command that was a queue's, by its count."""
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]

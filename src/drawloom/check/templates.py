@@ -54,7 +54,7 @@ PART_USED = 4  # no large part of it must
 WHOLE_PIECES = 8  # reads no part of one write beside another
 ONE_PART = 16  # reads parts of at most one write
 NO_REMAINS = 32  # reads no remains of a write beside what went over the rest
-FILL_REMAINS = 64  # but remains of a fill
+IS_MOVE = 64
 COPIES = 128  # what it writes has the format of what it reads
 IS_FILL = 256
 # Rules that a sound program may break on purpose.
@@ -79,10 +79,10 @@ _HELD_TO: dict[type, int] = {
     Read: COVERED | _LOADS | COPIES,
     Pick: COVERED | _LOADS | COPIES,
     Write: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES,
-    Move: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES,
+    Move: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES | IS_MOVE,
     Fill: COVERED | IS_FILL,
     Select: COVERED | ONE_PART,
-    MatMul: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | FILL_REMAINS,
+    MatMul: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Conv: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Vector: COVERED | ONE_PART,
     Reduce: COVERED | _LOADS | WHOLE_PIECES,

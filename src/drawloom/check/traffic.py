@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drawloom.check.code import Flat
 from drawloom.check.coverage import Edges, Runs, runs
+from drawloom.check.ends import HOLE
 from drawloom.check.findings import Finding
 from drawloom.check.state import IN_DRAM, Ints
 from drawloom.check.telling import place_of
-from drawloom.program.program import Program
+from drawloom.program.program import Program, Region
+
+LINE = 256  # bytes that matrices begin at a multiple of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Tensor:
     """A stretch of DRAM that belongs together."""
 
@@ -26,6 +31,8 @@ class _Tensor:
     start: int
     stop: int
     is_output: bool
+    matrix: int = 0  # bytes of each, where it has several
+    held: NDArray[np.uint8] | None = None  # a constant's bytes, where they are at hand
 
 
 def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
@@ -47,17 +54,30 @@ def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
 def _tensors(program: Program) -> list[_Tensor]:
     found = [
         _Tensor(f"{region.kind} '{region.name}'", region.address, region.address + region.bytes,
-                region.kind == "output")
+                region.kind == "output", _matrix(region))
         for region in program.regions
         if region.kind in ("input", "constant", "output") and region.bytes
     ]  # fmt: skip
     known = {tensor.start for tensor in found}
     found += [
-        _Tensor(f"the constant at {address:#x}", address, address + raw.size, False)
+        _Tensor(
+            f"the constant at {address:#x}",
+            address,
+            address + raw.size,
+            False,
+            held=raw if isinstance(raw, np.ndarray) else None,
+        )
         for address, raw in program.data
         if raw.size and address not in known
     ]
     return sorted(found, key=lambda tensor: tensor.start)
+
+
+def _matrix(region: Region) -> int:
+    """Return the bytes of each matrix of an input that has several, row by row; 0 of any other."""
+    if region.kind != "input" or len(region.shape) < 3:
+        return 0
+    return region.bytes // max(1, prod(region.shape[:-2]))
 
 
 class _Teller:
@@ -82,27 +102,54 @@ def _of_tensor(
 ) -> Iterator[Finding]:
     """Yield bytes of a tensor that nobody reads, or that are read more often than the rest."""
     mine = (reads.start < tensor.stop) & (reads.stop > tensor.start)
-    if not mine.any():
-        return  # an input that is not used, or an output
+    if not mine.any() or tensor.is_output:
+        return  # an input that is not used, or an output: its place may hold anything before
     inside = edges.within(tensor.start, tensor.stop)
-    if not tensor.is_output:
-        for start, stop in list(edges.stretches(inside & (read == 0)))[:1]:
-            before = np.flatnonzero(mine & (reads.stop <= start))
-            after = np.flatnonzero(mine & (reads.start >= stop))
-            near = before[np.argmax(reads.stop[before])] if len(before) else after[0]
-            more = f", of {tensor.name}, which is read up to there or from there on"
-            yield teller.finding("unread", int(reads.row[near]), start, stop, more)
+    gaps = edges.stretches(inside & (read == 0))
+    for start, stop in [gap for gap in gaps if not _only_pads(tensor, *gap)][:1]:
+        before = np.flatnonzero(mine & (reads.stop <= start))
+        after = np.flatnonzero(mine & (reads.start >= stop))
+        near = before[np.argmax(reads.stop[before])] if len(before) else after[0]
+        more = f", of {tensor.name}, which is read up to there or from there on"
+        yield teller.finding("unread", int(reads.row[near]), start, stop, more)
     origins = teller.origins[reads.row]
     for origin in np.unique(origins[mine]).tolist():
         chosen = reads.of(mine & (origins == origin) & (reads.exact == 1))
         chosen = chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
-        times = edges.times(chosen.start, chosen.stop)
+        times = edges.times(chosen.start, _without_pads(chosen))
         often = times[(times > 0) & inside]
-        if len(often) and often.min() < often.max():
+        if len(often) and not _is_even(tensor, edges.at[(times > 0) & inside], often):
             start, stop = next(edges.stretches(times == often.max()))
             row = int(chosen.row[np.flatnonzero((chosen.start < stop) & (chosen.stop > start))[-1]])
             more = f", of {tensor.name}, are read {often.max()} times, others {often.min()}"
             yield teller.finding("uneven", row, start, stop, more)
+
+
+def _only_pads(tensor: _Tensor, start: int, stop: int) -> bool:
+    """Whether bytes of a constant stand between its matrices, or behind a row: zeros, less than a line."""
+    if tensor.held is None or stop - start >= LINE:
+        return False
+    return not tensor.held[start - tensor.start : stop - tensor.start].any()
+
+
+def _without_pads(runs: Runs) -> Ints:
+    """Return where runs end, but for the first bytes of a next row that they take along to fill a block."""
+    starts = np.unique(runs.start)
+    after = np.searchsorted(starts, runs.start, side="right")
+    following = starts[np.minimum(after, len(starts) - 1)] if len(starts) else runs.start
+    is_pad = (following > runs.start) & (following < runs.stop) & (runs.stop - following < HOLE)
+    return np.where(is_pad, following, runs.stop)
+
+
+def _is_even(tensor: _Tensor, at: Ints, times: Ints) -> bool:
+    """Whether all of a tensor is read as often; or in each matrix nothing more often than what lies before it.
+
+    What sees no further than itself, as causal attention does, reads the first rows most often.
+    """
+    if times.min() == times.max():
+        return True
+    rises = np.flatnonzero(times[1:] > times[:-1]) + 1
+    return bool(tensor.matrix and ((at[rises] - tensor.start) % tensor.matrix == 0).all())
 
 
 def _across(teller: _Teller, found: Runs) -> Iterator[Finding]:

@@ -64,14 +64,18 @@ def _show(
     from rich.table import Table
 
     from drawloom.cli.screen import facts, show, show_json
+    from drawloom.compare.errors import bound_words
     from drawloom.report.cards import LIMITS
     from drawloom.report.quantities import bytes_text, count_text, time_text
     from drawloom.report.record import bound_record
 
+    held = bound_words(chip.name)
     if as_json:
         parts = [{"layer": name} | bound_record(one) for name, one in each.items()]
         show_json(
-            {"model": graph.name, "chip": chip.name} | bound_record(whole) | {"layers": parts}
+            {"model": graph.name, "chip": chip.name, "held_to": held}
+            | bound_record(whole)
+            | {"layers": parts}
         )
         return
     formats = ", ".join(f"{count_text(n)} {fmt}" for fmt, n in whole.macs.items()) or "none"
@@ -88,6 +92,7 @@ def _show(
                 f"{time_text(whole.both_ps)}",
                 "NoC, C2C": "0   any tile may read any byte itself",
                 "fixed": f"{time_text(whole.fixed_ps)}   delays that nothing hides",
+                "held to": held,
             },
         )
     )

@@ -15,15 +15,24 @@ def judge_claims(
         typer.Argument(help="Claims by name, or claim files. (default: all that ship)"),
     ] = None,
     arithmetic: Annotated[bool, typer.Option(help="Whether to print the arithmetic.")] = True,
+    plans: Annotated[
+        bool,
+        typer.Option(
+            help="Whether a model that chips are said to hold is planned on them: a minute."
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Put public claims to the model: reachable, only if, or above a hard bound; and why."""
-    from drawloom.cli.screen import show, show_json
+    from drawloom.cli.screen import Progress, show, show_json
     from drawloom.compare.claim import load_claim
     from drawloom.compare.claims import CLAIMS
     from drawloom.compare.verdict import judge
 
-    found = [judge(load_claim(name)) for name in claim or CLAIMS]
+    with Progress() as progress:
+        found = [
+            judge(load_claim(name), has_plans=plans, tell=progress.step) for name in claim or CLAIMS
+        ]
     if as_json:
         show_json([each.record() for each in found])
         return

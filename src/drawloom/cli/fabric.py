@@ -201,6 +201,7 @@ def _show_costs(
     from rich.table import Table
 
     from drawloom.cli.screen import show, show_json
+    from drawloom.compare.errors import FABRIC_WORDS
 
     rows = [
         {
@@ -215,7 +216,7 @@ def _show_costs(
     ]
     if as_json:
         show_json({"system": made.system.name, "kind": kind, "bytes": costs[0].bytes,
-                   "bound_us": least / 1e6, "schedules": rows})  # fmt: skip
+                   "bound_us": least / 1e6, "held_to": FABRIC_WORDS, "schedules": rows})  # fmt: skip
         return
     title = f"{kind} of {costs[0].bytes:,} bytes a chip on {made.system.title}: at least {least / 1e6:,.2f} us"
     table = Table(box=None, title=title, title_justify="left")
@@ -230,6 +231,7 @@ def _show_costs(
             str(row["busiest_link"]), f"{row['busiest_share']:.0%}",
         )  # fmt: skip
     show(table)
+    show(FABRIC_WORDS)
 
 
 def hottest(made: Topology, cost: CollectiveCost) -> tuple[str, float]:

@@ -102,14 +102,17 @@ def time(
     """Time a model on several chips command by command: where each chip's time goes, which link is hot."""
     from drawloom.chip.files import load_chip
     from drawloom.cli import screen
+    from drawloom.compare.errors import held_words
     from drawloom.timing.span import time_span
 
     with screen.Progress() as progress:
         made = _open(model, several, asked, mapping, progress)
         progress.step("time")
         trace = time_span(made, load_chip(made.system.chip))
+    held = f"{held_words(made.system.chip)} Links between chips: not validated."
     if not as_json:
         print(trace.text())
+        print(held)
         return
     links = [
         {"link": f"{use.source}-{use.target}", "bytes": use.bytes, "busy": use.busy}
@@ -117,7 +120,13 @@ def time(
     ]
     split = {str(place): trace.split(i) for i, place in enumerate(made.places)}
     screen.show_json(
-        {"model": made.name, "total_ps": trace.total_ps, "split_ps": split, "links": links}
+        {
+            "model": made.name,
+            "total_ps": trace.total_ps,
+            "held_to": held,
+            "split_ps": split,
+            "links": links,
+        }
     )
 
 

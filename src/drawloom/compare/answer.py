@@ -18,6 +18,7 @@ from drawloom.compare.ask import Ask
 from drawloom.compare.errors import ClassError, error_of, nearest_error
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Passes, binding
+from drawloom.compare.power import token_joules
 from drawloom.compare.span import Span
 from drawloom.routes.gpu.fitted import numbers
 from drawloom.routes.gpu.served import Passes as Times
@@ -183,7 +184,7 @@ def host_seconds(batch: float) -> float:
 
 
 def _energy(ask: Ask, machine: Machine, passes: Passes, rate: Span) -> Span | None:
-    """Return joules a token: what the mechanism counts, or at most the power limit."""
+    """Return joules a token: what the mechanism counts, or between idling and the power limit."""
     power = machine.sheet.ends("power")
     most = power[1] * machine.count / rate.low if power and rate.low else None
     if passes.energy is not None:
@@ -197,4 +198,6 @@ def _energy(ask: Ask, machine: Machine, passes: Passes, rate: Span) -> Span | No
             made = made.plus(prompt.map(lambda joules: joules / ask.answer))
         high = made.high if most is None else max(made.best, min(made.high, most))
         return Span.of(made.low, made.value, high)
-    return None if most is None or passes.is_bound else Span(0.0, None, most)
+    if passes.is_bound:
+        return None
+    return token_joules(ask, machine.sheet, machine.count, passes, rate)

@@ -22,8 +22,8 @@ from drawloom.errors import Diagnosis, DoesNotFit
 
 # Formats in which products may run, by form of the weights, the first that the chip has.
 FORMATS = {
-    "float": ("peak_bf16", "peak_fp16"),
-    "int8": ("peak_fp8", "peak_int8", "peak_bf16", "peak_fp16"),
+    "float": ("peak_bf16", "peak_fp16", "peak_int16"),
+    "int8": ("peak_fp8", "peak_int8", "peak_bf16", "peak_fp16", "peak_int16"),
 }
 
 

@@ -142,6 +142,7 @@ class CapacityCheck(_Part):
     number: Count
     model: str
     context: Count
+    plan: str = Field("", description="a system of `drawloom fabric` to plan the model on")
 
 
 class FabricCheck(_Part):

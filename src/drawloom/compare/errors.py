@@ -96,6 +96,23 @@ def board_words(chip: str) -> str:
     )
 
 
+def held_words(chip: str) -> str:
+    """Return how far the figures of a program on a chip are held to silicon."""
+    return board_words(chip) or f"Not validated: no measurement of '{chip}' ships with drawloom."
+
+
+def bound_words(chip: str) -> str:
+    """Return how far the rates behind a bound are held to silicon."""
+    return f"No prediction: no program is quicker, each takes longer. {held_words(chip)}"
+
+
+# What collectives are held to: other models, since no measurement of links of their kind ships.
+FABRIC_WORDS = (
+    "Not validated: no measurement of such links ships with drawloom. Held to the closed forms of the "
+    "schedules and to another simulator (docs/fabric.md)."
+)
+
+
 def error_of(model: str, phase: str, figure: str) -> ClassError | None:
     """Return the error of a figure of a machine; None where it was not validated."""
     name = CLASSES.get(model, {}).get(phase, {}).get(figure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import sqrt
+from typing import NamedTuple
 
 from drawloom.chip.datasheet import Datasheet
 from drawloom.chip.gpu import Gpu, load_gpu
@@ -11,13 +12,14 @@ from drawloom.chip.gpus import GPUS
 from drawloom.compare.ends import Ends, sheets_of
 from drawloom.compare.passes import Lacking
 
-NEEDED = ("memory", "memory_rate", "peak_bf16")
+NEEDED = ("memory", "memory_rate")
+PEAKS = ("peak_bf16", "peak_fp16")  # the first that is known; GPUs multiply both alike
 # What kernels go by beside these; where nobody says one, all that GPUs of the catalog have is taken.
 OTHERS = ("cores", "clock", "core_sram", "l2", "power")
 UNITS = {"cores": ("", 1), "clock": (" GHz", 1e9), "core_sram": (" KiB", 2**10), "l2": (" MiB", 2**20),
          "power": (" W", 1)}  # fmt: skip
 SURE = ("A", "B")
-SPEEDS = (*NEEDED, "peak_fp8", "link_rate", *OTHERS)
+SPEEDS = (*NEEDED, *PEAKS, "peak_fp8", "link_rate", *OTHERS)
 # Cycles from a load to its value, of L2 and of DRAM, where nobody says: assumed, from the shortest
 # that were measured on GPUs of the catalog to three times as long.
 LATENCIES = ((200, 400), (800, 1400))
@@ -35,9 +37,11 @@ def gpus_of(sheet: Datasheet) -> Ends[Gpu]:
     if sheet.model in GPUS:
         gpu = load_gpu(sheet.model)
         return Ends(gpu, gpu, gpu, ())
-    lacking = tuple(name for name in NEEDED if sheet.number(name) is None)
-    if lacking:
-        raise Lacking(*(f"{name} is unknown" for name in lacking))
+    peak = peak_ends(sheet)
+    lacking = [name for name in NEEDED if sheet.ends(name) is None]
+    if lacking or peak is None:
+        names = [*lacking, *(() if peak else PEAKS[:1])]
+        raise Lacking(*(f"{name} is unknown" for name in names))
     likely, quick, slow = (_gpu(sheet, end) for end in (None, 1, 0))
     low, high = LATENCIES
     said = (
@@ -49,7 +53,52 @@ def gpus_of(sheet: Datasheet) -> Ends[Gpu]:
         unknown.append(
             f"products reach {least:.0%} to {most:.0%} of the peak, as measured on others"
         )
-    return Ends(likely, quick, slow, (said, *unknown))
+    return Ends(likely, quick, slow, (said, *peak.assumed, *unknown))
+
+
+class PeakEnds(NamedTuple):
+    """The least and the most of a peak, and what was assumed, in words."""
+
+    low: float
+    high: float
+    assumed: tuple[str, ...]
+
+
+@cache
+def peak_ends(sheet: Datasheet) -> PeakEnds | None:
+    """Return the ends of the peak of 16-bit products, and what was assumed; None where nothing is known.
+
+    Where nobody states it, it is half that of 8 bits, as on all GPUs that state both but for those
+    that multiply 8 bits no quicker; where that is unknown too, it is taken from GPUs of the same
+    maker: from the least peak of theirs to the most that they make a watt.
+    """
+    known = next((ends for name in PEAKS if (ends := sheet.ends(name))), None)
+    if known:
+        return PeakEnds(*known, ())
+    eight = next((n for n in ("peak_fp8", "peak_int8") if sheet.ends(n)), None)
+    if eight and (ends := sheet.ends(eight)):
+        low, high = (each / 2 for each in ends)
+        return PeakEnds(low, high, (_peak_words(low, high, f"half of {eight}"),))
+    power = sheet.ends("power")
+    like = [
+        (other.name, theirs, watts)
+        for other in sheets_of("gpu")
+        if other.vendor == sheet.vendor
+        and (theirs := next((e for name in PEAKS if (e := other.ends(name))), None))
+        and (watts := other.ends("power"))
+    ]
+    if power is None or not like:
+        return None
+    low = min(theirs[0] for _, theirs, _ in like)
+    high = max(theirs[1] / watts[0] for _, theirs, watts in like) * power[1]
+    names = ", ".join(name for name, _, _ in like)
+    said = f"from the peak of {names} to what that makes of {power[1]:g} W"
+    low, high = min(low, high), max(low, high)
+    return PeakEnds(low, high, (_peak_words(low, high, said),))
+
+
+def _peak_words(low: float, high: float, why: str) -> str:
+    return f"peak_bf16 is unknown: {low / 1e12:.4g} to {high / 1e12:.4g} TFLOPS, {why}, assumed"
 
 
 def _unknown(name: str) -> str:
@@ -86,14 +135,17 @@ def _gpu(sheet: Datasheet, end: int | None) -> Gpu:
     """Return a GPU that is described by a datasheet alone; ``end`` 1 is quick, 0 slow."""
 
     def number(name: str) -> float:
-        ends, value = sheet.ends(name), sheet.number(name)
-        if ends is None or value is None:
-            ends = catalog_ends(name)
-            value = sqrt(ends[0] * ends[1])
-        return value if end is None else ends[end]
+        ends, value = sheet.ends(name) or catalog_ends(name), sheet.number(name)
+        if end is None:
+            return sqrt(ends[0] * ends[1]) if value is None else value
+        return ends[end]
 
     cores, clock = int(number("cores")), number("clock")
-    peaks = {word: number(name) for word, name in FORMATS.items() if sheet.number(name)}
+    peaks = {word: number(name) for word, name in FORMATS.items() if sheet.ends(name)}
+    if "bf16" not in peaks and (known := peak_ends(sheet)):
+        middle = sqrt(known.low * known.high)
+        peaks["bf16"] = middle if end is None else (known.low, known.high)[end]
+        peaks["f16"] = peaks["bf16"]
     peaks.setdefault(
         "tf32", number("peak_fp32") if sheet.number("peak_fp32") else peaks["bf16"] / 2
     )
@@ -112,7 +164,7 @@ def _gpu(sheet: Datasheet, end: int | None) -> Gpu:
         l2=int(number("l2")),
         dram=int(number("memory")),
         dram_rate=number("memory_rate"),
-        link_rate=links[1 if end is None else end] if links else LONE,
+        link_rate=number("link_rate") if links else LONE,
         link_gpus=8 if links else 1,
         has_in_switch_sums=False,
         power=number("power"),

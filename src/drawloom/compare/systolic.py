@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from drawloom.chip.systolic import Systolic
 from drawloom.compare.ask import MEMORY_SHARE, NUMBER_BYTES, Ask
-from drawloom.compare.bounds import chips_needed, too_large
+from drawloom.compare.bounds import chips_needed, too_large, unsure
 from drawloom.compare.ends import Ends
-from drawloom.compare.fabrics import Links, links_of
+from drawloom.compare.fabrics import Links, link_ends
 from drawloom.compare.layers import layered_seconds
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
@@ -73,7 +73,7 @@ def _placed(
     batch = -(-ask.batch // copies)
     room = MEMORY_SHARE * tensor * chips.likely.dram - ask.held(0)
     admitted = float(min(batch, max(1.0, room // (ask.held(1) - ask.held(0)))))
-    links = links_of(machine.sheet, tensor) if tensor > 1 else None
+    links = link_ends(machine.sheet, tensor) if tensor > 1 else None
     decode = Request("decode", batch=int(admitted), context=ask.context)
     prefill = Request("prefill", batch=1, tokens=ask.prompt)
     token, prompt = (
@@ -82,9 +82,11 @@ def _placed(
     need = ask.token_need(admitted)
     made = Passes(
         WAY, tensor, 1, copies, token, prompt, admitted,
-        _parts(ask, chips.likely, need, tensor, links, token.best, word),
-        _parts(ask, chips.likely, ask.prompt_need(), tensor, links, prompt.best, word),
-        rests_on=(*chips.rests_on, *(links.assumed if links else ())),
+        _parts(ask, chips.likely, need, tensor, links and links.likely, token.best, word),
+        _parts(
+            ask, chips.likely, ask.prompt_need(), tensor, links and links.likely, prompt.best, word
+        ),
+        rests_on=(*chips.rests_on, *_links_words(machine, links)),
     )  # fmt: skip
     between = batch * prompt.best / ask.answer if ask.phase == "serve" else 0.0
     rounds = token.best * batch / admitted + between
@@ -96,14 +98,24 @@ def _span(
     chips: Ends[Systolic],
     tensor: int,
     request: Request,
-    links: Links | None,
+    links: Ends[Links] | None,
     word: str,
 ) -> Span:
-    sums = _sums(config, request, links)
+    fabrics = links.each() if links else (None,) * 3
     likely, quick, slow = (
-        _seconds(config, chip, tensor, request, word) + sums for chip in chips.each()
+        _seconds(config, chip, tensor, request, word) + _sums(config, request, fabric)
+        for chip, fabric in zip(chips.each(), fabrics, strict=True)
     )
     return Span.of(quick, likely, slow)
+
+
+def _links_words(machine: Machine, links: Ends[Links] | None) -> tuple[str, ...]:
+    """Say what the links rest on; of a system file nothing, of a datasheet the ends of its rate."""
+    if links is None:
+        return ()
+    is_open = links.quick.rate != links.slow.rate
+    names = ("link_rate", "each_link_rate", "host_rate") if is_open else ()
+    return (*links.rests_on, *unsure(machine.sheet, names))
 
 
 def _seconds(config: Config, chip: Systolic, tensor: int, request: Request, word: str) -> float:

@@ -14,7 +14,9 @@ from drawloom.compare.ends import Ends, sheets_of
 from drawloom.compare.passes import Lacking
 
 NEEDED = ("memory", "memory_rate")
-PEAKS = ("peak_bf16", "peak_fp16")  # the first that is known; products of either go alike
+# The first that is known; products of either float go alike. Chips of fixed point state no peak of floats.
+PEAKS = ("peak_bf16", "peak_fp16", "peak_int16")
+NARROW = {"i8": "peak_int8", "f8": "peak_fp8"}
 # What kernels go by beside these. Unknown lanes and SRAM are taken from other chips of the catalog, by
 # cell; unknown arrays are as many as make the peak at a clock that others have.
 PER_CELL = ("vector_lanes", "sram")
@@ -41,7 +43,7 @@ def chips_of(sheet: Datasheet) -> Ends[Systolic]:
         return Ends(likely, *_around(likely, None), (ASSUMED,))
     lacking = [name for name in NEEDED if sheet.ends(name) is None]
     if _peak(sheet) is None:
-        lacking.append("the peak of " + " and ".join(PEAKS))
+        lacking.append("the peak of products of 16 bits")
     if lacking:
         raise Lacking(*(f"{name} is unknown" for name in lacking))
     likely = _chip(sheet, None)
@@ -52,6 +54,8 @@ def chips_of(sheet: Datasheet) -> Ends[Systolic]:
 def _unknown(sheet: Datasheet) -> list[str]:
     """Say between what unknown numbers are taken to be."""
     said: list[str] = []
+    if not any(sheet.ends(name) for name in PEAKS[:2]):
+        said.append("products of 16 bits are of fixed point (INT16): no peak of floats is stated")
     if sheet.ends("array_rows") is None:
         least, most = side_ends()
         said.append(f"what multiplies is taken to be arrays of {least} to {most} cells a side, as others of "
@@ -140,26 +144,27 @@ def _chip(sheet: Datasheet, end: int | None) -> Systolic:
         elif ends is None:
             low, high = per_cell_ends(name)
             ends, value = (low * cells, high * cells), sqrt(low * high) * cells
-        return ends[end] if end is not None else (ends[0] if value is None else value)
+        if end is None:
+            return sqrt(ends[0] * ends[1]) if value is None else value
+        return ends[end]
 
     rows, columns = (_side(sheet, name, end) for name in ("array_rows", "array_columns"))
-    bf16 = _peak(sheet)
-    assert bf16 is not None
+    bf16 = next(number(name) for name in PEAKS if sheet.ends(name))
     clock = number("clock")
     known = sheet.number("arrays")
-    arrays = int(known or max(1, round(bf16[1] / 2 / rows / columns / clock)))
+    arrays = int(known or max(1, round(bf16 / 2 / rows / columns / clock)))
     cells = arrays * rows * columns
-    formats = {"bf16": bf16, "i8": sheet.ends("peak_int8"), "f8": sheet.ends("peak_fp8")}
+    if sheet.ends("clock") is None:
+        clock = bf16 / 2 / cells  # whole arrays at just the clock that makes the peak
+    formats = {"bf16": bf16} | {
+        word: number(name) for word, name in NARROW.items() if sheet.ends(name) is not None
+    }
     # Where the printed peak is more than the arrays make, arrays and clock are what products see.
     return Systolic(
         name=sheet.name,
         title=sheet.title,
         dataflow="weight",
-        cell_macs={
-            word: max(1, round(peak[1] / 2 / cells / clock))
-            for word, peak in formats.items()
-            if peak is not None
-        },
+        cell_macs={word: max(1, round(peak / 2 / cells / clock)) for word, peak in formats.items()},
         arrays=arrays,
         rows=rows,
         columns=columns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from drawloom.chip.datasheet import FIELDS, Datasheet, load_datasheet
@@ -55,8 +56,15 @@ class Verdict:
         }
 
 
-def judge(claim: Claim) -> Verdict:
+def judge(
+    claim: Claim, *, has_plans: bool = True, tell: Callable[[str], None] | None = None
+) -> Verdict:
     """Return what comes of a claim.
+
+    Args:
+        claim: which.
+        has_plans: whether a model that chips are said to hold is planned, compiled and timed on them.
+        tell: called with what is being worked on.
 
     Raises:
         InputError: the claim names a model or fabric that there is not.
@@ -69,7 +77,7 @@ def judge(claim: Claim) -> Verdict:
         "efficiency": _efficiency,
         "cost": _cost,
         "throughput": verdict_work.throughput,
-        "capacity": verdict_work.capacity,
+        "capacity": partial(verdict_work.capacity, has_plans=has_plans, tell=tell),
         "fabric": verdict_work.fabric,
     }
     return judges[claim.check.kind](claim)

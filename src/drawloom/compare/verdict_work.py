@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
@@ -146,8 +147,10 @@ def _share_lines(check: ThroughputCheck, sheets: list[Datasheet]) -> tuple[Line,
     )  # fmt: skip
 
 
-def capacity(claim: Claim) -> Verdict:
-    """Put a model's weights and cache to the memories of so many chips."""
+def capacity(
+    claim: Claim, *, has_plans: bool = True, tell: Callable[[str], None] | None = None
+) -> Verdict:
+    """Put a model's weights and cache to the memories of so many chips, and to a plan on them."""
     check, sheet = claim.check, load_datasheet(claim.system)
     assert isinstance(check, CapacityCheck)
     sizes = sizes_of(read_config(check.model))
@@ -178,6 +181,11 @@ def capacity(claim: Claim) -> Verdict:
     if not fitting:
         return Verdict(claim, ABOVE, ("the weights are more than the memories hold",), tuple(lines))
     word = REACHABLE if len(fitting) == len(WEIGHTS) else ONLY_IF
+    if check.plan and has_plans:
+        from drawloom.compare.verdict_plan import planned
+
+        conditions, more = planned(check, FORM_WORDS, tell)
+        return Verdict(claim, word if more else ONLY_IF, (*fitting, *conditions), (*lines, *more))
     return Verdict(claim, word, tuple(fitting), tuple(lines))
 
 

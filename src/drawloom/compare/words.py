@@ -9,6 +9,8 @@ from drawloom.compare.answer import Answer
 from drawloom.compare.ask import Ask
 from drawloom.compare.errors import ClassError
 from drawloom.compare.passes import PARTS
+from drawloom.compare.power import UNKNOWN as UNKNOWN_ENERGY
+from drawloom.compare.power import WORDS as ENERGY
 from drawloom.compare.span import Span
 
 BINDS = {
@@ -122,6 +124,8 @@ def basis_lines(each: Answer) -> list[str]:
     if passes.lacks:
         lines.append(f"bound only: {lacks_text(passes.lacks)}")
     lines += [f"range: {what}" for what in passes.rests_on]
+    if passes.energy is None and not passes.is_bound:
+        lines.append(UNKNOWN_ENERGY if each.energy is None else ENERGY)
     return lines
 
 

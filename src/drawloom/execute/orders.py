@@ -19,7 +19,7 @@ from drawloom.chip.model import Chip
 from drawloom.errors import DrawloomError, InputError
 from drawloom.execute.machine import execute
 from drawloom.execute.memory import POISON
-from drawloom.execute.queues import depths_of
+from drawloom.execute.queues import Spans, depths_of
 from drawloom.execute.shuffle import Shuffled
 from drawloom.program.program import Program
 
@@ -96,13 +96,14 @@ def execute_orders(
     outputs = execute(program, inputs)
     depths = depths_of(chip) if chip else {}
     partings: list[Parting] = []
+    spans: Spans = {}
     tried = 0
     for order in range(1, orders + 1):
         rng = Random(f"{seed}.{order}")
         poison = _POISONS[order % len(_POISONS)]
         tried += 1
         try:
-            made = Shuffled(program, inputs, rng, depths, poison).run()
+            made = Shuffled(program, inputs, rng, depths, poison, spans).run()
         except InputError:
             raise
         except DrawloomError as fault:

@@ -15,6 +15,8 @@ from drawloom.program.extents import touched
 Range = tuple[str, int, int]  # memory, first byte, byte behind the last
 QUEUES = tuple(engine for engine in Engine if engine is not Engine.CPU)
 UNBOUNDED = 1 << 30
+MOST_SPANS = 1 << 17  # commands of which what they touch is kept
+Spans = dict[int, tuple[Command, list[Range], list[Range]]]  # by the command's id
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +27,7 @@ class Issued:
         command: the command, its addresses plain.
         engine: whose queue it is in.
         after: commands of the tile's other queues that the hazard checks let end first.
+        before: queues of which a command waits for it so.
         is_done: whether it has taken effect.
         left: targets of a send that the bytes have not reached; None before it starts.
     """
@@ -32,6 +35,7 @@ class Issued:
     command: Command
     engine: Engine
     after: list[Issued] = field(default_factory=list["Issued"])
+    before: list[Engine] = field(default_factory=list[Engine])
     is_done: bool = False
     left: list[int] | None = None
 
@@ -39,12 +43,14 @@ class Issued:
 class Queues:
     """The queues of one tile."""
 
-    def __init__(self, depths: dict[Engine, int], blocking: Blocking) -> None:
-        """Start with empty queues."""
+    def __init__(
+        self, depths: dict[Engine, int], blocking: Blocking, spans: Spans | None = None
+    ) -> None:
+        """Start with empty queues; what commands touch is kept in ``spans``, for other queues too."""
         self._blocking = blocking
         self.room = {engine: depths.get(engine, UNBOUNDED) + 1 for engine in QUEUES}
         self.held: dict[Engine, deque[Issued]] = {engine: deque() for engine in QUEUES}
-        self._spans: dict[int, tuple[Command, list[Range], list[Range]]] = {}
+        self._spans: Spans = {} if spans is None else spans
 
     def is_full(self, engine: Engine) -> bool:
         """Whether the processor must wait before it hands over another command."""
@@ -62,6 +68,7 @@ class Queues:
                 for there in self.held[other]:
                     if _conflict(reads, writes, *self._touched(there.command)):
                         made.after.append(there)
+                        there.before.append(engine)
         self.held[engine].append(made)
 
     def head(self, engine: Engine) -> Issued | None:
@@ -72,9 +79,11 @@ class Queues:
         first = held[0]
         return first if all(one.is_done for one in first.after) else None
 
-    def end(self, engine: Engine) -> None:
-        """Take the first command out of a queue: it has taken effect."""
-        self.held[engine].popleft().is_done = True
+    def end(self, engine: Engine) -> list[Engine]:
+        """Take the first command out of a queue: it has taken effect; return the queues that it held up."""
+        ended = self.held[engine].popleft()
+        ended.is_done = True
+        return ended.before
 
     def _touched(self, command: Command) -> tuple[list[Range], list[Range]]:
         found = self._spans.get(id(command))
@@ -83,6 +92,8 @@ class Queues:
                 [(space, first, first + n) for space, first, n in spans if isinstance(first, int)]
                 for spans in touched(command, self._blocking)
             )
+            if len(self._spans) >= MOST_SPANS:
+                self._spans.clear()
             # The command is held too: its id must not be given to another.
             found = self._spans[id(command)] = command, reads, writes
         return found[1], found[2]

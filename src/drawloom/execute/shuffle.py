@@ -23,7 +23,7 @@ from drawloom.execute.faults import Outside, Refused, explain, origin_text, told
 from drawloom.execute.hang import Hang, Stuck
 from drawloom.execute.machine import Machine
 from drawloom.execute.memory import Tile
-from drawloom.execute.queues import Issued, Queues, walk
+from drawloom.execute.queues import Issued, Queues, Spans, walk
 from drawloom.execute.walker import ENGINES
 from drawloom.program.commands import (
     ENGINE_OF,
@@ -56,13 +56,14 @@ class Shuffled:
         rng: Random,
         depths: dict[Engine, int],
         poison: int,
+        spans: Spans,
     ) -> None:
-        """Load a program; bytes that nobody writes are ``poison``."""
+        """Load a program; bytes that nobody writes are ``poison``; ``spans`` are as for ``Queues``."""
         self._program, self._rng = program, rng
         self.machine = Machine(program, poison=poison)
         self.machine.load(inputs)
         n = len(program.streams)
-        self._queues = [Queues(depths, program.blocking) for _ in range(n)]
+        self._queues = [Queues(depths, program.blocking, spans) for _ in range(n)]
         self._paths = [walk(stream) for stream in program.streams]
         self._stands: list[Command | None] = [next(path, None) for path in self._paths]
         self._ready: list[tuple[float, Actor]] = []
@@ -205,9 +206,9 @@ class Shuffled:
             raise explain(self._program, number, first.command, (), fault) from fault
         if first.left:
             return True
-        queues.end(engine)
-        for each in Engine:
+        for each in queues.end(engine):
             self._wake((number, each))
+        self._wake((number, Engine.CPU))
         return True
 
     def _send(self, tile: Tile, issued: Issued, command: Send) -> None:

@@ -24,6 +24,9 @@ from drawloom.chip.layout import Blocked
 from drawloom.chip.model import Blocking
 
 _FLOATS = frozenset(("f16", "bf16", "f32"))
+_EXACT = frozenset(
+    ("relu", "abs", "neg")
+)  # of floats: they give what they were given, or its other sign
 _WHOLE = frozenset(("copy", "convert", "select", "spread", "turn"))  # of one format in and out
 
 
@@ -172,9 +175,10 @@ class BodyBuilder:
 
 
 def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]) -> list[Step]:
-    """Let a step in f32 give its result in the narrower format to which only a conversion takes it.
+    """Let a step give its result in the format to which only a conversion takes it.
 
-    The result is then rounded once, where it was rounded to f32 before.
+    So does one in f32 whose result goes to fewer bits, and is rounded once where it was rounded to
+    f32 before, and one that rounds nothing.
     """
     reads = Counter(name for step in steps for name in (step.a, step.b) if name)
     reads.update(step.dst for step in steps if step.op == "select")
@@ -187,7 +191,11 @@ def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]
         given = out[before]
         # The other way a step would leave out what its format takes from a value.
         narrows = slots[step.a].fmt == "f32" and slots[step.dst].fmt in _FLOATS
-        if given is not None and narrows and given.op not in _WHOLE and given.op[:6] != "reduce":
+        narrows = narrows and given is not None and given.op not in _WHOLE
+        # What is exact rounds once in any case.
+        plain = slots[step.a].fmt in _FLOATS and given is not None and given.op in _EXACT
+        exact = plain and given is not None and slots[given.a].fmt == slots[step.a].fmt
+        if given is not None and (narrows or exact) and given.op[:6] != "reduce":
             # It keeps its place: what it reads may be written over behind it.
             out[before], out[at] = replace(given, dst=step.dst), None
             maker[step.dst] = before

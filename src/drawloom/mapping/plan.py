@@ -21,6 +21,7 @@ from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
 from drawloom.mapping.rewrite.fold import Carried, Folded, fold
+from drawloom.mapping.rewrite.joint import joint
 from drawloom.mapping.rewrite.legalise import legalise
 from drawloom.mapping.rewrite.order import channels_first, codes_late
 
@@ -42,7 +43,7 @@ def map_graph(
         DoesNotFit: a node does not fit a tile, or the model not the chip's memory.
     """
     options = options or MapOptions()
-    legal = codes_late(channels_first(legalise(graph)))
+    legal = codes_late(channels_first(joint(legalise(graph), chip.blocking)))
     folded = fold(legal) if options.fold else Folded(legal)
     plan = group_nodes(folded, chip.blocking, fuse=options.fuse)
     for share in SHARES if options.resident else SHARES[-1:]:

@@ -23,6 +23,7 @@ from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flow import Flow, is_alike
+from drawloom.plans.likeness import likeness
 from drawloom.program.chain import ChipChain
 from drawloom.program.commands import Arm, Send, Signal, Wait
 from drawloom.program.exchange import Exchanger
@@ -70,6 +71,10 @@ class _Part:
     addend: str = ""
 
 
+Stretch = tuple[Program, int, tuple[str, ...]]  # program, bytes of DRAM, names of values
+Built = dict[tuple[object, ...], Stretch]
+
+
 @dataclass(slots=True)
 class Builder:
     """The programs of a span in the making; ``stage_of`` says which group has which stretch."""
@@ -86,9 +91,7 @@ class Builder:
     flags: Flags = field(default_factory=lambda: Flags(()))
     chains: list[ChipChain] = field(default_factory=list[ChipChain])
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])
-    built: dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]] = field(
-        default_factory=dict[tuple[object, ...], tuple[Program, int, tuple[str, ...]]]
-    )
+    built: Built = field(default_factory=dict[tuple[object, ...], Stretch])
     made: dict[tuple[object, ...], tuple[Exchanger, int]] = field(
         default_factory=dict[tuple[object, ...], tuple[Exchanger, int]]
     )
@@ -120,7 +123,7 @@ class Builder:
             stretches = self._stretches()
         except DoesNotFit:
             # Weights then have no room to wait in.
-            self.room_bytes, self.built = 0, {}
+            self.room_bytes = 0
             stretches = self._stretches()
         used = {
             command.flag
@@ -161,11 +164,11 @@ class Builder:
 
     def _compiled(self, graph: Graph) -> tuple[Program, int]:
         """Return a stretch's program, and the bytes of DRAM that it uses."""
-        has_values = any(not graph.constants.is_meta(name) for name in graph.constants)
-        key, names = _likeness(graph)
+        found, names = likeness(graph)
+        key = found and (self.room_bytes, *found)
         if self.tell:
             self.tell(graph.name)
-        known = None if has_values else self.built.get(key)
+        known = self.built.get(key) if key else None
         if known is None:
             pad = self.chip.scratchpad
             room = replace(pad, reserve_high=Bytes(pad.reserve_high + AREA_BYTES + self.room_bytes))
@@ -173,7 +176,9 @@ class Builder:
             options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
             chip = replace(self.chip, scratchpad=room)
             mapped = map_graph(graph, chip, options, lambda _: None)
-            known = self.built[key] = assemble(mapped), mapped.dram_bytes, names
+            known = assemble(mapped), mapped.dram_bytes, names
+            if key:
+                self.built[key] = known
         program, size, its_names = known
         called = dict(zip(its_names, names, strict=True))
         regions = tuple(replace(region, name=called[region.name]) for region in program.regions)
@@ -328,21 +333,3 @@ class Builder:
                 chain.regions[value] = Region(
                     value, "output", chain.places[value], kind.bytes, kind.dtype.value, kind.shape
                 )
-
-
-def _likeness(graph: Graph) -> tuple[tuple[object, ...], tuple[str, ...]]:
-    """Return what is the same of graphs that differ in names alone, and the names in one order."""
-    names = tuple(
-        dict.fromkeys(
-            (*graph.inputs, *(v for n in graph.nodes for v in (*n.inputs, *n.outputs) if v))
-        )
-    )
-    number = {name: i for i, name in enumerate(names)} | {"": -1}
-    nodes = tuple(
-        (n.op, tuple(sorted(n.attrs.items())), tuple(number[v] for v in n.inputs),
-         tuple(number[v] for v in n.outputs))
-        for n in graph.nodes
-    )  # fmt: skip
-    types = tuple(graph.types[name].text() for name in names)
-    ends = tuple(number[v] for v in graph.inputs), tuple(number[v] for v in graph.outputs)
-    return (nodes, types, ends, tuple(number[c] for c in graph.constants)), names

@@ -17,6 +17,7 @@ from drawloom.errors import DoesNotFit, InputError
 from drawloom.flow import WEIGHT_BITS
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
+from drawloom.plans.builder import Built
 from drawloom.plans.span import Spread, compile_folded
 from drawloom.quantize import quantize_weights
 from drawloom.timing.trace import Trace
@@ -101,10 +102,12 @@ def overlapped(
     if not _is_even(share, first, spread, Coding(weights, group)):
         return None
 
+    built: Built = {}  # a layer more is the same stretches
+
     def timed(layers: int) -> Overlapped:
         folded = compile_folded(
             share.graph(layers), fabric, spread, weights=weights, group=group, chip=chip,
-            precision=precision, mapping=mapping,
+            precision=precision, mapping=mapping, built=built,
         )  # fmt: skip
         trace = folded.time(chip)
         split = trace.split(0)
@@ -117,7 +120,7 @@ def overlapped(
         made = timed(first)
         return made if whole else timed(more).more(made, (share.layers - more) // share.period)
     except (DoesNotFit, InputError) as error:
-        if error.kind in ("span.folded", "span.exchange", "plan.cut"):
+        if error.kind in ("span.folded", "span.exchange", "span.flags", "plan.cut"):
             return None
         raise
 

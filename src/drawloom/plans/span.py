@@ -23,7 +23,7 @@ from drawloom.flow import Options, own_precision, read, simplify, to_precision
 from drawloom.frontends.hf.request import Request
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
-from drawloom.plans.builder import Builder, Folded
+from drawloom.plans.builder import Builder, Built, Folded
 from drawloom.plans.cut import Cut, cut
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.plans.stages import staged
@@ -125,12 +125,13 @@ def compile_folded(
     mapping: MapOptions | None = None,
     chip: Chip | None = None,
     tell: Tell | None = None,
+    built: Built | None = None,
 ) -> Folded:
     """Compile a model for several chips, and of each group the one chip that stands for all.
 
     Args and errors are those of ``compile_span``; ``chip`` is what each chip is, in place of the
-    system's own. Also ``DoesNotFit`` (``span.folded``) where no
-    schedule has all chips do alike.
+    system's own, and ``built`` keeps stretches that are alike from one call to the next, of the same
+    chip and options. Also ``DoesNotFit`` (``span.folded``) where no schedule has all chips do alike.
     """
     options = Options(
         precision=precision, request=request, weights=weights, group=group,
@@ -138,6 +139,8 @@ def compile_folded(
     )  # fmt: skip
     given = _Given.of(model, system, spread, options, tell, chip)
     builder = given.builder(1)
+    if built is not None:
+        builder.built = built
     builder.build()
     return builder.folded()
 

@@ -29,6 +29,9 @@ class Engine(Enum):
     SEND = "send"
     CPU = "cpu"
 
+    # Members are compared by identity: Enum's own hash, of the name, is computed anew each time.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Affine:
@@ -378,22 +381,11 @@ class Loop:
 Stream = tuple[Command | Loop, ...]
 
 ENGINE_OF: dict[type, Engine] = {
-    Read: Engine.READ,
-    Pick: Engine.READ,
+    **dict.fromkeys((Read, Pick), Engine.READ),
     Write: Engine.WRITE,
-    Move: Engine.MOVE,
-    Fill: Engine.MOVE,
-    Select: Engine.MOVE,
-    MatMul: Engine.MATRIX,
-    Conv: Engine.MATRIX,
-    Vector: Engine.VECTOR,
-    Reduce: Engine.VECTOR,
-    Pool: Engine.VECTOR,
+    **dict.fromkeys((Move, Fill, Select), Engine.MOVE),
+    **dict.fromkeys((MatMul, Conv), Engine.MATRIX),
+    **dict.fromkeys((Vector, Reduce, Pool), Engine.VECTOR),
     Send: Engine.SEND,
-    Arm: Engine.CPU,
-    Signal: Engine.CPU,
-    Wait: Engine.CPU,
-    Join: Engine.CPU,
-    Barrier: Engine.CPU,
-    Cpu: Engine.CPU,
+    **dict.fromkeys((Arm, Signal, Wait, Join, Barrier, Cpu), Engine.CPU),
 }

@@ -7,6 +7,7 @@ product, and numbers that are made codes of behind it:
     Conv(DQ(x), DQ(w)) + b             ConvInteger, its sums made numbers of, then the bias
     MatMul(DQ(x), DQ(w))               MatMulInteger, its sums made numbers of
     DQ(x) elsewhere                    numbers that are rounded once
+    sums that become codes             numbers in the unit of these codes (``sums``)
 
 Only codes of i8 without a zero point, the weights constants with a scale for all or one for each
 output. What changes is where numbers round: products and sums are exact; of the scales one
@@ -26,8 +27,10 @@ from drawloom.graph.build import GraphBuilder, rebuild
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Array, Graph, Node
 from drawloom.graph.rounding import wide
+from drawloom.quantize.sums import Units, find_units
 
 Floats = NDArray[np.float64]
+MOST_NUMBER = 2.0**12  # of a bias in the unit of codes: far from the end of every format
 MOST_BIAS = 2.0**30  # of the sums' unit: what is larger is left as it was
 _WINDOW = ("strides", "pads", "dilations", "kernel_shape")
 
@@ -54,11 +57,13 @@ class _Rewriting:
     readers: dict[str, list[Node]] = field(init=False)
     now: dict[str, str] = field(default_factory=dict[str, str])  # names in the new graph
     absorbed: set[str] = field(default_factory=set[str])  # nodes whose work is done before them
+    units: Units = field(init=False)
 
     def __post_init__(self) -> None:
-        """Look up who makes and who reads each value."""
+        """Look up who makes and who reads each value, and what is summed in which unit."""
         self.made = {value: node for node in self.graph.nodes for value in node.outputs}
         self.readers = self.graph.consumers()
+        self.units = find_units(self.graph, self._scales, self._is_numbers)
 
     def __call__(
         self, builder: GraphBuilder, node: Node, inputs: Sequence[str]
@@ -67,6 +72,12 @@ class _Rewriting:
         self.now |= dict(zip(node.inputs, inputs, strict=True))
         if node.name in self.absorbed:
             return (inputs[0],)
+        if node.name in self.units.sums:
+            return self._summed(builder, node, inputs, self.units.sums[node.name])
+        if node.name in self.units.codes:
+            one = builder.constant(f"{node.name}.one", np.ones((), np.float32))
+            given = (inputs[0], one, *inputs[2:])
+            return (builder.add(node.op, given, node.attrs, name=node.name, layer=node.layer),)
         if node.op == "DequantizeLinear":
             return self._numbered(builder, node, inputs)
         if node.op == "Conv":
@@ -78,15 +89,47 @@ class _Rewriting:
         self, builder: GraphBuilder, node: Node, inputs: Sequence[str]
     ) -> Sequence[str] | None:
         """Codes that are made numbers of for other work: these round once, to their format."""
-        kind, scale = self.graph.types[node.inputs[0]], node.inputs[1]
-        plain = kind.dtype is DType.I8 and node.inputs[0] not in self.graph.constants
-        known = scale in self.graph.constants and self.graph.types[scale].size == 1
-        if not plain or not known or not self._is_zero(node):
+        if not self._is_numbers(node):
             return None
         attrs = {**node.attrs, "output_dtype": self.graph.types[node.outputs[0]].dtype.value}
         return (builder.add(node.op, inputs[:2], attrs, name=node.name, layer=node.layer),)
 
+    def _summed(
+        self, builder: GraphBuilder, node: Node, inputs: Sequence[str], unit: float
+    ) -> Sequence[str]:
+        """A sum in the unit of the codes that are made of it."""
+        given: list[str] = []
+        for at, (value, now) in enumerate(zip(node.inputs, inputs, strict=True)):
+            before = self.made[value]
+            if before.name in self.units.made:
+                given.append(now)
+                continue
+            scale = wide(self.graph.constants[before.inputs[1]]).reshape(()) / unit
+            name = f"{node.name}.numbers{at}"
+            held = builder.constant(f"{name}.scale", scale.astype(np.float32))
+            attrs = {**before.attrs, "output_dtype": self.graph.types[value].dtype.value}
+            codes = (self.now[before.inputs[0]], held)
+            given.append(builder.add(before.op, codes, attrs, name=name, layer=node.layer))
+        return (builder.add("Add", given, name=node.name, layer=node.layer),)
+
     # What is found.
+
+    def _is_numbers(self, node: Node) -> bool:
+        """Whether a node makes numbers of computed codes, with one scale for all."""
+        if node.op != "DequantizeLinear" or node.int("block_size"):
+            return False
+        kind, scale = self.graph.types[node.inputs[0]], node.inputs[1]
+        plain = kind.dtype is DType.I8 and node.inputs[0] not in self.graph.constants
+        known = scale in self.graph.constants and self.graph.types[scale].size == 1
+        return plain and known and self._is_zero(node)
+
+    def _scales(self, node: Node, unit: float) -> bool:
+        """Whether a node is a convolution of codes whose result stays numbers, which may be in a unit."""
+        shape = self.graph.types[node.inputs[0]].shape if node.op == "Conv" else ()
+        if len(shape) != 4 or self._operands(node, 0) is None:
+            return False
+        held = self._bias(node.inputs[2]) if "".join(node.inputs[2:]) else np.zeros(1)
+        return held is not None and bool(np.all(np.abs(held) < MOST_NUMBER * unit))
 
     def _operands(self, node: Node, outs: int) -> tuple[_Codes, _Codes] | None:
         """Return the codes that a product multiplies, of data and weights."""
@@ -195,14 +238,26 @@ class _Rewriting:
         held = self._bias(bias) if bias else None
         if bias and held is None:
             return None
+        held = self._joined(node, held)
+        unit = self.units.made.get(node.name, 1.0)
         sums = self._add(builder, node, "ConvInteger", [self.now[x.value], self.now[w.value]])
-        made = self._numbers(builder, node, sums, x.scale * w.scale)
+        made = self._numbers(builder, node, sums, x.scale * w.scale / unit)
         if held is not None:
             dtype = builder.types[made].dtype.numpy
-            tall = held.astype(dtype).reshape(1, -1, 1, 1)
+            tall = (held / unit).astype(dtype).reshape(1, -1, 1, 1)
             at = builder.constant(f"{node.name}.bias", tall)
             made = builder.add("Add", (made, at), name=f"{node.name}.biased", layer=node.layer)
         return (made,)
+
+    def _joined(self, node: Node, held: Floats | None) -> Floats | None:
+        """Return what is added to a convolution: its bias, and that of another that it is added to."""
+        if node.name in self.units.gives:
+            return None
+        taken = [name for name, taker in self.units.gives.items() if taker == node.name]
+        for other in (each for each in self.graph.nodes if each.name in taken):
+            more = self._bias(other.inputs[2]) if "".join(other.inputs[2:]) else None
+            held = more if held is None else held if more is None else held + more
+        return held
 
     def _multiplied(self, builder: GraphBuilder, node: Node) -> Sequence[str] | None:
         """A product of data with constant weights."""

@@ -19,7 +19,7 @@ from drawloom.report.rooflines import HUES, rooflines
 from drawloom.report.svg import tag, text
 
 _ASSETS = Path(__file__).parent / "assets"
-WIDE, ROW, LEFT, RIGHT, TOP = 560, 34, 128, 120, 8
+WIDE, ROW, LEFT, RIGHT, TOP = 560, 34, 110, 172, 8
 PART_HUES = {"matrix": "matrix", "memory": "read", "links": "send", "rest": "cpu"}
 CHARTS: tuple[tuple[str, str, Callable[[Answer], Span | None], float], ...] = (
     ("Time to the first token", "ms", lambda each: each.first, 1e3),
@@ -122,9 +122,7 @@ def _row(each: Answer, span: Span | None, at: int, scale: float, by: float) -> s
         line = f"M{low:.1f} {y + 13}H{high:.1f}M{low:.1f} {y + 8}v10M{high:.1f} {y + 8}v10"
         parts.append(tag("path", d=line, class_="roof"))
     sign = words.bound_sign(each, span) if is_bound else ""
-    label = words.span_text(span, by, bound=sign) if span.value is None or is_bound else words.number(
-        span.value * by
-    )  # fmt: skip
+    label = words.span_text(span, by, bound=sign)
     parts.append(text(label, max(shown, min(high, WIDE - RIGHT)) + 6, y + 17))
     return "".join(parts)
 

@@ -153,7 +153,8 @@ def _layer_bounds(graph: Graph, chip: Chip, layers: ByLayer) -> Mapping[str, Bou
 def spelled_out(names: list[str]) -> dict[str, str]:
     """Return what each layer of the model goes by: ``layers.7.mlp`` by ``layers.0-31.mlp``.
 
-    Layers that are alike in turns, as ``layers.0-30.mlp`` and ``layers.1-31.mlp``, take turns.
+    Layers that are alike in turns, as ``layers.0-30.mlp`` and ``layers.1-31.mlp``, take turns. Layers
+    that were mapped as one go by the name of all: ``attention.key`` by ``attention.{query,key}``.
     """
     found = {name: _RANGE.search(name) for name in names}
     alike = Counter(_RANGE.sub("", name) for name, match in found.items() if match)
@@ -165,7 +166,13 @@ def spelled_out(names: list[str]) -> dict[str, str]:
         step = alike[_RANGE.sub("", name)]
         for i in range(int(match[1]), int(match[2]) + 1, step):
             known[f"{name[: match.start()]}{i}{name[match.end() :]}"] = name
-    return known
+    return {one: shown for name, shown in known.items() for one in _apart(name)}
+
+
+def _apart(name: str) -> list[str]:
+    """Return the layers that a name stands for."""
+    start, brace, ends = name.rstrip("}").partition("{")
+    return [start + end for end in ends.split(",")] if brace else [name]
 
 
 def stated(program: Program) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 import drawloom
+from drawloom.compare.errors import held_words
 from drawloom.report import page_tables as tables
 from drawloom.report.basis import basis, profile_note
 from drawloom.report.cards import cards
@@ -81,9 +82,10 @@ def _binned(spans: Timeline) -> str:
 def _footer(shown: Figures) -> str:
     trace = shown.trace
     note = escape(profile_note(trace.chip, trace.profile))
+    held = escape(held_words(trace.chip.name))
     return (
         f"drawloom {escape(drawloom.__version__)} · {len(trace):,} commands run, "
-        f"{len(trace.table.commands):,} written · {note}"
+        f"{len(trace.table.commands):,} written · {note} · {held}"
     )
 
 

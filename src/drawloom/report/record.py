@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drawloom.bound import Bound
 from drawloom.chip.model import Range
-from drawloom.compare.errors import board_words
+from drawloom.compare.errors import held_words
 from drawloom.report.figures import Figures
 from drawloom.report.layers import Layer
 from drawloom.timing.table import ENGINES
@@ -26,7 +26,7 @@ def record(figures: Figures) -> Record:
         "on_chip_ps": figures.on_chip_ps,
         "launch_ps": figures.launch_ps,
         "runs_per_s": figures.runs_per_s,
-        "held_to": board_words(trace.chip.name) or None,
+        "held_to": held_words(trace.chip.name),
         "bound": _bound(figures) if figures.has_bound else None,
         "over_bound_ratio": figures.over_bound if figures.has_bound else None,
         "matrix_operations_per_s": figures.operations_per_s,

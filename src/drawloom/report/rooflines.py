@@ -11,6 +11,8 @@ from drawloom.report.svg import LogAxis, tag, text
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 1100, 520, 90, 20, 20, 52
 LETTER, LINE = 8, 16  # of a label, at the most: so wide, so high
+TOKEN = "a token"
+AXIS = "operations per byte of memory traffic (circle: a token's pass, square: a prompt's or a graph's)"
 HUES = ("matrix", "vector", "read", "send", "move", "write", "cpu")
 
 
@@ -59,8 +61,7 @@ def _grid(x: LogAxis, y: LogAxis) -> str:
         label = rate_text(value, "OP/s").replace(".00", "").replace(".0 ", " ")
         parts.append(text(label, LEFT - 6, at + 4, text_anchor="end", class_="soft"))
     middle = (x.start + x.stop) / 2
-    parts.append(text("operations per byte of memory traffic", middle, HIGH - 9,
-                      text_anchor="middle"))  # fmt: skip
+    parts.append(text(AXIS, middle, HIGH - 9, text_anchor="middle"))
     return "".join(parts)
 
 
@@ -77,8 +78,17 @@ def _draw(roof: Roof, x: LogAxis, y: LogAxis, at: int, end: float) -> str:
     ]  # fmt: skip
     for word, intensity, rate in roof.points:
         title = tag("title", f"{roof.label}, {word}: {rate_text(rate, 'OP/s')}")
-        parts.append(
-            tag("circle", title, cx=x.at(intensity), cy=y.at(rate), r=7, fill=colour,
-                stroke="var(--card)")
-        )  # fmt: skip
+        # Smaller from machine to machine: of passes that lie on each other the earlier stay rings.
+        size, where = max(4.0, 8.0 - 1.5 * at), (x.at(intensity), y.at(rate))
+        look = {"fill": colour, "stroke": "var(--card)"}
+        if word != TOKEN:
+            sides = {
+                "x": where[0] - size,
+                "y": where[1] - size,
+                "width": 2 * size,
+                "height": 2 * size,
+            }
+            parts.append(tag("rect", title, **sides, **look))
+        else:
+            parts.append(tag("circle", title, cx=where[0], cy=where[1], r=size, **look))
     return "".join(parts)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drawloom.chip.model import Range
-from drawloom.compare.errors import board_words
+from drawloom.compare.errors import held_words
 from drawloom.report.basis import GRADES, basis, profile_note, weakest
 from drawloom.report.figures import Figures
 from drawloom.report.layers import Layer
@@ -40,8 +40,7 @@ def summary(figures: Figures, top: int = TOP) -> RenderableType:
         grade = weakest(rows)
         note = f"The weakest number behind these figures has grade {grade}: {GRADES[grade]}."
         parts += ["", Text(f"{note} The page lists them all.", style="dim")]
-    if held := board_words(figures.trace.chip.name):
-        parts += ["", Text(held, style="dim")]
+    parts += ["", Text(held_words(figures.trace.chip.name), style="dim")]
     return Group(*parts)
 
 

@@ -1,12 +1,13 @@
 """A few trials of products of middling size, where prices of ways to cut them differ by less than they err.
 
-Small ones are not worth it, and large ones take long to time. Nothing is kept on disk.
+Small ones are not worth it, and large ones take long to time. Nothing is kept on disk; in a process
+every product is tried once, though plans and comparisons map alike ones over and over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.cut.ranked import ranked
@@ -21,14 +22,17 @@ MACS = range(1 << 26, 1 << 34)  # of a product that is worth trials
 LEAST_ROWS = 64  # with fewer a weight streams by, and prices are near
 
 
+_MOST = 4096  # choices that a process keeps
+# What was chosen, by all that a trial depends on: a chip is what its file says.
+_CHOSEN: dict[tuple[str, ...], Cut | None] = {}
+
+
 @dataclass(slots=True)
 class Quick:
     """Chooses cuts by a few trials; hand its ``choose`` to the mapper."""
 
     bench: Bench
-    _known: dict[tuple[str, str], Cut | None] = field(
-        default_factory=dict[tuple[str, str], "Cut | None"]
-    )
+    _where: tuple[str, ...] = ()
 
     def choose(
         self, work: Work, nodes: Sequence[Node], stored: Container[str], graph: Graph
@@ -40,10 +44,14 @@ class Quick:
         trial = trial_of(self.bench, work, nodes, stored, graph)
         if trial is None:
             return None
-        key = trial.graph.text(), repr(work)
-        if key not in self._known:
-            self._known[key] = self._best(trial)
-        return self._known[key]
+        bench = self.bench
+        self._where = self._where or (bench.chip.text(), bench.profile, repr(bench.options))
+        key = (*self._where, trial.graph.text(), repr(work))
+        if key not in _CHOSEN:
+            if len(_CHOSEN) >= _MOST:
+                _CHOSEN.clear()
+            _CHOSEN[key] = self._best(trial)
+        return _CHOSEN[key]
 
     def _best(self, trial: Trial) -> Cut | None:
         ways = finalists(trial.work, self.bench)

@@ -18,6 +18,8 @@ from drawloom.program.assemble import assemble
 from drawloom.timing import time
 
 _DECODERS = ("DequantizeLinear", "UnpackInt4")
+# Products of codes, which are done as they are only where no sum can be too large: that is in the values.
+_CODED = ("QLinearConv", "ConvInteger", "MatMulInteger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _alone(nodes: Sequence[Node], stored: Container[str], graph: Graph) -> Graph
             if value not in names:
                 names[value] = f"v{len(names)}"
                 if value in graph.constants:
-                    constants[names[value]] = _constant(graph, value)
+                    constants[names[value]] = _constant(graph, value, whole=node.op in _CODED)
                 elif value not in inside:
                     inputs.append(names[value])
         read, made = (tuple(names[v] for v in values) for values in (node.inputs, node.outputs))
@@ -116,9 +118,8 @@ def _alone(nodes: Sequence[Node], stored: Container[str], graph: Graph) -> Graph
     )
 
 
-def _constant(graph: Graph, value: str) -> Array | LazyTensor:
-    """Return a constant for a trial: single numbers stand in commands, of others the type is enough."""
+def _constant(graph: Graph, value: str, *, whole: bool) -> Array | LazyTensor:
+    """Return a constant for a trial: single numbers stand in commands, of others the type may be enough."""
     kind, held = graph.types[value], graph.constants.held[value]
-    few = kind.size == 1 or kind.dtype in (DType.I32, DType.I64)
-    is_held = not isinstance(held, LazyTensor)
-    return held if few and is_held else LazyTensor.meta(kind)
+    few = whole or kind.size == 1 or kind.dtype in (DType.I32, DType.I64)
+    return held if few and (whole or not isinstance(held, LazyTensor)) else LazyTensor.meta(kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -111,9 +112,14 @@ class Net:
         make: Callable[[], Array],
         dtype: DType | None = None,
     ) -> str:
-        """Return a constant that the configuration gives, in the graph's format; made when read."""
+        """Return a constant that the configuration gives, in the graph's format; made when first read."""
         kind = TensorType(dtype or self.dtype, shape)
-        held = LazyTensor(kind, name, lambda: _in_format(make(), kind.dtype))
+
+        @cache  # every layer's rules look at it
+        def made() -> Array:
+            return _in_format(make(), kind.dtype)
+
+        held = LazyTensor(kind, name, made)
         return self.builder.constant(name, held)
 
     def linear(self, x: str, module: str, width: int, *, bias: bool = False) -> str:

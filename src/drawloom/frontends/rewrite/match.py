@@ -12,8 +12,9 @@ from drawloom.graph.rounding import wide
 
 def number(edit: Edit, value: str) -> float | None:
     """Return the one number that a constant holds, None for anything else."""
-    array = edit.array(value)
-    if array is None or array.size != 1 or array.dtype == np.bool_:
+    held = edit.held(value)
+    array = edit.array(value) if held is not None and held.size == 1 else None
+    if array is None or array.dtype == np.bool_:
         return None
     return float(array.reshape(())[()])
 

@@ -15,7 +15,8 @@ from drawloom.mapping.cut.sizes import Cut, Work, grain
 from drawloom.mapping.pieces import Buffer, Panel, Span
 from drawloom.units import align_down, align_up, ceil_div
 
-MAX_DEPTHS = 16  # parts of an operand that stays: each has a flag of its own
+MAX_DEPTHS = 20  # parts of an operand that stays: with more, tiles would meet all the time
+MAX_FLAGS = 32  # of an operand: each part that stays has one
 RING = 3  # places within sums, or results would wait for each other
 MAX_RESULTS = 16  # places of results
 SUM_BYTES = 4  # of a partial sum
@@ -51,11 +52,12 @@ def _spans(sizes: list[int], total: int) -> tuple[Span, ...]:
 
 
 def chunks(start: int, end: int, width: int, least: int) -> list[Span]:
-    """Return spans of channels, ``width`` each; the last is cut into ``least``, to be written soon."""
+    """Return spans of channels, ``width`` each; the last two are cut into ``least``, to be written soon."""
     firsts = list(range(start, end, width))
-    if firsts:
-        firsts += range(firsts[-1] + least, end, least)
-    return list(pairwise([*firsts, end]))
+    small = firsts[-2:][:1]
+    return list(
+        pairwise([*firsts[:-2], *(at for one in small for at in range(one, end, least)), end])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Way:
                 panel, self.results,
             )  # fmt: skip
             of_use = self.always or a == 1 or self.rounds > 1
+            if not self.always and a * len(self.spans()) > MAX_FLAGS:
+                continue
             if (
                 of_use
                 and sum(n * size for _, size, n in _areas(self.chip, self.work, found)) <= room

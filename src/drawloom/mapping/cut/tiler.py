@@ -372,8 +372,9 @@ def _stalls(
     # With one slot a tile loads, decodes and multiplies in turn.
     alone = (kept.b == 1) & (kept.loads_b > 1)
     stalls = np.where(alone, kept.loads_b * used, 0.0).astype(np.float64)
-    if not t.work.a_local:
-        stalls = stalls + np.where((kept.a == 1) & (kept.loads_a > 1), kept.loads_a * used, 0.0)
+    # Nor does it fold where the chunk before is still multiplied.
+    each = t.folding * (1e9 / chip.clock) + (0.0 if t.work.a_local else used)
+    stalls = stalls + np.where((kept.a == 1) & (kept.loads_a > 1), kept.loads_a * each, 0.0)
     if share_b and t.work.m <= chip.matrix.block:
         # Weights stream by: tiles of a group meet for every chunk, and all wait for the last.
         message = chip.profiles["lean"].message if "lean" in chip.profiles else 0

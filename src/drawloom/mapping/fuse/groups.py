@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drawloom.chip.model import Blocking
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Node
 from drawloom.mapping.fuse.coded import Coded, find_coded
 from drawloom.mapping.fuse.kinds import Kinds
@@ -258,7 +259,8 @@ class _Grouping:
         There the codes are read, which are fewer bytes.
         """
         out = node.outputs[0]
-        users = self.users.get(out, []) if node.op == "DequantizeLinear" else []
+        coded = node.op == "DequantizeLinear" and self.types[node.inputs[0]].dtype is DType.I8
+        users = self.users.get(out, []) if coded else []
         if len(users) != 1 or out in self.graph.outputs or self.kind[users[0].name] != "body":
             return -1
         others = [self.group_of.get(v, -1) for v in users[0].inputs if v != out]

@@ -184,14 +184,42 @@ def _erf(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
     )
 
 
+# Phi(x) is the logistic function of 2x + c x (s - a) (s - b), s = min(x^2, GATE_END), to what Gelu's
+# bound leaves in 16 bits: three roundings, and 2e-6. 2x is exact and the rest is small where Phi is not,
+# so that only their sum needs more than 16 bits. (a, b, c) by format, found by trying all its numbers,
+# which `tests/mapping/test_curves.py` does again.
+GATES = {
+    "f16": (5.79084617, 89.5722467, -7.83181149e-4),
+    "bf16": (5.82090872, 89.4629179, -7.8426619e-4),
+}
+GATE_END = 25.0
+
+
 def _gelu(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
-    x = body.convert(_slot(args[0]), "f32")
-    terms = _phi_terms(fmt)
-    if node.str("approximate", "none") == "tanh":
-        # (1 + tanh y) / 2 is the logistic function of 2 y.
-        slope = 2.0 * math.sqrt(2.0 / math.pi)
-        terms = (slope, 0.044715 * slope)
+    x = _slot(args[0])
+    is_tanh = node.str("approximate", "none") == "tanh"
+    # (1 + tanh y) / 2 is the logistic function of 2 y.
+    slope = 2.0 * math.sqrt(2.0 / math.pi)
+    terms = (slope, 0.044715 * slope) if is_tanh else _phi_terms(fmt)
+    if fmt in GATES and body.slots[x].fmt == fmt:
+        inner = _tanh_gate(body, x, *terms) if is_tanh else _narrow_gate(body, x, *GATES[fmt])
+        return body.op("mul", x, body.op("sigmoid", inner, fmt=fmt))
+    x = body.convert(x, "f32")
     return body.convert(body.op("mul", x, body.op("sigmoid", _odd(body, x, terms))), fmt)
+
+
+def _narrow_gate(body: BodyBuilder, x: str, a: float, b: float, c: float) -> str:
+    """Return 2x + c x (s - a) (s - b) in f32 of a slot of 16 bits, see ``GATES``."""
+    s = body.op("min", body.op("square", x), scalar=GATE_END)
+    rest = body.op("mul", body.op("sub", s, scalar=a), body.op("mul", x, scalar=c))
+    rest = body.op("mul", rest, body.op("sub", s, scalar=b))
+    return body.op("add", body.op("mul", x, scalar=2.0), rest, fmt="f32")
+
+
+def _tanh_gate(body: BodyBuilder, x: str, c0: float, c1: float) -> str:
+    """Return c0 x + c1 x^3 in f32 of a slot of 16 bits: of all that is made only x^2 has 16 bits."""
+    inner = body.op("add", body.op("square", x), scalar=c0 / c1, fmt="f32")
+    return body.op("mul", inner, body.op("mul", x, scalar=c1, fmt="f32"))
 
 
 def _softmax(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> str:
@@ -259,6 +287,8 @@ def _quantized(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> 
     """Divide by the scale in f32 and round to a code; by a power of two that is one exact product."""
     x, scale = _slot(args[0]), args[1]
     assert isinstance(scale, float)
+    if scale == 1.0:
+        return body.convert(x, fmt)
     if _is_power(scale):
         return body.op("mul", x, scalar=1.0 / scale, fmt=fmt)
     return body.convert(body.op("div", body.convert(x, "f32"), scalar=scale), fmt)
@@ -274,7 +304,8 @@ def _numbers(body: BodyBuilder, node: Node, args: list[Operand], fmt: str) -> st
     """Make numbers of codes, or of sums that f32 holds: one product, rounded once."""
     x, scale = _slot(args[0]), args[1]
     if body.slots[x].fmt == "i8" and isinstance(scale, float) and _is_power(scale):
-        return body.op("mul", body.convert(x, fmt), scalar=scale)
+        made = body.convert(x, fmt)
+        return made if scale == 1.0 else body.op("mul", made, scalar=scale)
     return combine(body, "mul", body.convert(_slot(args[0]), "f32"), args[1], fmt)
 
 

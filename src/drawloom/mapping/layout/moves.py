@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drawloom.graph.ir import Array, Node
-from drawloom.graph.ops import OPS
-from drawloom.mapping.layout.affine import physical
-from drawloom.mapping.layout.site import Index, Site
+from drawloom.graph.ir import Node
+from drawloom.mapping.layout.renamed import Index, offset_in, taken_by
+from drawloom.mapping.layout.site import Site
 from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.layout.store import Key, is_linear, same_geometry
 
@@ -20,17 +19,21 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     Nodes after the first turn what the one before gives, which nothing else reads.
     """
     node, out = nodes[0], nodes[-1].outputs[0]
+    if out in site.residency.address:
+        site.made(out, layout)  # tiles hold it where they hold what it is another name of
+        return
     if len(nodes) == 1 and node.op == "Reshape" and _alias(site, node, layout):
         return
     if len(nodes) == 1 and node.op == "Concat" and _joined(site, node, layout):
         return
-    taken = _moved(site, node)
-    for later in nodes[1:]:
-        taken = [_evaluate(site, later, [numbers]) for numbers in taken]
+    taken = taken_by(site.graph, nodes)
     sources = [value for value in node.inputs if value]
-    if len(nodes) > 1 and _stays(site, sources, taken, (out, layout)):
-        site.store.same_bytes((out, layout), (sources[0], site.home[sources[0]]))
-        return
+    if len(nodes) > 1:
+        offset = _stays(site, sources, taken, (out, layout))
+        if offset is not None:
+            key = sources[0], site.home[sources[0]]
+            site.store.same_bytes((out, layout), key, offset)
+            return
     target = site.made(out, layout)
     parts = [
         (site.as_stored(value), target, each) for value, each in zip(sources, taken, strict=False)
@@ -38,20 +41,19 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     site.copy(nodes[-1].name, nodes[-1].name, parts, _fill(site, node, target))
 
 
-def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> bool:
-    """Whether all elements of the first source already lie where the result has them."""
+def _stays(site: Site, sources: list[str], taken: list[Index], out: Key) -> int | None:
+    """Return how many bytes within the first source all elements of the result already lie as it has them.
+
+    None where they do not.
+    """
     value = sources[0]
     if len(taken) != 1 or value in site.graph.constants or out[0] in site.graph.outputs:
-        return False
+        return None
     kind = site.graph.types[out[0]]
     source = site.as_stored(value)
     # Not through the store: what stands there counts as written.
     target = Storage(out[0], kind.dtype, kind.shape, out[1], site.chip.blocking)
-    if source.bytes != target.bytes or source.per_tile:
-        return False
-    before, after = physical(source), physical(target)
-    there = after >= 0
-    return bool(np.array_equal(taken[0].reshape(-1)[after[there]], before[there]))
+    return None if source.per_tile else offset_in(source, target, taken[0])
 
 
 def _alias(site: Site, node: Node, layout: str) -> bool:
@@ -105,33 +107,6 @@ def _is_movable(site: Site, key: Key) -> bool:
         and key not in store.alias and key in store.used and key not in store.in_place
         and all(key not in (each.enter, each.made, each.leave) for each in store.handed)
     )  # fmt: skip
-
-
-def _moved(site: Site, node: Node) -> list[Index]:
-    """Run a move on element numbers: for each operand, which of its elements land where (-1: none)."""
-    types = site.graph.types
-    values = [value for value in node.inputs if value]
-    if node.op in ("Gather", "Pad"):
-        numbers = np.arange(types[values[0]].size, dtype=np.int64)
-        return [_evaluate(site, node, [numbers.reshape(types[values[0]].shape)])]
-    start = 0
-    arrays: list[Array] = []
-    spans: list[tuple[int, int]] = []
-    for value in values:
-        kind = types[value]
-        arrays.append(np.arange(start, start + kind.size, dtype=np.int64).reshape(kind.shape))
-        spans.append((start, start + kind.size))
-        start += kind.size
-    result = _evaluate(site, node, arrays)
-    return [np.where((result >= low) & (result < high), result - low, -1) for low, high in spans]
-
-
-def _evaluate(site: Site, node: Node, arrays: list[Array]) -> Index:
-    if node.op == "Gather":
-        arrays = [arrays[0], site.graph.constants[node.inputs[1]]]
-    if node.op == "Pad" and node.str("mode", "constant") == "constant":
-        arrays = [arrays[0], np.array(-1, np.int64)]
-    return np.asarray(OPS[node.op].evaluate(node, tuple(arrays))[0], np.int64)
 
 
 def _fill(site: Site, node: Node, target: Storage) -> tuple[tuple[Storage, float], ...]:

@@ -18,6 +18,7 @@ from drawloom.mapping.cut.windows import window_of
 from drawloom.mapping.fuse.groups import Group, Plan
 from drawloom.mapping.fuse.quantized import is_convolution
 from drawloom.mapping.layout.dram import Need, pack
+from drawloom.mapping.layout.renamed import views
 from drawloom.mapping.layout.storage import matrix_view
 from drawloom.units import align_up, ceil_div
 
@@ -75,11 +76,14 @@ def settle(
     out = Residency()
     made = {value: index for index, group in enumerate(plan.groups) for value in group.made}
     readers = _readers(plan)
+    others = views(plan, graph, chip)
     needs: dict[str, Need] = {}
     place: dict[str, str] = {}  # resident value -> the value whose need it is part of
     room = int(chip.scratchpad.usable * share)
     for value, index in made.items():
         users = readers.get(value, set()) - {index}
+        if value in others:
+            users = readers.get(others[value], set())
         if not users or value in graph.outputs:
             continue
         held = _held(plan, graph, chip, value, (index, *sorted(users)))
@@ -97,8 +101,9 @@ def settle(
             need = Need(first.key, first.bytes, first.first, max(users))
         more = needs | {need.key: need}
         if pack(list(more.values()), chip.blocking.align)[1] <= room:
-            needs, place[value] = more, need.key
-            out.held_of[value] = held
+            needs = more
+            for name in {value, others.get(value, value)}:
+                place[name], out.held_of[name] = need.key, held
             if held.parts:
                 out.rows |= dict.fromkeys((index, *users), held.parts)
             else:

@@ -103,8 +103,8 @@ class Storage:
     ) -> tuple[Transfer, ...]:
         """Transfers that gather rows x channels of one matrix into a compact blocked buffer.
 
-        ``channels`` starts at a block and ends at a block or at the last channel. A dense
-        storage is blocked on the way, which takes a run for every row of a block.
+        ``channels`` starts at a block and ends at a block or at the last channel. A dense storage is
+        blocked on the way, a run a row and block; of it a box may also be a tail's width of one block.
         """
         if self.layout == "heads":
             entry, head = divmod(batch, self.shape[1])
@@ -119,16 +119,12 @@ class Storage:
             own = rows[0] // self.held_rows * self.held_rows
             assert rows[1] <= own + self.held_rows, (self.value, rows)
             return self.around(own, rows, channels)
-        if self.per_tile:
-            # Every tile holds matrices of its own, counted from its first.
-            batch %= self.per_tile
-            found = blocked_box(
-                self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
-            )
-            return tuple(replace(t, local=True) for t in found)
-        return blocked_box(
-            self.blocked, self.address, batch, ((rows[0], 1),), rows[1] - rows[0], channels
+        # Every tile holds resident matrices of its own, counted from its first.
+        at = batch % self.per_tile if self.per_tile else batch
+        found = blocked_box(
+            self.blocked, self.address, at, ((rows[0], 1),), rows[1] - rows[0], channels
         )
+        return tuple(replace(t, local=True) for t in found) if self.per_tile else found
 
     def worked(
         self, batch: int, rows: tuple[int, int], channels: tuple[int, int], *, into: bool = False
@@ -198,7 +194,10 @@ class Storage:
         blocked, size = self.blocked, self.dtype.bytes
         line, width, n_rows = blocked.channels * size, blocked.block * size, rows[1] - rows[0]
         start = self.address + (batch * blocked.rows + rows[0]) * line
-        full = (min(channels[1], blocked.full * blocked.block) - channels[0]) // blocked.block
+        end, part = blocked.full * blocked.block, (channels[1] - channels[0]) * size
+        if channels[1] <= end and part < width:
+            return (_run(start + channels[0] * size, part, ((line, n_rows),), 0),)
+        full = (min(channels[1], end) - channels[0]) // blocked.block
         out: list[Transfer] = []
         if full:
             out.append(_run(start + channels[0] * size, width, ((width, full), (line, n_rows)), 0))

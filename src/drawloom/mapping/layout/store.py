@@ -119,11 +119,11 @@ class Store:
             )
         return self.made[key]
 
-    def same_bytes(self, new: Key, old: Key) -> None:
-        """Make ``new`` another name for the bytes of ``old``."""
-        self.alias[new] = root = self.root(old)
-        if root != old:
-            self.inside[new] = self.inside.get(old, 0)
+    def same_bytes(self, new: Key, old: Key, offset: int = 0) -> None:
+        """Make ``new`` another name for the bytes of ``old``, or for some from ``offset`` on."""
+        self.alias[new] = self.root(old)
+        if within := self.inside.get(old, 0) + offset:
+            self.inside[new] = within
         self.value(*new)
 
     def put_inside(self, part: Key, whole: Key, offset: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph, Node
 from drawloom.mapping.fuse.quantized import is_convolution
 from drawloom.mapping.rewrite.legalise import BROADCASTING, broadcast_kind
@@ -80,7 +81,8 @@ def codes_late(graph: Graph) -> Graph:
     users = graph.consumers()
     late: dict[str, Node] = {}  # by the node that needs it
     for node in graph.nodes:
-        readers = users.get(node.outputs[0], []) if node.op == "DequantizeLinear" else []
+        coded = node.op == "DequantizeLinear" and graph.types[node.inputs[0]].dtype is DType.I8
+        readers = users.get(node.outputs[0], []) if coded else []
         if len(readers) == 1 and readers[0].op != "DequantizeLinear":
             late[readers[0].name] = node
     moved = {node.name for node in late.values()}

@@ -103,12 +103,21 @@ class Emitter:
             other = (at + half) % (2 * half)
             near, far = (_rest_of_block(shape, channel) for channel in (other, at))
             n = min(near[0], far[0], half - at % half)
+            if at + n == shape.channels < shape.width:
+                # What pads the row takes part in what follows, and may be any number that is there.
+                n = min(near[0], shape.width - at)
             dims = ((near[1] * size, far[1] * size, rows),)
             inner = n * size
             if n == near[1] == far[1]:
                 inner, dims = inner * rows, ()
             places = src + shape.offset(0, 0, other), dst + shape.offset(0, 0, at)
             self.stream.add(Move(*places, inner, dims, origin))
+            at += n
+        while at < shape.width:
+            n, first = min(shape.rest, shape.width - at), shape.full * shape.block
+            places = src + shape.offset(0, 0, first), dst + shape.offset(0, 0, at)
+            pitch = shape.tail * size
+            self.stream.add(Move(*places, n * size, ((pitch, pitch, rows),), origin))
             at += n
 
     def _vector(self, step: Step, a: Slot, dst: Slot, origin: int) -> None:
@@ -154,7 +163,8 @@ class Emitter:
 
 
 def _rest_of_block(shape: Blocked, channel: int) -> tuple[int, int]:
-    """Return how many channels there are from one on in its block, and the block's width."""
+    """Return how many channels there are from one on in its block, and the block's width with what pads it."""
     block, inside = divmod(channel, shape.block)
-    width = shape.block if block < shape.full else shape.tail
-    return width - inside, width
+    if block < shape.full:
+        return shape.block - inside, shape.block
+    return shape.rest - inside, shape.tail

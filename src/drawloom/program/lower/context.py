@@ -52,9 +52,17 @@ def read(stream: TileStream, transfers: tuple[Transfer, ...], spm: int, origin: 
 
 
 def read_channels(
-    stream: TileStream, storage: Storage, channels: tuple[int, int], spm: int, origin: int
+    stream: TileStream,
+    storage: Storage,
+    channels: tuple[int, int],
+    spm: int,
+    origin: int,
+    rows: int = 2,
 ) -> None:
-    """Read one value a channel for some channels, from a block on, its tail repeated to a block."""
+    """Read one value a channel for some channels, from a block on.
+
+    Its tail is repeated to a block, unless it is combined with no more ``rows`` than one at a time.
+    """
     size, block = storage.dtype.bytes, storage.blocking.of(storage.dtype.bytes)
     first, end = channels
     if storage.layout == "channel":
@@ -67,7 +75,7 @@ def read_channels(
         tail = storage.blocking.width(end - first - whole, size)
         last = storage.box(0, (0, 1), (first + whole, end))
         found = list(storage.box(0, (0, 1), (first, first + whole))) if whole else []
-        for at in range(whole, whole + block, tail):
+        for at in range(whole, whole + (block if rows > 1 else tail), tail):
             found += [replace(t, offset=at * size + t.offset) for t in last]
     read(stream, tuple(found), spm, origin)
 

@@ -6,23 +6,23 @@ whose share ends earlier are empty. Operands are asked for some steps ahead, whe
 
 from __future__ import annotations
 
-from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.cut.matrix import SCALES
-from drawloom.mapping.layout.storage import Storage, Transfer, split
-from drawloom.mapping.pieces import MatrixPiece, Span
+from drawloom.mapping.layout.storage import Transfer
+from drawloom.mapping.pieces import MatrixPiece
 from drawloom.program.commands import Conv, Engine, Join, MatMul, Vector
 from drawloom.program.extents import INDEX_BYTES, psum_format
-from drawloom.program.lower.body import Chunk, Emitter
 from drawloom.program.lower.coding import coded_box, decode, scales_behind
-from drawloom.program.lower.context import Context, read, read_channels, write_all
+from drawloom.program.lower.context import Context
 from drawloom.program.lower.folding import clear, fold, unfolded_box
 from drawloom.program.lower.halo import exchange, halo_box
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
-from drawloom.program.lower.shares import Part, Shares, Step
+from drawloom.program.lower.results import Results
+from drawloom.program.lower.shares import Part, Step
 
 LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers allow
 LOADS_A_PHASE = 4
 SHARED_AHEAD = 2
+DELIVERED_AHEAD = 2  # steps between handing an operand on and using it
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -33,16 +33,13 @@ def lower(piece: MatrixPiece, context: Context) -> None:
     (Panels if piece.panel else Lowering)(piece, context).run()
 
 
-class Lowering:
+class Lowering(Results):
     """Writes the commands of one piece."""
 
     def __init__(self, piece: MatrixPiece, context: Context) -> None:
-        self.piece, self.context = piece, context
-        self.shares = Shares.of(piece)
+        """Settle what is loaded when."""
+        super().__init__(piece, context)
         self.steps = self.shares.steps()
-        self.origin = context.origin(piece.name, piece.nodes[0])
-        self.origins = {node: context.origin(piece.name, node) for node in piece.nodes}
-        self.tiles = range(piece.grid[0] * piece.grid[1] * piece.grid[2])
         alone: list[Group] = [(tile,) for tile in self.tiles]
         a_groups = [self._a_group(tile) for tile in self.tiles] if piece.share_a else alone
         b_groups = [self._b_group(tile) for tile in self.tiles] if piece.share_b else alone
@@ -54,7 +51,7 @@ class Lowering:
             # Where a tile loads but a few chunks, the delay would cost more than it brings.
             loads = sum(fresh for _, fresh in slots)
             operand.phases = max(1, min(MAX_PHASES, loads // LOADS_A_PHASE))
-        self.outs = 0  # results begun so far: which copy of the body's buffers is in use
+        self.late: tuple[int, int] | None = None  # a result to be finished: its step, its copy
 
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
 
@@ -150,18 +147,23 @@ class Lowering:
             self.context.streams.tiles[tile].join_all(self.origin)
         if self.piece.a.halo and self.piece.window:
             exchange(self.context, self.piece, list(self.tiles), self.origin)
-        self._constants()
         for tile in self.tiles if self.piece.fold else ():
             clear(self.context.streams.tiles[tile], self.piece, self.origin)
         self._load(begins, delivers, -1)
+        self._constants()  # behind what is multiplied first: only results need them
         self._fold(0)
+        is_long = self._is_long()
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
                 self._compute(tile, index, self.shares.part(tile, step))
             self._fold(index + 1)
-            self._load(begins, delivers, index)
+            if is_long:
+                self._load_first(begins, delivers, index)
+            else:
+                self._load(begins, delivers, index)
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
+        self._finish_late()
         for tile in self.tiles if shared or self.piece.a.halo else ():
             # No hazard check covers what a send reads: the next piece must not write over it.
             self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
@@ -181,20 +183,51 @@ class Lowering:
 
     def _load(self, begins: Timetable, delivers: Timetable, index: int) -> None:
         """Start, and hand on, what is due after step ``index``; between, finish that step's result."""
+        self._begin(begins, index)
+        self._next_body_loads(index)
+        if index >= 0 and self.steps[index].ki == self.shares.chunks[2] - 1:
+            self._finish_all(index, self.outs)
+        self._deliver(delivers, index)
+
+    def _load_first(self, begins: Timetable, delivers: Timetable, index: int) -> None:
+        """Start, and hand on, what is due after step ``index``; then finish the result before that step's.
+
+        So the matrix engine has the next products while the processor hands a long body over.
+        """
+        self._begin(begins, index)
+        self._deliver(delivers, index)
+        if self.steps[index].ki == self.shares.chunks[2] - 1:
+            self._finish_late()
+            self.late = index, self.outs
+        self._next_body_loads(index)
+
+    def _begin(self, begins: Timetable, index: int) -> None:
         for operand, key, slot in begins.get(index, ()):
             for tile in self.tiles:
                 operand.begin(tile, key, slot)
-        if index + 1 < len(self.steps) and self.steps[index + 1].ki == 0:
-            for tile in self.tiles:
-                self._body_loads(tile, self.shares.part(tile, self.steps[index + 1]), index + 1)
-        if index >= 0 and self.steps[index].ki == self.shares.chunks[2] - 1:
-            for tile in self.tiles:
-                part = self.shares.part(tile, self.steps[index])
-                self._finish(tile, part)
-                self._store(tile, part, self.outs)
+
+    def _deliver(self, delivers: Timetable, index: int) -> None:
         for operand, key, slot in delivers.get(index, ()):
             for tile in self.tiles:
                 operand.deliver(tile, key, slot)
+
+    def _next_body_loads(self, index: int) -> None:
+        if index + 1 < len(self.steps) and self.steps[index + 1].ki == 0:
+            for tile in self.tiles:
+                self._body_loads(tile, self.shares.part(tile, self.steps[index + 1]), index + 1)
+
+    def _finish_late(self) -> None:
+        """Finish the result that was left for later, if there is one."""
+        if self.late is not None:
+            self._finish_all(*self.late)
+            self.late = None
+
+    def _finish_all(self, index: int, copy: int) -> None:
+        """Do the body's work on the result of a step, and write it out."""
+        for tile in self.tiles:
+            part = self.shares.part(tile, self.steps[index])
+            self._finish(tile, part, copy)
+            self._store(tile, part, copy)
 
     def _schedule(self) -> tuple[Timetable, Timetable]:
         """After which step each load begins and is handed on: ahead of its use, after its slot's last use."""
@@ -214,7 +247,9 @@ class Lowering:
                     begin = min(latest, max(index - LOOKAHEAD, free - early, -1))
                     load = (operand, key(self.steps[index]), slot)
                     begins.setdefault(begin, []).append(load)
-                    delivers.setdefault(index - 1, []).append(load)
+                    # A step sooner than needed where it was asked for before that: links go on.
+                    deliver = max(min(index - 1, begin + 1), index - DELIVERED_AHEAD)
+                    delivers.setdefault(deliver, []).append(load)
                 last[which, slot] = index
         return begins, delivers
 
@@ -285,15 +320,8 @@ class Lowering:
             source = None if first else psum
             b = piece.buffers["b.wide"] if piece.coding else self.b.buffer
             a = piece.buffers["a.wide"] if piece.fold else self.a.buffer
-            self._matrix(
-                tile,
-                part,
-                (a.at(a_slot), b.at(b_slot)),
-                source,
-                psum,
-                result,
-                last,
-            )
+            places = a.at(a_slot), b.at(b_slot)
+            self._matrix(tile, part, places, source, psum, result, last)
             return
         psum = piece.buffers["psum"].at(self.outs)
         a_high, a_low = (piece.buffers[f"a.{half}"].at(a_slot) for half in ("high", "low"))
@@ -333,68 +361,3 @@ class Lowering:
             *window.kernel, window.strides, pads, window.dilations, piece.fmt, out_fmt,
             piece.depthwise, source, self.origin,
         ))  # fmt: skip
-
-    # The body on each result.
-
-    def _slot(self, slot: str, copy: int) -> int:
-        return self.piece.buffers[f"slot.{slot}"].at(copy)
-
-    def _rows(self, part: Part) -> Span:
-        width = self.piece.window.ow if self.piece.window is not None else 1
-        return part.m[0] * width, part.m[1] * width
-
-    def _constants(self) -> None:
-        """Load the channel operands of each tile's share once."""
-        body = self.piece.body
-        for tile in self.tiles:
-            _, _, jn = self.shares.place(tile)
-            first = jn * self.shares.per_n
-            for slot, value in body.loads:
-                if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
-                    storage = self.piece.values[value]
-                    end = min(first + self.shares.per_n, self.piece.n)
-                    stream = self.context.streams.tiles[tile]
-                    read_channels(stream, storage, (first, end), self._slot(slot, 0), self.origin)
-
-    def _body_loads(self, tile: int, part: Part, index: int) -> None:
-        if part.empty:
-            return
-        copy = index // self.shares.chunks[2]
-        for slot, value in self.piece.body.loads:
-            if self.piece.body.slot(slot).kind != "channel":
-                box = self._box(self.piece.values[value], part)
-                read(self.context.streams.tiles[tile], box, self._slot(slot, copy), self.origin)
-
-    def _box(self, storage: Storage, part: Part, *, into: bool = False) -> tuple[Transfer, ...]:
-        batch = part.batch % storage.blocked.batch
-        return storage.worked(batch, self._rows(part), part.n, into=into)
-
-    def _finish(self, tile: int, part: Part) -> None:
-        """Do the body's work on a result."""
-        if part.empty:
-            return
-        stream, body = self.context.streams.tiles[tile], self.piece.body
-        rows = self._rows(part)
-        chunk = Chunk(self.piece.a.blocking, rows[1] - rows[0], part.n[1] - part.n[0])
-        _, _, jn = self.shares.place(tile)
-        inside = part.n[0] - jn * self.shares.per_n
-
-        def address(slot: str) -> int:
-            kind = body.slot(slot)
-            if kind.kind == "channel":
-                return self._slot(slot, 0) + inside * FORMAT_BYTES[kind.fmt]
-            return self._slot(slot, self.outs)
-
-        Emitter(stream, body, chunk, address, self.origins).emit()
-
-    def _store(self, tile: int, part: Part, copy: int, pieces: int = 1) -> None:
-        """Write a result out, in so many pieces at least."""
-        if part.empty:
-            return
-        stores = [
-            (self._box(self.piece.values[value], part, into=True), self._slot(slot, copy))
-            for slot, value in self.piece.body.stores
-        ]
-        if pieces > 1 and not any(t.pitch for box, _ in stores for t in box):
-            stores = [(sum(split(box, pieces), ()), slot) for box, slot in stores]
-        write_all(self.context.streams.tiles[tile], stores, self.origin)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from drawloom.mapping.layout.storage import Transfer, split
@@ -73,7 +73,7 @@ class Operand:
             first, count = self.readers(key) if self.readers else (0, len(group))
             made: list[tuple[Transfer, ...]] = [()] * len(group)
             for i, part in enumerate(split(found, min(count, len(group)))):
-                made[(first + i) % len(group)] = part
+                made[(first + i) % len(group)] = _joined(part)
             self.parts[group, key] = tuple(made)
         return self.parts[group, key]
 
@@ -124,7 +124,8 @@ class Operand:
     def _incoming(self, tile: int, key: Key) -> int:
         senders = zip(self.groups[tile], self._parts(tile, key), strict=True)
         return sum(
-            len(part) * any(tile in fan for fan in self.fans[other]) for other, part in senders
+            len(_runs(part)) * any(tile in fan for fan in self.fans[other])
+            for other, part in senders
         )
 
     def deliver(self, tile: int, key: Key, slot: int) -> None:
@@ -138,9 +139,9 @@ class Operand:
             mark, depth = self.read_mark[tile, slot], self.context.chip.dram_read.depth
             stream.join_since(Engine.READ, mark, depth, self.origin)
         stream.add(Barrier(group, self.origin))
-        for t, fan in product(own, self.fans[tile]):
-            place = self._at(tile, key, slot) + t.offset
-            stream.add(Send(place, place, t.bytes, fan, self.first_flag + slot, (), self.origin))
+        for (offset, size), fan in product(_runs(own), self.fans[tile]):
+            place = self._at(tile, key, slot) + offset
+            stream.add(Send(place, place, size, fan, self.first_flag + slot, (), self.origin))
         self.sent[tile, slot] = stream.issued[Engine.SEND]
 
     def wait(self, tile: int, key: Key, slot: int) -> None:
@@ -151,6 +152,34 @@ class Operand:
     def use(self, tile: int, slot: int) -> None:
         """Note that all matrix commands given so far may use the slot."""
         self.used[tile, slot] = self.context.streams.tiles[tile].issued[Engine.MATRIX]
+
+
+def _joined(part: tuple[Transfer, ...]) -> tuple[Transfer, ...]:
+    """Return transfers with those of equal runs at even steps as one: each command has a latency."""
+    out: list[Transfer] = []
+    for t in part:
+        before = out[-1] if out else t
+        step, count = before.dims[0] if before.dims else (t.dram - before.dram, 1)
+        alike = replace(before, dram=0, offset=0, dims=()) == replace(t, dram=0, offset=0)
+        follows = before.offset + before.bytes == t.offset
+        if out and alike and follows and len(before.dims) < 2 and (
+            t.dram == before.dram + step * count and step > t.inner
+        ):  # fmt: skip
+            out[-1] = replace(before, dims=((step, count + 1),))
+        else:
+            out.append(t)
+    return tuple(out)
+
+
+def _runs(part: tuple[Transfer, ...]) -> list[tuple[int, int]]:
+    """Return where what transfers bring lies in the scratchpad: runs of bytes, each sent at once."""
+    runs: list[tuple[int, int]] = []
+    for t in part:
+        if runs and sum(runs[-1]) == t.offset:
+            runs[-1] = runs[-1][0], runs[-1][1] + t.bytes
+        else:
+            runs.append((t.offset, t.bytes))
+    return runs
 
 
 def fans_of(tile: int, group: Group, fanout: tuple[int, ...]) -> tuple[Group, ...]:

@@ -131,13 +131,15 @@ class Panels(Lowering):
         """Return every load, ahead of its use and after its slot's last use."""
         out: list[_Load] = []
         last: dict[tuple[str, int], float] = {}
+        # A tile reads in order: what it reads alone must not stand before what others wait for.
+        beside = max(1, min(AHEAD, self.b.buffer.copies - 1))
         for index, turn in enumerate(self.turns):
             b_slot = index % self.b.buffer.copies
             # All tiles read what is summed side by side: more would fill their queues.
             ahead = AHEAD if self._all_read(turn.b_key) else self.b.buffer.copies
             # What must be sent on to more comes first.
             fresh = [(self.b, turn.b_key, b_slot, ahead)]
-            fresh += [(self.a, part.key, part.slot, AHEAD) for part in turn.loads]
+            fresh += [(self.a, part.key, part.slot, beside) for part in turn.loads]
             for operand, key, slot, most in fresh:
                 # One turn after the last use: by then the engine has the next turn to work on.
                 free = last.get((operand.buffer.name, slot), -inf) + 1
@@ -215,7 +217,7 @@ class Panels(Lowering):
                 self._body_loads(tile, part, self.outs)
                 target = self._slot(self.piece.result, self.outs)
                 self._product(tile, index, part, self._part(tile, turn).n[0], target)
-                self._finish(tile, part)
+                self._finish(tile, part, self.outs)
             self.made.append((span, turn))
             self.outs += 1
             self._use(index)

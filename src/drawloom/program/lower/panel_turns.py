@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.mapping.cut.panels import chunks, depths
 from drawloom.mapping.pieces import MatrixPiece, Panel, Span
 from drawloom.program.lower.operand import Key
@@ -84,9 +85,16 @@ def _stayed(piece: MatrixPiece, panel: Panel, mi: int, end: int, *, last: bool) 
     found = [
         Turn(mi, (0, wide), part.k, part.k[1] == piece.k, 0, (part,), (part,)) for part in parts
     ]
-    for n in chunks(wide, end, nt, channel_grain(piece) if last else nt):
+    for n in chunks(wide, end, nt, _least(piece) if last else nt):
         found.append(Turn(mi, n, (0, piece.k), True, n[0], (), parts))
     return found
+
+
+def _least(piece: MatrixPiece) -> int:
+    """Return how few channels the last chunks may have: a block, of dense bytes also a block of results."""
+    block = piece.a.blocking.of(FORMAT_BYTES[piece.out_fmt])
+    parts = piece.b.layout == "dense" and piece.b.blocked.channels % piece.b.blocked.block == 0
+    return block if parts else channel_grain(piece)
 
 
 def _streamed(piece: MatrixPiece, panel: Panel, rounds: int, end: int) -> list[Turn]:

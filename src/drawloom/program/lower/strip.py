@@ -57,8 +57,8 @@ def lower(piece: StripPiece, context: Context) -> None:
     for tile, mine in enumerate(chunks(piece, context.chip.n_tiles)):
         stream = context.streams.tiles[tile]
         if mine:
-            _constants(piece, context, tile, origin)
-        if mine:
+            rows = max(stop - row for _, row, stop in mine)
+            _constants(piece, context, tile, origin, rows)
             _loads(piece, context, tile, mine[0], 0, origin)
         for copy, place in enumerate(mine):
             if copy + 1 < len(mine):
@@ -82,12 +82,12 @@ def lower(piece: StripPiece, context: Context) -> None:
             write_all(stream, stores, origin)
 
 
-def _constants(piece: StripPiece, context: Context, tile: int, origin: int) -> None:
+def _constants(piece: StripPiece, context: Context, tile: int, origin: int, rows: int) -> None:
     for slot, value in piece.body.loads:
         if piece.body.slot(slot).kind == "channel":
             storage, place = piece.values[value], piece.buffers[f"slot.{slot}"].at(0)
             stream = context.streams.tiles[tile]
-            read_channels(stream, storage, (0, piece.channels), place, origin)
+            read_channels(stream, storage, (0, piece.channels), place, origin, rows)
 
 
 def _loads(
