@@ -93,6 +93,7 @@ def test_the_search_offers_slices_and_both_ways_of_whole_experts(asked: Asked) -
     assert sent.request.batch == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [HERE, SENT])
 def test_plans_with_whole_experts_are_timed(asked: Asked, kind: str, tmp_path: Path) -> None:
     name = str(tmp_path / "mixture" / "config.json")
