@@ -36,6 +36,7 @@ from drawloom.timing.files import write_trace
 SEED = int(os.environ.get("DRAWLOOM_FUZZ_SEED", "20261125"))
 ONE = os.environ.get("DRAWLOOM_FUZZ_ARTEFACT", "")
 MANY = int(os.environ.get("DRAWLOOM_FUZZ_ARTEFACTS", "2000"))
+PROGRAMS = int(os.environ.get("DRAWLOOM_FUZZ_PROGRAMS", "10000"))
 KERNELS = Path(__file__).parents[2] / "examples" / "kernels"
 
 
@@ -69,9 +70,10 @@ def outcomes(mutants: list[Mutant]) -> Iterator[Outcome]:
         watch.close()
 
 
-def run(first: int, count: int) -> Counter[str]:
+def run(first: int, count: int, kinds: tuple[str, ...] = ("",)) -> Counter[str]:
     """Judge mutants and return how many came to what; fail where one is a failure."""
-    mutants = [draw_artefact(SEED, i, list(seeds())) for i in range(first, first + count)]
+    names = [name for name in seeds() if name.endswith(kinds)]
+    mutants = [draw_artefact(SEED, i, names) for i in range(first, first + count)]
     found = list(outcomes(mutants))
     failures = [outcome for outcome in found if outcome.failed]
     if failures:
@@ -102,6 +104,15 @@ def test_some_altered_artefacts() -> None:
 @pytest.mark.parametrize("part", range(MANY // 1000))
 def test_many_altered_artefacts(part: int) -> None:
     words = run(1000 * (part + 1), 1000)
+    assert words["refused"] > 300
+    assert words["agrees"] > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PROGRAMS // 1000))
+def test_many_altered_programs(part: int) -> None:
+    """Programs alone, as binaries and as texts."""
+    words = run(1_000_000 + 1000 * part, 1000, (".prog", ".prog.txt"))
     assert words["refused"] > 300
     assert words["agrees"] > 30
 

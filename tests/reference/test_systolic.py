@@ -76,6 +76,13 @@ def test_every_layer_of_resnet50_was_counted() -> None:
     assert {(layer.m, layer.n, layer.k) for layer in resnet50()} == shapes
 
 
+def test_all_layers_together_take_what_scale_sim_counts() -> None:
+    counts = {(r["m"], r["n"], r["k"]): r["weight"] for r in counted() if r["rows"] == 32}
+    theirs = sum(counts[layer.m, layer.n, layer.k] for layer in resnet50())
+    ours = sum(Array(32, 32).cycles(layer, "weight") for layer in resnet50())
+    assert (ours, theirs) == (6_349_260, 6_349_260)  # benchmarks/measures/peers.py has it
+
+
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_every_layer_of_resnet50_on_32_by_32(dataflow: Dataflow) -> None:
     array = Array(32, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,12 @@ class Growth(StrEnum):
     weak = "weak"
 
 
+CONTEXT = 2047  # tokens before a decode step, where none are said: a cache of 2,048 positions
+EXPERTS = {
+    "here": "1 of {n} parts of the experts whole on each chip, which has all tokens",
+    "sent": "1 of {n} parts of the experts whole on each chip; each attends to its own sequences and "
+    "sends tokens to the chips of their experts, evenly as it is taken",
+}
 _MOST_DRAWN = 32  # chips along a side of the picture
 
 
@@ -70,6 +77,8 @@ def plan_model(
     from drawloom.errors import Fault, InputError
     from drawloom.plans import compare as beside
 
+    if asked.phase == "decode" and asked.context is None:
+        asked = replace(asked, context=CONTEXT)
     request = asked.request()
     if request is None or request.phase == "forward":
         fault = Fault("phase", "not said", "prefill with tokens, or decode with context")
@@ -143,6 +152,7 @@ def plan_record(made: Plan) -> dict[str, object]:
         },
         "split_ps": step.split,
         "apart": made.shares.apart,
+        "experts": made.shares.experts or "sliced",
         "links": [{"from": a, "to": b, "busy": busy} for a, b, busy in made.loads],
         "fabric": cost_record(made.fabric, made.round_ps),
         "sum": {"schedule": made.algorithm[0], "bytes": made.algorithm[1]},
@@ -169,6 +179,8 @@ def words(made: Plan) -> dict[str, str]:
     sides = " x ".join(str(side) for side in made.block.sides[::-1] if side > 1) or "1"
     layers = f"{shares.tensor} chips ({sides}) share each layer, {shares.stages} stages of layers"
     batch = f"{request.batch} sequences"
+    if request.phase == "decode":
+        batch += f" of {request.context:,} tokens"
     if made.copies > 1:
         batch += f", shared by {made.copies} copies of the model"
     if made.parts > 1:
@@ -188,14 +200,17 @@ def words(made: Plan) -> dict[str, str]:
     said["held to"] = held_words(made)
     if shares.tensor > 1:
         behind = step.hidden_ps / (step.hidden_ps + step.sums_ps or 1)
-        said["sums"] = (
+        word = "all-to-alls" if shares.experts == "sent" else "sums"
+        said[word] = (
             f"{made.algorithm[1]:,} bytes by '{made.algorithm[0]}', two a layer, "
             f"{behind:.0%} of their time behind other work"
         )
-        said["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes a sum"
+        said["hot link"] = f"{made.hot_link}, {made.link_bytes:,} bytes in one of {word}"
         said["fabric"] = cost_words(made)
     if shares.apart > 1:
         said["caches"] = f"{shares.apart} chips part the sequences of each key head among them"
+    if shares.experts:
+        said["experts"] = EXPERTS[shares.experts].format(n=shares.tensor)
     if made.spare:
         said["spare"] = f"{len(made.spare)} living chips: " + ", ".join(map(str, made.spare[:16]))
     return said

@@ -11,6 +11,7 @@ from drawloom.frontends.configured import dtype_of
 from drawloom.frontends.hf import Config, Request, model_graph
 from drawloom.graph.ir import Graph
 from drawloom.plans.apart import apart
+from drawloom.plans.experts import own_experts
 from drawloom.plans.places import Block
 from drawloom.plans.shard import Shares
 from drawloom.timing.fabric import CollectiveCost
@@ -44,6 +45,11 @@ class Asked:
         graph = model_graph(config, request, None, dtype_of(config, self.precision))
         return apart(graph, ways)
 
+    def share(self, config: Config, request: Request, shares: Shares) -> Graph:
+        """Return what a chip has of a model that is shared out so; ``config`` is its part."""
+        graph = self.graph(config, request, shares.apart)
+        return own_experts(graph, shares.tensor, shares.experts) if shares.experts else graph
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -54,12 +60,13 @@ class Candidate:
     groups: tuple[tuple[int, ...], ...]
     copies: int
     parts: int
-    request: Request  # of one part
+    request: Request  # of one part, as a chip has it
     config: Config  # of the largest stage
     chip_bytes: int
     chip_ps: int  # bound of the share
     sums: CollectiveCost
     sums_ps: int
+    exchanges: int  # over the group, in a stage
     hand_over_ps: int
     link: str
 

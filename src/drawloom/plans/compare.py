@@ -17,6 +17,7 @@ from drawloom.chip.topology import topology
 from drawloom.errors import DoesNotFit
 from drawloom.frontends.hf import Request
 from drawloom.mapping.collectives import ALGORITHMS
+from drawloom.plans.experts import SENT
 from drawloom.plans.fabric_cost import FabricCost, fabric_cost
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.plans.plan import Plan
@@ -60,10 +61,18 @@ def fabrics(plan: Plan, system: System, count: int, fmt: str, layers: int) -> li
     sides = tuple(side for side in plan.block.sides[::-1] if side > 1)
     if not sides:
         return []
+    kind = "all_to_all" if plan.shares.experts == SENT else "all_reduce"
     prices = SumPrices(load_chip(system.chip))
+
+    def price(fabric: System) -> tuple[int, str]:
+        if kind == "all_reduce":
+            return prices.of(fabric, count, fmt)
+        cost = FabricClock(topology(fabric)).best(kind, plan.algorithm[1])
+        return cost.ps, cost.name
+
     made = [(shape, _system(system, shape, level, sides)) for shape in SHAPES]
-    timed = [(shape, each, *prices.of(each, count, fmt)) for shape, each in made]
-    own = prices.of(inner(system, plan.block, plan.groups[0]), count, fmt)[0]
+    timed = [(shape, each, *price(each)) for shape, each in made]
+    own = price(inner(system, plan.block, plan.groups[0]))[0]
     # As much of the sums as goes on behind other work does so on any fabric.
     sums, hidden = (plan.step.sums_ps + plan.step.hidden_ps) / own, plan.step.hidden_ps
     found: list[Fabric] = []
@@ -72,7 +81,7 @@ def fabrics(plan: Plan, system: System, count: int, fmt: str, layers: int) -> li
         step = replace(plan.step, sums_ps=max(0, round(sums * ps) - hidden))
         changed = replace(plan, step=step)
         fabric = topology(each)
-        schedule = ALGORITHMS["all_reduce"][name](fabric)
+        schedule = ALGORITHMS[kind][name](fabric)
         assert schedule
         moved = FabricClock(fabric).price(schedule, plan.algorithm[1], 1).link_bytes.sum()
         cost = fabric_cost(each, int(moved) * times)

@@ -23,6 +23,7 @@ from drawloom.frontends.hf import Request, read_config
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
+from drawloom.plans.experts import HERE, SENT, chosen_of, experts_of, mixed_layers
 from drawloom.plans.places import Block, blocks, groups, inner
 from drawloom.plans.plan import Plan
 from drawloom.plans.shard import Shares, decoder_of, layers_of, shard, tensor_sizes
@@ -102,9 +103,9 @@ def _candidates(asked: Asked) -> list[Candidate]:
         for stages in _stages(asked, max(len(made) for _, made in shapes)):
             for candidate in (
                 each
-                for ways in _parted(asked, tensor)
-                if asked.shares in (None, Shares(tensor, stages, ways))
-                for each in _of_shares(asked, Shares(tensor, stages, ways), shapes)
+                for shares in _sharings(asked, tensor, stages)
+                if asked.shares in (None, shares)
+                for each in _of_shares(asked, shares, shapes)
             ):
                 shares = candidate.shares
                 if candidate.chip_bytes <= asked.chip.dram.bytes:
@@ -126,6 +127,15 @@ def _stages(asked: Asked, most: int) -> list[int]:
     return sorted(n for n in tried if n <= min(most, layers))
 
 
+def _sharings(asked: Asked, tensor: int, stages: int) -> list[Shares]:
+    """Return how groups of so many chips may share layers."""
+    made = [Shares(tensor, stages, ways) for ways in _parted(asked, tensor)]
+    experts = experts_of(asked.config)
+    if experts and tensor > 1 and experts % tensor == 0 and asked.request.phase == "decode":
+        made += [Shares(tensor, stages, 1, kind) for kind in (HERE, SENT)]
+    return made
+
+
 def _parted(asked: Asked, tensor: int) -> list[int]:
     """Return among how many chips the cache of a key head can be parted by sequences."""
     chips = tensor // decoder_of(asked.config).n_kv
@@ -145,53 +155,88 @@ def _of_shares(
     own = ceil_div(batch, copies)
     for parts in sorted({1, min(own, shares.stages)}):
         part = replace(asked.request, batch=ceil_div(own, parts))
-        if part.batch % shares.apart:
+        mine = _own_part(asked, shares, part)
+        if mine is None:
             continue
-        largest = shard(
-            asked.config, shares, layers_of(asked.config, shares.stages)[0], asked.block
-        )
-        graph = asked.graph(largest, part, shares.apart)
-        bytes_of_chip, chip_ps = _share(asked, graph, parts)
+        layers = layers_of(asked.config, shares.stages)[0]
+        largest = shard(asked.config, shares, layers, asked.block)
+        bytes_of_chip, chip_ps = _share(asked, asked.share(largest, mine, shares), parts)
         priced = [
             (cost, block, each)
             for block, each in shapes
             if len(each) >= shares.stages * copies
-            for cost in (_sums(asked, block, each, part),)
+            for cost in (_sums(asked, shares, block, each, mine),)
         ]
         if not priced:
             continue
         (cost, link), block, each = min(priced, key=lambda p: (p[0][0].ps, p[1].sides))
-        layers = layers_of(asked.config, shares.stages)[0]
-        sums_ps = 2 * layers * cost.ps if shares.tensor > 1 else 0
-        sums_ps += 2 * layers * _swap(asked, shares, part)
+        mixed = mixed_layers(asked.config, layers) if shares.stages == 1 else layers
+        exchanges = 2 * (mixed if shares.experts == SENT else layers) * (shares.tensor > 1)
+        sums_ps = exchanges * cost.ps + 2 * layers * _swap(asked, shares, part)
         made.append(
             Candidate(
-                shares, block, tuple(each[: shares.stages * copies]), copies, parts, part, largest,
-                bytes_of_chip, chip_ps, cost, sums_ps, _hand_over(asked, shares, part), link,
+                shares, block, tuple(each[: shares.stages * copies]), copies, parts, mine, largest,
+                bytes_of_chip, chip_ps, cost, sums_ps, exchanges, _hand_over(asked, shares, part), link,
             )
         )  # fmt: skip
     return made
+
+
+def _own_part(asked: Asked, shares: Shares, part: Request) -> Request | None:
+    """Return a part of the batch as one chip has it; None where it cannot be shared so."""
+    if part.batch % shares.apart:
+        return None
+    if shares.experts != SENT:
+        return part
+    batch = part.batch // shares.tensor
+    picks = batch * chosen_of(asked.config) <= experts_of(asked.config)
+    return replace(part, batch=batch) if picks and batch * shares.tensor == part.batch else None
 
 
 def _share(asked: Asked, graph: Graph, parts: int) -> tuple[int, int]:
     """Return the DRAM bytes of a chip's share, and the bound of its time for one part."""
     bits = WEIGHT_BITS[asked.weights]
     weights = sum(graph.types[c].bytes for c in graph.constants)
+    read = sum(_read_bytes(graph).values())
     if bits:
         weights = weights * bits // (8 * asked.bytes_per_number)
+        read = read * bits // (8 * asked.bytes_per_number)
     caches = sum(graph.types[v].bytes for v in graph.inputs if v.startswith("past."))
     caches = caches or sum(graph.types[v].bytes for v in graph.outputs if v.startswith("present."))
     made = bound(graph, asked.chip)
-    read_ps = (weights + caches) * PS_PER_S // asked.chip.dram.read
+    read_ps = (read + caches) * PS_PER_S // asked.chip.dram.read
     return weights + caches * parts, max(made.matrix_ps, made.vector_ps, read_ps)
 
 
+def _read_bytes(graph: Graph) -> dict[str, int]:
+    """Return the bytes that a step must read of each constant: of tables and stacks what is picked."""
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        for at, value in enumerate(node.inputs):
+            if value not in graph.constants:
+                continue
+            kind, entries = graph.types[value], 0
+            if node.op == "Gather" and at == 0 and not node.int("axis"):
+                entries = graph.types[node.inputs[1]].size
+            elif node.op == "Slice" and node.ints("axes") == (0,):
+                entries = graph.types[node.outputs[0]].shape[0]
+            rows = kind.shape[0] if kind.shape else 1
+            read = kind.bytes * min(entries or rows, rows) // rows
+            found[value] = max(found.get(value, 0), read)
+    return found
+
+
 def _sums(
-    asked: Asked, block: Block, each: list[tuple[int, ...]], part: Request
+    asked: Asked, shares: Shares, block: Block, each: list[tuple[int, ...]], part: Request
 ) -> tuple[CollectiveCost, str]:
-    """Return what a sum of a layer's activations costs on the worst group, and its busiest link."""
+    """Return what a sum of a layer's activations costs on the worst group, and its busiest link.
+
+    Where tokens are sent to their experts, it is what each chip's own ones cost one way.
+    """
     figures = decoder_of(asked.config)
     size = part.batch * part.n_tokens * figures.hidden_size * asked.bytes_per_number
+    kind = "all_to_all" if shares.experts == SENT else "all_reduce"
+    size *= chosen_of(asked.config) if shares.experts == SENT else 1
     inside = ((inner(asked.system, block, members), members) for members in each[::-1])
     # Groups differ only in the links that are dead inside them.
     fabrics = {fabric.dead_links: (fabric, members) for fabric, members in inside}
@@ -199,9 +244,9 @@ def _sums(
     for fabric, members in fabrics.values():
         made = topology(fabric)
         if fabric.n_places == 1:
-            cost = CollectiveCost("all_reduce", "none", 1, size, Picoseconds(0), made.links.rate)
+            cost = CollectiveCost(kind, "none", 1, size, Picoseconds(0), made.links.rate)
             return cost, ""
-        cost = FabricClock(made).best("all_reduce", size)
+        cost = FabricClock(made).best(kind, size)
         if worst is None or cost.ps > worst[0].ps:
             at = int((cost.link_bytes / made.links.rate).argmax())
             ends = (int(made.links.source[at]), int(made.links.target[at]))

@@ -14,6 +14,7 @@ from typing import Any
 from drawloom.errors import Fault, InputError
 from drawloom.frontends.hf.config import Config
 from drawloom.frontends.hf.figures import Decoder
+from drawloom.plans.experts import SENT
 from drawloom.units import align_up, ceil_div
 
 # What is cut by the chips of a group, where a family has it.
@@ -27,11 +28,16 @@ class Shares:
 
     ``apart`` chips look at one key head: each holds the cache of its part of the batch, and attends
     with all of the head's queries. With 1, each holds all of the batch, for its own queries.
+
+    ``experts`` says how a group has those of a mixture: by slices (""), each chip whole ones of its own
+    for all tokens (``here``), or for what other chips send it (``sent``): then each chip has all else
+    of a layer, and its own sequences.
     """
 
     tensor: int
     stages: int
     apart: int = 1
+    experts: str = ""
 
     @property
     def chips(self) -> int:
@@ -80,9 +86,14 @@ def shard(config: Config, shares: Shares, layers: int, block: int) -> Config:
 
     Its slice of the vocabulary is whole blocks of channels; the last chips' may be padding.
     """
-    figures, t = decoder_of(config), shares.tensor
+    figures = decoder_of(config)
+    t = 1 if shares.experts == SENT else shares.tensor
+    width = "moe_intermediate_size"
+    whole = (width if hasattr(figures, width) else "intermediate_size",) if shares.experts else ()
     update: dict[str, Any] = {
-        key: getattr(figures, key) // t for key in _CUT if getattr(figures, key, None)
+        key: getattr(figures, key) // t
+        for key in _CUT
+        if getattr(figures, key, None) and key not in whole
     }
     update["head_dim"] = figures.width
     update["num_key_value_heads"] = max(1, figures.n_kv // t)

@@ -10,6 +10,7 @@ from drawloom.frontends.configured import dtype_of
 from drawloom.graph.ir import Graph
 from drawloom.mapping.options import MapOptions
 from drawloom.plans.asked import Asked, Candidate
+from drawloom.plans.experts import SENT
 from drawloom.plans.fabric_cost import FabricCost, fabric_cost
 from drawloom.plans.overlap import Overlapped, Share, head_ps, overlapped
 from drawloom.plans.places import inner
@@ -24,7 +25,7 @@ from drawloom.units import PS_PER_S
 def timed(asked: Asked, chosen: Candidate, mapping: MapOptions, bound_ps: int) -> Plan:
     """Return a candidate as a plan: its chip's share compiled and timed."""
     build = compile(
-        asked.graph(chosen.config, chosen.request, chosen.shares.apart), asked.chip, weights=asked.weights,
+        asked.share(chosen.config, chosen.request, chosen.shares), asked.chip, weights=asked.weights,
         group=asked.group, precision=asked.precision, mapping=mapping, check=False,
     )  # fmt: skip
     trace = build.time()
@@ -51,7 +52,7 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
     """Return a stage's time with its sums as commands; None where no chip stands for all."""
     shares = chosen.shares
     fabric = inner(asked.system, chosen.block, chosen.groups[0])
-    if shares.tensor == 1 or not fabric.is_whole:
+    if shares.tensor == 1 or shares.experts or not fabric.is_whole:
         return None
     layers = layers_of(asked.config, shares.stages)[0]
 
@@ -76,7 +77,7 @@ def _links(
     Sums alone are counted; the same is carried by each group.
     """
     system = asked.system
-    sums = 2 * layers_of(asked.config, chosen.shares.stages)[0] if chosen.shares.tensor > 1 else 0
+    sums = chosen.exchanges
     found: list[tuple[int, int, float]] = []
     moved = 0
     for members in chosen.groups if sums else ():
@@ -99,10 +100,10 @@ def _timed_sums(asked: Asked, chosen: Candidate) -> tuple[int, str]:
     With dead links inside a group no chip stands for all: the estimate is kept.
     """
     fabric = inner(asked.system, chosen.block, chosen.groups[0])
-    if chosen.shares.tensor == 1 or chosen.sums.name == "none" or not fabric.is_whole:
+    is_sum = chosen.shares.experts != SENT and chosen.sums.name != "none"
+    if chosen.shares.tensor == 1 or not is_sum or not fabric.is_whole:
         return chosen.sums_ps, chosen.sums.name
-    layers = layers_of(asked.config, chosen.shares.stages)[0]
     fmt = dtype_of(asked.config, asked.precision).value
     count = chosen.sums.bytes // asked.bytes_per_number
     ps, name = SumPrices(asked.chip).of(fabric, count, fmt)
-    return chosen.sums_ps + 2 * layers * (ps - chosen.sums.ps), name
+    return chosen.sums_ps + chosen.exchanges * (ps - chosen.sums.ps), name
