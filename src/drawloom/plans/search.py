@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drawloom.bound import bound
 from drawloom.chip.files import load_chip
 from drawloom.chip.model import Chip
@@ -26,7 +29,14 @@ from drawloom.plans.asked import Asked, Candidate
 from drawloom.plans.experts import HERE, SENT, chosen_of, experts_of, mixed_layers
 from drawloom.plans.places import Block, blocks, groups, inner
 from drawloom.plans.plan import Plan
-from drawloom.plans.shard import Shares, decoder_of, layers_of, shard, tensor_sizes
+from drawloom.plans.shard import (
+    Shares,
+    decoder_of,
+    layers_of,
+    period_of,
+    shard,
+    tensor_sizes,
+)
 from drawloom.plans.timed import timed
 from drawloom.timing.fabric import CollectiveCost, FabricClock
 from drawloom.units import PS_PER_S, Picoseconds, ceil_div
@@ -160,7 +170,7 @@ def _of_shares(
             continue
         layers = layers_of(asked.config, shares.stages)[0]
         largest = shard(asked.config, shares, layers, asked.block)
-        bytes_of_chip, chip_ps = _share(asked, asked.share(largest, mine, shares), parts)
+        bytes_of_chip, chip_ps = _share(asked, shares, mine, parts)
         priced = [
             (cost, block, each)
             for block, each in shapes
@@ -193,8 +203,30 @@ def _own_part(asked: Asked, shares: Shares, part: Request) -> Request | None:
     return replace(part, batch=batch) if picks and batch * shares.tensor == part.batch else None
 
 
-def _share(asked: Asked, graph: Graph, parts: int) -> tuple[int, int]:
-    """Return the DRAM bytes of a chip's share, and the bound of its time for one part."""
+def _share(asked: Asked, shares: Shares, mine: Request, parts: int) -> tuple[int, int]:
+    """Return the DRAM bytes of the largest stage's chips, and the bound of their time for one part.
+
+    Of layers that are alike two are looked at: one more takes as much again.
+    """
+    layers = layers_of(asked.config, shares.stages)[0]
+    before, period = period_of(asked.config, shares)
+    few = before + period
+
+    def needs(count: int) -> NDArray[np.int64]:
+        config = shard(asked.config, shares, count, asked.block)
+        return _needs(asked, asked.share(config, mine, shares))
+
+    if layers <= few + period or (layers - few) % period:
+        weights, caches, busy_ps, read_ps = map(int, needs(layers))
+    else:
+        first = needs(few)
+        rest = (needs(few + period) - first) * ((layers - few) // period)
+        weights, caches, busy_ps, read_ps = map(int, first + rest)
+    return weights + caches * parts, max(busy_ps, read_ps)
+
+
+def _needs(asked: Asked, graph: Graph) -> NDArray[np.int64]:
+    """Return bytes of weights and of caches, picoseconds of the busier engine and of what DRAM reads."""
     bits = WEIGHT_BITS[asked.weights]
     weights = sum(graph.types[c].bytes for c in graph.constants)
     read = sum(_read_bytes(graph).values())
@@ -205,7 +237,7 @@ def _share(asked: Asked, graph: Graph, parts: int) -> tuple[int, int]:
     caches = caches or sum(graph.types[v].bytes for v in graph.outputs if v.startswith("present."))
     made = bound(graph, asked.chip)
     read_ps = (read + caches) * PS_PER_S // asked.chip.dram.read
-    return weights + caches * parts, max(made.matrix_ps, made.vector_ps, read_ps)
+    return np.array([weights, caches, max(made.matrix_ps, made.vector_ps), read_ps], np.int64)
 
 
 def _read_bytes(graph: Graph) -> dict[str, int]:
@@ -285,9 +317,8 @@ def _hand_over(asked: Asked, shares: Shares, part: Request) -> int:
 
 def _bound(asked: Asked) -> int:
     """Return the time that the living chips' memories and engines together need at the least."""
-    bytes_of_all, ps = _share(asked, asked.graph(asked.config, asked.request), 1)
-    del bytes_of_all
-    return ceil_div(ps, len(asked.system.chips))
+    _, _, busy_ps, read_ps = map(int, _needs(asked, asked.graph(asked.config, asked.request)))
+    return ceil_div(max(busy_ps, read_ps), len(asked.system.chips))
 
 
 def _too_large(asked: Asked, need: int, shares: Shares) -> DoesNotFit:

@@ -24,9 +24,7 @@ from drawloom.program.lower.turns import Stay
 from drawloom.program.streams import TileStream
 
 TWO = 2  # bytes of an element
-# A tile of the team is armed; a part of an owner is there. What a product sends by the flags of the
-# latter has come before a tile is armed; those above are for other chips.
-READY, THERE = 16, 32
+READY, THERE = 16, 48  # first flags: a tile of the team is armed; a part of an owner is there
 
 
 @dataclass(slots=True)
