@@ -36,11 +36,33 @@ def _rows_soon(graph: Graph) -> Graph:
             wanted.update(node.inputs)
     if not light:
         return graph
+    graph = _once(graph, light)
     rank: dict[str, tuple[int, ...]] = {}
     for at, node in enumerate(graph.nodes):
         before = [rank[made[v].name] for v in node.inputs if v in made]
         rank[node.name] = (*max(before), at) if node.name in light and before else (at,)
     return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: rank[node.name])))
+
+
+def _once(graph: Graph, light: set[str]) -> Graph:
+    """Return the graph with light work that many nodes do alike done by the first of them.
+
+    Moved out of their layers, such as a mask of all layers, they would keep these from looking alike.
+    """
+    now: dict[str, str] = {}
+    known: dict[object, Node] = {}
+    kept: list[Node] = []
+    for node in graph.nodes:
+        own = replace(node, inputs=tuple(now.get(v, v) for v in node.inputs))
+        key = own.op, repr(sorted(own.attrs.items())), own.inputs, graph.types[own.outputs[0]]
+        is_light = node.name in light and own.outputs[0] not in graph.outputs
+        first = known.setdefault(key, own) if is_light else own
+        if first is own:
+            kept.append(own)
+        else:
+            now[own.outputs[0]] = first.outputs[0]
+    types = {value: kind for value, kind in graph.types.items() if value not in now}
+    return replace(graph, nodes=tuple(kept), types=types)
 
 
 def _is_light(graph: Graph, node: Node) -> bool:
