@@ -14,6 +14,7 @@ from benchmarks.measures.limits import LLAMA, MIXTRAL, STEP, filled
 from drawloom.check import check, loops, repeats
 from drawloom.check.findings import Finding
 from drawloom.chip.model import Chip
+from drawloom.errors import InputError
 from drawloom.flow import compile
 from drawloom.program.addresses import addresses, with_addresses
 from drawloom.program.commands import Affine, Command, Loop, Stream
@@ -135,3 +136,9 @@ def test_many_faults_in_loops_are_found_alike(
     name: str, passed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agree(name, 600, passed, monkeypatch)
+
+
+@pytest.mark.usefixtures("passed")
+def test_a_check_ends_when_its_time_is_up() -> None:
+    with pytest.raises(InputError, match="takes too long to check"):
+        check(deep("llama"), CHIP, seconds=0)

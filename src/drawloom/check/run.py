@@ -12,6 +12,8 @@ in every order, such as a buffer that is loaded over before it was used, shows t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
+from time import process_time
 
 from drawloom.check import state
 from drawloom.check.alone import alone
@@ -36,27 +38,35 @@ SHOWN = 20  # findings that are returned
 
 
 def check(
-    program: Program, chip: Chip, most: int = MOST, *, strict: bool = False
+    program: Program,
+    chip: Chip,
+    most: int = MOST,
+    *,
+    strict: bool = False,
+    seconds: float = inf,
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
     ``strict`` holds it to rules as well that sound programs may break: docs/checker.md lists them.
 
     Raises:
-        InputError: more than ``most`` commands would be looked at, or too many bytes (``check.size``).
+        InputError: more than ``most`` commands would be looked at, too many bytes, or for longer than
+            so many seconds of the processor, as far as that is seen between turns of loops (``check.size``).
     """
     with uncollected():
-        return _checked(program, chip, most, strict=strict)
+        return _checked(program, chip, most, strict=strict, until=process_time() + seconds)
 
 
-def _checked(program: Program, chip: Chip, most: int, *, strict: bool) -> tuple[Finding, ...]:
+def _checked(
+    program: Program, chip: Chip, most: int, *, strict: bool, until: float
+) -> tuple[Finding, ...]:
     flat = flatten(program, chip, strict=strict)
     often = runs_of_rows(flat.code)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
         raise InputError("check.size", f"program '{program.name}' is too long to check", [fault])
-    found = list(_findings(program, chip, flat, often, strict=strict))
+    found = list(_findings(program, chip, flat, often, strict=strict, until=until))
     kept: dict[object, Finding] = {}
     for one in found:
         kept.setdefault(one.key, one)
@@ -64,7 +74,7 @@ def _checked(program: Program, chip: Chip, most: int, *, strict: bool) -> tuple[
 
 
 def _findings(
-    program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool
+    program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool, until: float
 ) -> Iterator[Finding]:
     yield from alone(program, chip, flat, strict=strict)
     if strict:
@@ -76,6 +86,8 @@ def _findings(
     while holds:
         walk(store.cells, store.pieces)
         holds = bool(store.cells[state.WANTS_ROOM] or store.cells[state.WANTS_LOOK])
+        if holds and process_time() > until:
+            raise InputError("check.size", f"program '{program.name}' takes too long to check")
         if store.cells[state.WANTS_LOOK]:
             repeats.look()
         elif holds and not store.make_room():

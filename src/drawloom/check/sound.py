@@ -9,15 +9,17 @@ from drawloom.chip.model import Chip
 from drawloom.errors import InputError, Unsound
 from drawloom.program.program import Program
 
+SECONDS = 20.0  # of the processor; `drawloom check` takes as long as it needs
 
-def check_sound(program: Program, chip: Chip, most: int = MOST) -> None:
+
+def check_sound(program: Program, chip: Chip, most: int = MOST, seconds: float = SECONDS) -> None:
     """Check a program that was just compiled; warn of one that is too long to be checked.
 
     Raises:
         Unsound: the checker found something.
     """
     try:
-        found = check(program, chip, most)
+        found = check(program, chip, most, seconds=seconds)
     except InputError as error:
         if error.kind != "check.size":
             raise
