@@ -36,7 +36,7 @@ from drawloom.timing.files import write_trace
 SEED = int(os.environ.get("DRAWLOOM_FUZZ_SEED", "20261125"))
 ONE = os.environ.get("DRAWLOOM_FUZZ_ARTEFACT", "")
 MANY = int(os.environ.get("DRAWLOOM_FUZZ_ARTEFACTS", "2000"))
-PROGRAMS = int(os.environ.get("DRAWLOOM_FUZZ_PROGRAMS", "2000"))
+PROGRAMS = int(os.environ.get("DRAWLOOM_FUZZ_PROGRAMS", "1000"))
 KERNELS = Path(__file__).parents[2] / "examples" / "kernels"
 
 

@@ -12,7 +12,7 @@ from tests.fuzz.random_models import case, fault, report
 from drawloom.program.lower.body import Emitter
 
 SHARDS = 6
-SEEDS = int(os.environ.get("DRAWLOOM_FUZZ_MODELS", "120"))
+SEEDS = int(os.environ.get("DRAWLOOM_FUZZ_MODELS", "60"))
 DRAWN = 700  # of which all kinds must be
 TURNED = 9  # a seed whose rows, of which halves are exchanged, do not fill a block
 
