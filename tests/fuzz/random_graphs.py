@@ -20,6 +20,7 @@ from functools import cache
 import numpy as np
 from tests.fuzz.idioms import IDIOMS
 from tests.fuzz.maker import FLOATS, HALVES, MOST, WHOLE, Maker
+from tests.fuzz.seeds import main
 from tests.fuzz.steps import STEPS
 from tests.fuzz.windows import MORE
 from tests.reference.nodewise import judge
@@ -254,20 +255,5 @@ def report(c: Case) -> str:
     return f"{fault(small)}\n{small.text()}"
 
 
-def main(words: list[str]) -> int:
-    """Run the seeds that the command line names; return how many fail."""
-    first, last = int(words[0]), int(words[-1])
-    bad = 0
-    for seed in range(first, last + 1):
-        c = case(seed)
-        if first == last:
-            print(c.text())
-        if fault(c):
-            bad += 1
-            print(f"--- {report(c)}\n", flush=True)
-    print(f"{last - first + 1} seeds, {bad} at fault")
-    return bad
-
-
 if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1:]), 1))
+    sys.exit(min(main(sys.argv[1:], case, fault, report), 1))

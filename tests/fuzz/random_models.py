@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from tests.frontends.hf.tiny import DECODERS, checkpoint
 from tests.fuzz.random_graphs import CHIPS, chip
+from tests.fuzz.seeds import main
 
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.flow import Build
@@ -196,21 +197,5 @@ def report(c: Case) -> str:
     return f"{fault(c)}\n{c.text()}"
 
 
-def main(words: list[str]) -> int:
-    """Run the seeds that the command line names; return how many fail."""
-    first, last = int(words[0]), int(words[-1])
-    bad = 0
-    for seed in range(first, last + 1):
-        c = case(seed)
-        if first == last:
-            print(c.text())
-        found = fault(c)
-        if found:
-            bad += 1
-            print(f"--- {found}\n{c.text()}\n", flush=True)
-    print(f"{last - first + 1} seeds, {bad} at fault")
-    return bad
-
-
 if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1:]), 1))
+    sys.exit(min(main(sys.argv[1:], case, fault, report), 1))

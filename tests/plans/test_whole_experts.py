@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.plans.test_plans import four
 
 from drawloom.chip.files import load_chip
-from drawloom.chip.system import System
-from drawloom.chip.system_files import parse_system
 from drawloom.chip.topology import topology
 from drawloom.frontends.hf import Request, read_config
 from drawloom.graph.ir import Graph
@@ -44,13 +43,6 @@ def asked(tmp_path: Path) -> Asked:
     path.write_text(json.dumps(MIXTURE), encoding="utf-8")
     config = read_config(str(path))
     return Asked(config, four(), load_chip("tx81"), STEP, "float", 0, "", None)
-
-
-def four() -> System:
-    return parse_system(
-        "name: four\ntitle: four\nchip: tx81\noverhead: 1 us\nswitching: cut-through\n"
-        "levels: [{shape: mesh, sizes: [2, 2], rate: 25 GB/s, latency: 500 ns}]\n"
-    )
 
 
 def experts_bytes(graph: Graph) -> int:

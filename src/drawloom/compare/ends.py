@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Generic, TypeVar
 
 from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
@@ -29,6 +30,16 @@ class Ends(Generic[T]):
     def each(self) -> tuple[T, T, T]:
         """Return the three."""
         return self.likely, self.quick, self.slow
+
+
+def at_end(ends: tuple[float, float], end: int | None, value: float | None = None) -> float:
+    """Return a number at its low (0) or high (1) end; without one what is likely.
+
+    That is ``value`` where somebody says it, else the geometric middle of both ends.
+    """
+    if end is not None:
+        return ends[end]
+    return sqrt(ends[0] * ends[1]) if value is None else value
 
 
 def sheets_of(route: str) -> list[Datasheet]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 
 from drawloom.chip.datasheet import Datasheet, datasheet_names, load_datasheet
 from drawloom.chip.system import Level, System
 from drawloom.chip.system_files import load_system
 from drawloom.chip.topology import topology
-from drawloom.compare.ends import Ends
+from drawloom.compare.ends import Ends, at_end
 from drawloom.compare.passes import Lacking
 from drawloom.plans.places import blocks, groups, inner
 from drawloom.timing.fabric import FabricClock
@@ -110,12 +109,8 @@ def _level(sheet: Datasheet, chips: int, end: int | None) -> tuple[Level, tuple[
 
 def _rate(sheet: Datasheet, name: str, end: int | None) -> float | None:
     """Return a rate at an end of what its sources leave open; None where it is unknown."""
-    ends, value = sheet.ends(name), sheet.number(name)
-    if ends is None:
-        return None
-    if end is None:
-        return sqrt(ends[0] * ends[1]) if value is None else value
-    return ends[end]
+    ends = sheet.ends(name)
+    return ends and at_end(ends, end, sheet.number(name))
 
 
 def _over_host(
@@ -126,7 +121,7 @@ def _over_host(
     said = ["chips talk through the host's switch at host_rate, assumed"]
     if host is None:
         low, high = host_ends()
-        host = sqrt(low * high) if end is None else (low, high)[end]
+        host = at_end((low, high), end)
         said.append(
             f"host_rate is unknown: {low / 1e9:.3g} to {high / 1e9:.3g} GB/s as on others of the catalog, assumed"
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from math import sqrt
 from typing import NamedTuple
 
 from drawloom.chip.datasheet import Datasheet
 from drawloom.chip.gpu import Gpu, load_gpu
 from drawloom.chip.gpus import GPUS
-from drawloom.compare.ends import Ends, sheets_of
+from drawloom.compare.ends import Ends, at_end, sheets_of
 from drawloom.compare.passes import Lacking
 
 NEEDED = ("memory", "memory_rate")
@@ -135,17 +134,12 @@ def _gpu(sheet: Datasheet, end: int | None) -> Gpu:
     """Return a GPU that is described by a datasheet alone; ``end`` 1 is quick, 0 slow."""
 
     def number(name: str) -> float:
-        ends, value = sheet.ends(name) or catalog_ends(name), sheet.number(name)
-        if end is None:
-            return sqrt(ends[0] * ends[1]) if value is None else value
-        return ends[end]
+        return at_end(sheet.ends(name) or catalog_ends(name), end, sheet.number(name))
 
     cores, clock = int(number("cores")), number("clock")
     peaks = {word: number(name) for word, name in FORMATS.items() if sheet.ends(name)}
     if "bf16" not in peaks and (known := peak_ends(sheet)):
-        middle = sqrt(known.low * known.high)
-        peaks["bf16"] = middle if end is None else (known.low, known.high)[end]
-        peaks["f16"] = peaks["bf16"]
+        peaks["bf16"] = peaks["f16"] = at_end((known.low, known.high), end)
     peaks.setdefault(
         "tf32", number("peak_fp32") if sheet.number("peak_fp32") else peaks["bf16"] / 2
     )
@@ -179,5 +173,4 @@ def _sustained(sheet: Datasheet, end: int | None) -> float:
     measured, peak = sheet.number("measured_bf16"), sheet.number("peak_bf16")
     if measured and peak:
         return measured / peak
-    ends = sustained_ends()
-    return sqrt(ends[0] * ends[1]) if end is None else ends[end]
+    return at_end(sustained_ends(), end)

@@ -10,7 +10,7 @@ from drawloom.chip.asics import ASICS
 from drawloom.chip.datasheet import Datasheet
 from drawloom.chip.systolic import Systolic, load_systolic
 from drawloom.compare.bounds import unsure
-from drawloom.compare.ends import Ends, sheets_of
+from drawloom.compare.ends import Ends, at_end, sheets_of
 from drawloom.compare.passes import Lacking
 
 NEEDED = ("memory", "memory_rate")
@@ -140,13 +140,10 @@ def _chip(sheet: Datasheet, end: int | None) -> Systolic:
         ends, value = sheet.ends(name), sheet.number(name)
         if ends is None and name == "clock":
             ends = clock_ends()
-            value = sqrt(ends[0] * ends[1])
         elif ends is None:
             low, high = per_cell_ends(name)
             ends, value = (low * cells, high * cells), sqrt(low * high) * cells
-        if end is None:
-            return sqrt(ends[0] * ends[1]) if value is None else value
-        return ends[end]
+        return at_end(ends, end, value)
 
     rows, columns = (_side(sheet, name, end) for name in ("array_rows", "array_columns"))
     bf16 = next(number(name) for name in PEAKS if sheet.ends(name))

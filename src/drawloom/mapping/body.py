@@ -24,9 +24,7 @@ from drawloom.chip.layout import Blocked
 from drawloom.chip.model import Blocking
 
 _FLOATS = frozenset(("f16", "bf16", "f32"))
-_EXACT = frozenset(
-    ("relu", "abs", "neg")
-)  # of floats: they give what they were given, or its other sign
+_EXACT = frozenset(("relu", "abs", "neg"))  # of floats: what they were given, or its other sign
 _WHOLE = frozenset(("copy", "convert", "select", "spread", "turn"))  # of one format in and out
 
 
@@ -189,13 +187,14 @@ def _narrowed(steps: list[Step], slots: Mapping[str, Slot], kept: Container[str]
         if step.op != "convert" or before < 0 or reads[step.a] > 1 or step.a in kept:
             continue
         given = out[before]
+        if given is None or given.op[:6] == "reduce":
+            continue
+        fmt, narrow = slots[step.a].fmt, slots[step.dst].fmt
         # The other way a step would leave out what its format takes from a value.
-        narrows = slots[step.a].fmt == "f32" and slots[step.dst].fmt in _FLOATS
-        narrows = narrows and given is not None and given.op not in _WHOLE
+        narrows = fmt == "f32" and narrow in _FLOATS and given.op not in _WHOLE
         # What is exact rounds once in any case.
-        plain = slots[step.a].fmt in _FLOATS and given is not None and given.op in _EXACT
-        exact = plain and given is not None and slots[given.a].fmt == slots[step.a].fmt
-        if given is not None and (narrows or exact) and given.op[:6] != "reduce":
+        exact = fmt in _FLOATS and given.op in _EXACT and slots[given.a].fmt == fmt
+        if narrows or exact:
             # It keeps its place: what it reads may be written over behind it.
             out[before], out[at] = replace(given, dst=step.dst), None
             maker[step.dst] = before

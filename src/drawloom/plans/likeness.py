@@ -22,7 +22,7 @@ def likeness(graph: Graph) -> tuple[tuple[object, ...] | None, tuple[str, ...]]:
     number = {name: i for i, name in enumerate(names)} | {"": -1}
     held = [name for name in names if name in graph.constants]
     valued = [name for name in held if not graph.constants.is_meta(name)]
-    if sum(graph.types[name].size * graph.types[name].dtype.bytes for name in valued) > MOST:
+    if sum(graph.types[name].bytes for name in valued) > MOST:
         return None, names
     nodes = tuple(
         (n.op, tuple(sorted(n.attrs.items())), tuple(number[v] for v in n.inputs),

@@ -253,11 +253,11 @@ class _Rewriting:
         """Return what is added to a convolution: its bias, and that of another that it is added to."""
         if node.name in self.units.gives:
             return None
-        taken = [name for name, taker in self.units.gives.items() if taker == node.name]
-        for other in (each for each in self.graph.nodes if each.name in taken):
-            more = self._bias(other.inputs[2]) if "".join(other.inputs[2:]) else None
-            held = more if held is None else held if more is None else held + more
-        return held
+        other = self.units.takes.get(node.name)
+        more = self._bias(other.inputs[2]) if other and "".join(other.inputs[2:]) else None
+        if held is None or more is None:
+            return more if held is None else held
+        return held + more
 
     def _multiplied(self, builder: GraphBuilder, node: Node) -> Sequence[str] | None:
         """A product of data with constant weights."""

@@ -23,14 +23,15 @@ Joins = Callable[[Node, float], bool]
 class Units:
     """The unit of each sum that is made codes of, by the name of a node.
 
-    ``sums`` are additions, ``made`` the products that one of them adds, ``codes`` what makes codes.
-    Where two products are added, one of them ``gives`` its bias to the other.
+    ``sums`` are additions, ``made`` the products that one of them adds. ``codes`` are the nodes that
+    make codes. Where two products are added one ``takes`` the bias of the other, which ``gives`` it.
     """
 
     sums: Mapping[str, float]
     made: Mapping[str, float]
-    codes: Mapping[str, float]
-    gives: Mapping[str, str]
+    codes: frozenset[str]
+    takes: Mapping[str, Node]
+    gives: frozenset[str]
 
 
 def find_units(graph: Graph, convolves: Joins, numbers: Callable[[Node], bool]) -> Units:
@@ -43,8 +44,8 @@ def find_units(graph: Graph, convolves: Joins, numbers: Callable[[Node], bool]) 
     """
     sums: dict[str, float] = {}
     made: dict[str, float] = {}
-    codes: dict[str, float] = {}
-    gives: dict[str, str] = {}
+    codes: set[str] = set()
+    takes: dict[str, Node] = {}
     maker = {value: node for node in graph.nodes for value in node.outputs}
     readers = graph.consumers()
     for node in graph.nodes:
@@ -57,12 +58,14 @@ def find_units(graph: Graph, convolves: Joins, numbers: Callable[[Node], bool]) 
         alone = all(_only(graph, readers, each.outputs[0]) for each in joined)
         plain = all(each in joined or (each is not None and numbers(each)) for each in before)
         if joined and alone and plain:
-            sums[added.name] = codes[node.name] = unit
+            sums[added.name] = unit
+            codes.add(node.name)
             made |= {each.name: unit for each in joined}
             if len(joined) > 1:
                 first, last = sorted(joined, key=graph.nodes.index)
-                gives[first.name] = last.name
-    return Units(sums, made, codes, gives)
+                takes[last.name] = first
+    gives = frozenset(node.name for node in takes.values())
+    return Units(sums, made, frozenset(codes), takes, gives)
 
 
 def _unit(graph: Graph, node: Node) -> float:

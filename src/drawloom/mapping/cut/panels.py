@@ -54,10 +54,8 @@ def _spans(sizes: list[int], total: int) -> tuple[Span, ...]:
 def chunks(start: int, end: int, width: int, least: int) -> list[Span]:
     """Return spans of channels, ``width`` each; the last two are cut into ``least``, to be written soon."""
     firsts = list(range(start, end, width))
-    small = firsts[-2:][:1]
-    return list(
-        pairwise([*firsts[:-2], *(at for one in small for at in range(one, end, least)), end])
-    )
+    small = range(min(firsts[-2:], default=end), end, least)
+    return list(pairwise([*firsts[:-2], *small, end]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def _turned(emit: Emit, x: str) -> str:
     """Return images with the channels of a pixel side by side: each image by itself."""
     batch, channels, high, wide = emit.shape(x)
     dtype = emit.builder.types[x].dtype
-    made = next((node for node in emit.builder.nodes if x in node.outputs), None)
+    made = _maker(emit, x)
     # A format changes behind the moves, which so are only other names for what the host brought.
     given = x if made is None else made.inputs[0]
     strip = high * wide // (RUN * STRIPS)
@@ -93,11 +93,15 @@ def _pays(emit: Emit, node: Node, x: str, w: str) -> bool:
 def _is_brought(emit: Emit, x: str) -> bool:
     """Whether the host brings a value, but for its format."""
     while x not in emit.builder.inputs:
-        made = next((node for node in emit.builder.nodes if x in node.outputs), None)
+        made = _maker(emit, x)
         if made is None or made.op != "Cast":
             return False
         x = made.inputs[0]
     return True
+
+
+def _maker(emit: Emit, value: str) -> Node | None:
+    return next((node for node in emit.builder.nodes if value in node.outputs), None)
 
 
 def _unit(channels: int, dtype: DType) -> Array:
