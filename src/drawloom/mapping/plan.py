@@ -17,6 +17,7 @@ from drawloom.mapping.layout.place import place
 from drawloom.mapping.layout.residency import SHARES, Residency, settle
 from drawloom.mapping.layout.site import Choose, Site
 from drawloom.mapping.layout.store import FOREVER, Handed, Store
+from drawloom.mapping.layout.turned import turned
 from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
@@ -64,7 +65,7 @@ def _planned(
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
-        choose=choose,
+        choose=choose, turned=turned(plan, folded.graph, residency, chip.blocking),
     )  # fmt: skip
     for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")

@@ -11,8 +11,9 @@ from typing import TypeGuard
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Held, derive
+from drawloom.mapping.layout.contents import stored_bytes
 from drawloom.mapping.layout.site import storages_in
-from drawloom.mapping.layout.storage import Storage, stored_bytes
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import (
     CopyPiece,
