@@ -48,6 +48,8 @@ class Site:
     results: list[str]  # names of the model's outputs
     inputs: list[str]  # names of the model's inputs
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all
+    # Results of products that are written as an output has them, head by head, with that output.
+    turned: Table[str, str] = field(default_factory=dict[str, str])
     repeats: list[Repeat] = field(default_factory=list[Repeat])
     pieces: list[Piece] = field(default_factory=list[Piece])
     choose: Choose | None = (
@@ -90,6 +92,11 @@ class Site:
                 value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows,
                 halo=held.halo,
             )  # fmt: skip
+        if output := self.turned.get(value):
+            self.home[output] = "dense"
+            self.store.value(output, "dense")
+            self.store.same_bytes((output, "turned"), (output, "dense"))
+            return self.store.value(output, "turned")
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.
