@@ -228,12 +228,17 @@ def _row(
     by_cpu: bool = False,
     tail: int = 0,
 ) -> Row:
-    """Return a span; strided, or solid where it has too many runs."""
+    """Return a span; strided, or solid where it has too many runs.
+
+    Which bytes are touched is asked, not in which sequence or how often: levels go from the widest stride to the
+    narrowest, and one that stays where it is counts once.
+    """
     space = DRAM if in_dram else SPM
+    if moved_bytes(inner, dims) == 0:
+        inner, dims = 0, ()
+    dims = tuple(sorted((d for d in dims if d[0]), key=lambda d: -abs(d[0])))
     low = sum(min(0, stride) * (count - 1) for stride, count in dims)
     hull = inner + sum(abs(stride) * (count - 1) for stride, count in dims)
-    if moved_bytes(inner, dims) == 0:
-        inner, hull, dims, low = 0, 0, (), 0
     levels = (inner, dims) if tail else _joined(inner, dims)
     first, exact = 0, 1
     if levels is None or moved_bytes(1, levels[1]) > RUNS[space]:

@@ -69,6 +69,19 @@ def _total(chip: Chip, body: Body, rows: int, channels: int, *, flat: bool) -> i
     )
 
 
+def _quicker(chip: Chip, body: Body, rows: int, channels: int) -> int:
+    """Return ``rows``, or 1 where so few take more commands each than one row by itself.
+
+    One value a channel is combined with a row by one command, with more rows by one for each block of
+    channels.
+    """
+    kinds = {slot.name: slot.kind for slot in body.slots}
+    steps = sum(bool(s.b) and kinds[s.a] != kinds[s.b] == "channel" for s in body.steps)
+    blocks = ceil_div(channels, chip.blocking.block)
+    rest = len(body.steps) - steps
+    return rows if rest + steps * blocks <= rows * (rest + steps) else 1
+
+
 def _chunk(
     chip: Chip,
     body: Body,
@@ -88,6 +101,7 @@ def _chunk(
     if not flat:
         best = min(best, chip.limits.rows)
         best = ceil_div(share, ceil_div(share, best))  # none much smaller than the others
+        best = _quicker(chip, body, best, channels)
     while best > step and _total(chip, body, best, channels, flat=flat) > room:
         best = align_up(best // 2, step)
     need = _total(chip, body, best, channels, flat=flat)
