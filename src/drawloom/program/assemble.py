@@ -25,6 +25,7 @@ from drawloom.mapping.pieces import (
 )
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
+from drawloom.program.fetch import fetched
 from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
@@ -54,7 +55,9 @@ def assemble(mapping: Mapping) -> Program:
         parts.append(_part(context, mapping.pieces[done : repeat.first]))
         parts.append(_loop(context, mapping.pieces[repeat.first : repeat.end], repeat.count, steps))
         done = repeat.end
-    parts.append(_part(context, mapping.pieces[done:]))
+    # What repeats reads its weights as a stream: there is no time to spare.
+    constants = [] if mapping.repeats else _constants(mapping)
+    parts.append(_part(context, mapping.pieces[done:], constants))
     data = tuple(
         (storage.address, _image(storage, mapping.constants[storage.address]))
         for storage in mapping.storages
@@ -79,10 +82,46 @@ def assemble(mapping: Mapping) -> Program:
     )
 
 
-def _part(context: Context, pieces: Sequence[Piece]) -> tuple[Stream, ...]:
-    """Return each tile's stream for pieces that run once."""
-    _lower(context, pieces)
-    return tuple(roll(commands) for commands in context.streams.take())
+def _constants(mapping: Mapping) -> list[Extent]:
+    """Return the bytes of DRAM that nobody writes: the first, and the one behind the last."""
+    found = (s for s in mapping.storages if s.kind == "constant")
+    return sorted((s.address, s.address + s.bytes) for s in found)
+
+
+def _part(
+    context: Context, pieces: Sequence[Piece], constants: Sequence[Extent] = ()
+) -> tuple[Stream, ...]:
+    """Return each tile's stream for pieces that run once; of ``constants`` some are read ahead."""
+    counts = _lower(context, pieces)
+    starts = context.streams.starts()
+    streams = context.streams.take()
+    if constants:
+        # A piece may stand in two parts, as a copy behind a filling does.
+        parts = zip(_alive(pieces), counts, strict=True)
+        stages = list(zip(starts, (e for each, n in parts for e in (each,) * n), strict=True))
+        return tuple(map(roll, fetched(context.chip, streams, stages, constants)))
+    return tuple(map(roll, streams))
+
+
+def _alive(pieces: Sequence[Piece]) -> list[tuple[Extent, ...]]:
+    """Return the scratchpad in use while each piece runs: its own, then what tiles hold for later ones.
+
+    What is held stays from the first piece to the last that knows its address, by whatever name.
+    """
+    own = [_extents(piece) for piece in pieces]
+    last = {held: at for at, each in enumerate(own) for held in each[1:]}
+    first = {held: at for at, each in reversed(list(enumerate(own))) for held in each[1:]}
+    ends: dict[int, tuple[int, int, int]] = {}  # by address: end, first and last piece
+    for held in last:
+        end, begin, until = ends.get(held[0], (held[1], first[held], last[held]))
+        ends[held[0]] = max(end, held[1]), min(begin, first[held]), max(until, last[held])
+    return [
+        (
+            *(each[:1] or ((0, 0),)),
+            *((low, high) for low, (high, begin, until) in ends.items() if begin <= at <= until),
+        )
+        for at, each in enumerate(own)
+    ]
 
 
 def _loop(
@@ -100,10 +139,14 @@ def _loop(
     )
 
 
-def _lower(context: Context, pieces: Sequence[Piece]) -> None:
+def _lower(context: Context, pieces: Sequence[Piece]) -> list[int]:
+    """Write the commands of pieces; return in how many parts each stands."""
+    counts: list[int] = []
     for piece in pieces:
         LOWER[type(piece)](piece, context)
         context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extents(piece))
+        counts.append(len(context.streams.starts()) - sum(counts))
+    return counts
 
 
 def _extents(piece: Piece) -> tuple[Extent, ...]:
