@@ -20,6 +20,7 @@ GROUPS = {
     "all-reduce": fabrics.closed_form_figures,
     "holes": fabrics.hole_figures,
     "astra-sim": fabrics.astra_figures,
+    "measured": fabrics.measured_figures,
     "speed": fabrics.speed_figures,
     "spans": spans.span_figures,
     "many": spans.many_figures,

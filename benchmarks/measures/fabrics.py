@@ -13,12 +13,15 @@ from tempfile import TemporaryDirectory
 from benchmarks.measures.table import Figure, at_most
 from tests.reference.fabrics import ASTRA_SIM, PARTS
 
+from drawloom.chip.noc import load_noc
 from drawloom.chip.system import System
 from drawloom.chip.system_files import load_system
 from drawloom.chip.topology import topology
 from drawloom.mapping.collectives import ALGORITHMS
 from drawloom.timing.fabric import FabricClock, least_time
 from drawloom.units import MIB
+from drawloom.validate.comparison import figures_of
+from drawloom.validate.comparisons import all_reduce, noc
 
 SIZES = {"1MiB": MIB, "16MiB": 16 * MIB, "256MiB": 256 * MIB}
 # CPU seconds that ASTRA-sim takes for one all-reduce on a torus of 32 x 32.
@@ -113,6 +116,22 @@ def astra_figures() -> Iterator[Figure]:
         note = ", ".join(f"{size // MIB} MiB {each:+.2%}" for size, each in off.items())
         worst = max(abs(each) for each in off.values()) * 100
         yield at_most(f"astra-sim.{published.system.name}", worst, "%", 5, note)
+
+
+def measured_figures() -> Iterator[Figure]:
+    """All-reduce within DGX nodes, and two all-gathers on meshes of 4 chips, against measurements.
+
+    Of a node's tables the rows that nothing was fitted on; of an all-gather each device's time.
+    """
+    for outcome in all_reduce.compare():
+        found = figures_of(outcome)
+        note = f"{found.count:,} rows; mean {found.mean:.1%}, 90 of 100 within {found.p90:.1%}"
+        name = f"measured.dgx_{outcome.name.removeprefix('all_reduce.')}"
+        yield at_most(name, found.median * 100, "% median", 15, note)
+    for ran in noc.run_traces(load_noc("wormhole"), noc.GATHER):
+        off = abs(ran.predicted / ran.measured - 1) * 100
+        note = f"{ran.predicted:,.0f} cycles, measured {ran.measured:,.0f}"
+        yield at_most(f"measured.{ran.name.replace('/', '.device')}", off, "%", 8, note)
 
 
 def speed_figures() -> Iterator[Figure]:

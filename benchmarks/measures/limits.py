@@ -286,12 +286,14 @@ def odd_figures() -> Iterator[Figure]:
     yield at_most("gemm-odd.matches", max(small), "relative", NEAR)
 
 
-def distance(graph: Graph, weights: str = "float", *, is_exact: bool = False) -> float:
+def distance(
+    graph: Graph, weights: str = "float", *, is_exact: bool = False, chip: str = "tx81"
+) -> float:
     """Return how far a program's outputs are from the graph's, over all their elements.
 
     The graph is evaluated in float64, or where they are to be equal, in its own formats.
     """
-    build = compile(graph, weights=weights)
+    build = compile(graph, chip, weights=weights)
     given = _inputs(build)
     wanted = evaluate(build.graph, given, wide=not is_exact)
     made = build.run(given)

@@ -31,7 +31,7 @@ def test_an_onnx_model_runs_on_each_chip_by_itself(resnet: str) -> None:
 
 
 def test_a_route_that_cannot_walk_a_graph_gives_its_bound(resnet: str) -> None:
-    tpu, stick = compare(resnet, "tpu_v5e,tt_n150")
+    tpu, stick = compare(resnet, "tpu_v5e,tt_p150")
     assert stick.passes is not None
     assert stick.passes.is_bound
     assert "no chip file" in stick.passes.lacks[0]
@@ -39,6 +39,17 @@ def test_a_route_that_cannot_walk_a_graph_gives_its_bound(resnet: str) -> None:
     bound = compare(resnet, "mlu370_x4")[0]
     assert bound.first is not None
     assert bound.first.low > 0
+
+
+def test_another_grid_of_tiles_runs_a_graph_as_it_is_compiled_for_them(resnet: str) -> None:
+    one, two = compare(resnet, "tt_n150,tt_n300")
+    assert one.passes is not None
+    assert two.passes is not None
+    assert not one.passes.is_bound
+    assert (one.passes.copies, two.passes.copies) == (1, 2)  # a card of two chips
+    assert one.first is not None
+    assert one.first == two.first
+    assert one.first.low < one.first.best < one.first.high
 
 
 def test_a_gpu_runs_a_graph_kernel_by_kernel(resnet: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from drawloom import cli
-from drawloom.compare.errors import COMMANDS, bound_words, class_errors, held_words
+from drawloom.compare.errors import BOARDS, bound_words, class_errors, held_words
 
-ERROR = class_errors()[COMMANDS]
+ERROR = class_errors()["tx81.commands"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -23,6 +23,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *wo
 
 
 def test_a_board_that_is_known_has_the_error_of_its_class_and_others_say_there_is_none() -> None:
+    for chip, (name, _, rest) in BOARDS.items():
+        assert class_errors()[name].text() in held_words(chip)
+        assert rest in held_words(chip)
     assert ERROR.text() in held_words("tx81")
     assert held_words("mine") == "Not validated: no measurement of 'mine' ships with drawloom."
     assert ERROR.text() in bound_words("tx81")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.measures.limits import NEAR, WORKS, distance
 
 from drawloom.chip.files import parse_chip
 from drawloom.chip.model import Chip
@@ -53,7 +54,10 @@ def test_a_product_on_another_chip(name: str) -> None:
     assert time(program, machine).total_ps > 0
 
 
-@pytest.mark.parametrize("name", ["eight tiles", "twelve tiles", "thirty-two tiles"])
+@pytest.mark.parametrize(
+    "name",
+    ["eight tiles", "twelve tiles", pytest.param("thirty-two tiles", marks=pytest.mark.slow)],
+)
 def test_sends_have_as_many_targets_as_the_engine_can_do(name: str) -> None:
     machine = chip(name)
     mapping = map_graph(product(2048, 2048, 2048), machine)
@@ -68,3 +72,17 @@ def test_sends_have_as_many_targets_as_the_engine_can_do(name: str) -> None:
     }
     assert fans
     assert fans <= set(machine.send.fanout)
+
+
+KINDS = {work.name: work for work in WORKS}
+SOON = ("gemm-int8-4096x4096x4096", "attention-32x8-2048", "llama-3-8b-decode-int8", "vit-b16-b8")
+LONG = ("mixtral-8x7b-decode-b8-int4", "resnet50-fp16-b1", "resnet50-int8-b1", "unet-small")
+
+
+@pytest.mark.parametrize("name", [*SOON, *(pytest.param(n, marks=pytest.mark.slow) for n in LONG)])
+def test_programs_for_64_tiles_with_blocks_of_32_pass_the_checker_and_compute_the_model(
+    name: str,
+) -> None:
+    work = KINDS[name]
+    far = distance(work.small(), work.weights, is_exact=work.is_exact, chip="tt_wormhole")
+    assert far <= (0.0 if work.is_exact else NEAR)

@@ -17,7 +17,7 @@ def read(at: int, spm: int) -> Read:
 
 
 def stage(start: int, spare: int, *extents: tuple[int, int]) -> Stage:
-    return Stage((start,), extents, spare)
+    return Stage((start,), extents[:1], extents[1:], spare)
 
 
 def work(at: int) -> MatMul:

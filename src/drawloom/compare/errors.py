@@ -42,7 +42,7 @@ def refresh() -> None:
     """Write the classes anew, from the comparisons that ship."""
     from drawloom.validate.comparison import run_comparisons
 
-    wanted = {COMMANDS} | {
+    wanted = {name for name, _, _ in BOARDS.values()} | {
         name for phases in CLASSES.values() for each in phases.values() for name in each.values()
     }
     found = [
@@ -79,21 +79,28 @@ NEAREST: dict[str, dict[str, str]] = {
 }
 
 
-COMMANDS = (
-    "tx81.commands"  # of single commands on the one chip with a compiler of which boards are known
-)
-BOARDS = ("tx81",)
+# What of compiled programs was held to a board, by chip: the class, what it is of, and what it leaves open.
+BOARDS = {
+    "tx81": (
+        "tx81.commands",
+        "single commands",
+        "no whole program was measured under this software",
+    ),
+    "tt_wormhole": (
+        "wormhole.products",
+        "large products in 16 bits by the vendor's kernels",
+        "nothing else of a program was measured",
+    ),
+}
 
 
 def board_words(chip: str) -> str:
     """Return how far a compiled program's figures are held to silicon; empty for chips that are none."""
     if chip not in BOARDS:
         return ""
-    error = class_errors()[COMMANDS]
-    return (
-        f"Held to a board: single commands ({error.text()}, the worst {error.worst:.0%}); no whole program "
-        "was measured under this software."
-    )
+    name, what, rest = BOARDS[chip]
+    error = class_errors()[name]
+    return f"Held to a board: {what} ({error.text()}, the worst {error.worst:.0%}); {rest}."
 
 
 def held_words(chip: str) -> str:

@@ -13,7 +13,7 @@ from drawloom.chip.ranges import ends
 from drawloom.compare.ask import Ask
 from drawloom.compare.bounds import bound_parts, chips_needed, longest, peak_of, too_large, unsure
 from drawloom.compare.gpu_chips import gpus_of
-from drawloom.compare.grid import PJ_PER_J, RANGES
+from drawloom.compare.grid import PJ_PER_J, RANGES, n_chips
 from drawloom.compare.machine import Machine
 from drawloom.compare.passes import Lacking, Passes
 from drawloom.compare.sizes import Need, Sizes
@@ -155,7 +155,7 @@ def _grid(ask: Ask, machine: Machine, tell: Tell) -> Passes:
     way = f"compiled for the tiles and timed command by command; {ALONE}"
     energy = trace.energy
     joules = Span.of(*(pj / PJ_PER_J for pj in (energy.low, energy.default, energy.high)))
-    made = _made(ask, machine, way, span, parts)
+    made = _made(ask, replace(machine, count=n_chips(machine)), way, span, parts)
     return replace(made, rests_on=(RANGES,), energy=(joules, joules))
 
 

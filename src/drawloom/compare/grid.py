@@ -25,8 +25,10 @@ WAY = "compiled for the tiles and timed command by command, sums priced on the f
 RANGES = "all numbers of the chip file at their quick, and at their slow ends together"
 LINKS = "links between chips are at their likely rate, and their energy is left out"
 MIXTURES = "the mapper runs every expert on every token where tokens choose more than there are"
-SERVERS = {"tx81": ("rex1032", "tx81_hall")}  # of one server, and of many
-# Blocks of a server's mesh that so many chips are.
+# Systems of such chips, the smallest first.
+SERVERS = {"tx81": ("rex1032", "tx81_hall"), "tt_wormhole": ("n300_t3000", "wormhole_32")}
+CHIPS_A_CARD = {"tt_n300": 2}  # where a datasheet is of more than one
+# Blocks of a system's mesh that so many chips are.
 BLOCKS = {1: (1, 1), 2: (1, 2), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8)}
 PJ_PER_J = 10**12
 Tell = Callable[[str], None]
@@ -72,24 +74,31 @@ def grid_passes(ask: Ask, machine: Machine, tell: Tell) -> Passes:
     )  # fmt: skip
 
 
+def n_chips(machine: Machine) -> int:
+    """Return how many chips a number of cards have."""
+    return machine.count * CHIPS_A_CARD.get(machine.sheet.name, 1)
+
+
 def fabric_of(machine: Machine) -> System:
     """Return the mesh of so many chips.
 
     Raises:
         Lacking: servers of such chips hold no such number.
     """
-    server, hall = SERVERS[machine.sheet.model]
-    system = load_system(server)
-    level = system.levels[0]
-    if machine.count in BLOCKS:
-        sizes = BLOCKS[machine.count]
-        name = server if machine.count == system.n_places else f"{server}.{machine.count}"
-        return replace(system, name=name, levels=(replace(level, sizes=sizes),))
-    large = load_system(hall)
-    if machine.count == large.n_places:
-        return large
-    allowed = ", ".join(map(str, (*BLOCKS, large.n_places)))
-    raise Lacking(f"there is no mesh of {machine.count} such chips: {allowed}")
+    count = n_chips(machine)
+    systems = [load_system(name) for name in SERVERS[machine.sheet.model]]
+    for system in systems:
+        level = system.levels[0]
+        if count == system.n_places:
+            return system
+        sizes = BLOCKS.get(count)
+        if sizes and all(small <= large for small, large in zip(sizes, level.sizes, strict=True)):
+            level = replace(level, sizes=sizes)
+            return replace(system, name=f"{system.name}.{count}", levels=(level,))
+    allowed = sorted(
+        {*(n for n in BLOCKS if n <= systems[-1].n_places), *(s.n_places for s in systems)}
+    )
+    raise Lacking(f"there is no mesh of {count} such chips: {', '.join(map(str, allowed))}")
 
 
 def _span(made: Plan | None) -> Span:

@@ -22,6 +22,7 @@ from drawloom.mapping.collectives.exchange import in_turns
 from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.plans.cut import Cut, Exchange
+from drawloom.plans.flat import flat
 from drawloom.plans.flow import Flow, is_alike
 from drawloom.plans.likeness import likeness
 from drawloom.program.chain import ChipChain
@@ -175,7 +176,8 @@ class Builder:
             # The graph is simplified and in its precision: decoders of constants must stay.
             options = replace(self.options, mapping=replace(self.options.mapping, fold=False))
             chip = replace(self.chip, scratchpad=room)
-            mapped = map_graph(graph, chip, options, lambda _: None)
+            ends = (*self.graph.inputs, *self.graph.outputs)
+            mapped = map_graph(flat(graph, ends), chip, options, lambda _: None)
             known = assemble(mapped), mapped.dram_bytes, names
             if key:
                 self.built[key] = known

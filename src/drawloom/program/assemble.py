@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, zip_longest
+from typing import TypeGuard
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Held, derive
+from drawloom.mapping.layout.contents import stored_bytes
 from drawloom.mapping.layout.site import storages_in
-from drawloom.mapping.layout.storage import Storage, stored_bytes
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import (
     CopyPiece,
@@ -26,12 +28,14 @@ from drawloom.mapping.pieces import (
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
 from drawloom.program.fetch import fetched
-from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, norm, pair, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
+Used = tuple[tuple[Extent, ...], tuple[Extent, ...]]  # scratchpad: buffers, what tiles hold
+PARTS = slice(1), slice(1, None)  # of the extents of a piece
 LOWER: dict[type[Piece], Callable[..., None]] = {
     MatrixPiece: matrix.lower,
     StripPiece: strip.lower,
@@ -92,35 +96,28 @@ def _part(
     context: Context, pieces: Sequence[Piece], constants: Sequence[Extent] = ()
 ) -> tuple[Stream, ...]:
     """Return each tile's stream for pieces that run once; of ``constants`` some are read ahead."""
-    counts = _lower(context, pieces)
+    used = _lower(context, pieces)
     starts = context.streams.starts()
     streams = context.streams.take()
     if constants:
-        # A piece may stand in two parts, as a copy behind a filling does.
-        parts = zip(_alive(pieces), counts, strict=True)
-        stages = list(zip(starts, (e for each, n in parts for e in (each,) * n), strict=True))
+        stages = [(at, *each) for at, each in zip(starts, _alive(used), strict=True)]
         return tuple(map(roll, fetched(context.chip, streams, stages, constants)))
     return tuple(map(roll, streams))
 
 
-def _alive(pieces: Sequence[Piece]) -> list[tuple[Extent, ...]]:
-    """Return the scratchpad in use while each piece runs: its own, then what tiles hold for later ones.
+def _alive(used: Sequence[Used]) -> list[Used]:
+    """Return the buffers of each part, and what tiles hold while it runs: for itself or for later ones.
 
-    What is held stays from the first piece to the last that knows its address, by whatever name.
+    What is held stays from the first part to the last that knows its address, by whatever name.
     """
-    own = [_extents(piece) for piece in pieces]
-    last = {held: at for at, each in enumerate(own) for held in each[1:]}
-    first = {held: at for at, each in reversed(list(enumerate(own))) for held in each[1:]}
-    ends: dict[int, tuple[int, int, int]] = {}  # by address: end, first and last piece
-    for held in last:
-        end, begin, until = ends.get(held[0], (held[1], first[held], last[held]))
-        ends[held[0]] = max(end, held[1]), min(begin, first[held]), max(until, last[held])
+    known: dict[int, tuple[int, int, int]] = {}  # by address: end, first and last part
+    for at, (_, held) in enumerate(used):
+        for low, high in held:
+            end, first, _ = known.get(low, (high, at, at))
+            known[low] = max(end, high), first, at
     return [
-        (
-            *(each[:1] or ((0, 0),)),
-            *((low, high) for low, (high, begin, until) in ends.items() if begin <= at <= until),
-        )
-        for at, each in enumerate(own)
+        (own, tuple((low, end) for low, (end, first, last) in known.items() if first <= at <= last))
+        for at, (own, _) in enumerate(used)
     ]
 
 
@@ -139,14 +136,27 @@ def _loop(
     )
 
 
-def _lower(context: Context, pieces: Sequence[Piece]) -> list[int]:
-    """Write the commands of pieces; return in how many parts each stands."""
-    counts: list[int] = []
-    for piece in pieces:
-        LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extents(piece))
-        counts.append(len(context.streams.starts()) - sum(counts))
-    return counts
+def _lower(context: Context, pieces: Sequence[Piece]) -> list[Used]:
+    """Write the commands of pieces; return what each part of them uses: a copy behind a filling has two."""
+    used: list[Used] = []
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        extents = [_extents(piece)]
+        if isinstance(piece, MatrixPiece) and piece.beside:
+            continue  # it was written with the one before
+        if isinstance(piece, MatrixPiece) and _is_beside(following):
+            pair.lower(piece, following, context)
+            extents.append(_extents(following))
+        else:
+            LOWER[type(piece)](piece, context)
+        origin = context.origin(piece.name, piece.nodes[0])
+        context.streams.close_piece(origin, tuple(chain.from_iterable(extents)))
+        own, held = (tuple(chain.from_iterable(e[at] for e in extents)) for at in PARTS)
+        used += [(own, held)] * (len(context.streams.starts()) - len(used))
+    return used
+
+
+def _is_beside(piece: Piece | None) -> TypeGuard[MatrixPiece]:
+    return isinstance(piece, MatrixPiece) and piece.beside
 
 
 def _extents(piece: Piece) -> tuple[Extent, ...]:

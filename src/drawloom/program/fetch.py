@@ -31,6 +31,7 @@ from drawloom.program.parked import Joiner
 from drawloom.program.streams import Extents
 from drawloom.units import PS_PER_S, align_up
 
+Part = tuple[Sequence[int], Extents, Extents]
 _GRAIN = 256  # bytes that places are multiples of
 _LEAST = 64  # bytes of a read that is worth it
 _FAR = 60  # pieces before its own that a read is done at most
@@ -43,7 +44,7 @@ _SETTLED_PS = 800_000  # at the end of a piece in which nothing is read: what co
 def fetched(
     chip: Chip,
     streams: Sequence[Sequence[Command]],
-    pieces: Sequence[tuple[Sequence[int], Extents]],
+    pieces: Sequence[Part],
     constants: Sequence[tuple[int, int]],
 ) -> list[list[Command]]:
     """Return the commands of all tiles, constants read ahead.
@@ -51,12 +52,12 @@ def fetched(
     Args:
         chip: the machine.
         streams: commands by tile.
-        pieces: by tile their first command; of the scratchpad what they use.
+        pieces: by tile their first command; their buffers, and what tiles hold meanwhile.
         constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
     """
     stages = [
-        Stage(starts, extents, _spare(chip, streams, pieces, index, constants))
-        for index, (starts, extents) in enumerate(pieces)
+        Stage(starts, own, held, _spare(chip, streams, pieces, index, constants))
+        for index, (starts, own, held) in enumerate(pieces)
     ]
     area = chip.scratchpad.reserve_low, chip.scratchpad.bytes - chip.scratchpad.reserve_high
     return [
@@ -68,7 +69,7 @@ def fetched(
 def _spare(
     chip: Chip,
     streams: Sequence[Sequence[Command]],
-    pieces: Sequence[tuple[Sequence[int], Extents]],
+    pieces: Sequence[Part],
     index: int,
     constants: Sequence[tuple[int, int]],
 ) -> int:
@@ -97,12 +98,14 @@ class Stage:
 
     Attributes:
         starts: by tile: the first command.
-        extents: of the scratchpad that is in use, first that of its own buffers.
+        own: scratchpad of its buffers.
+        held: scratchpad of what tiles hold meanwhile.
         spare: bytes that each tile can read beside.
     """
 
     starts: Sequence[int]
-    extents: Extents
+    own: Extents
+    held: Extents
     spare: int
 
 
@@ -173,8 +176,7 @@ class Fetcher:
         assert isinstance(read.spm, int), read
         low, high = read.spm, read.spm + _bytes(read)
         for at in range(index, len(self.stages)):
-            first, end = self.stages[at].extents[0]
-            if first <= low and high <= end:
+            if any(first <= low and high <= end for first, end in self.stages[at].own):
                 return _Held(low, high, index, at) if at > index else None
         return None
 
@@ -195,7 +197,7 @@ class Fetcher:
         """Return scratchpad that nothing uses from one stage to another."""
         taken = [(h.low, h.high) for h in self._held if h.first <= last and first <= h.last]
         for stage in self.stages[first : last + 1]:
-            taken += stage.extents
+            taken += (*stage.own, *stage.held)
         at = self.area[0]
         for low, high in sorted(taken):
             if low - at >= size:

@@ -9,6 +9,7 @@ from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.body import Body, slot_elements
 from drawloom.mapping.cut.scratch import Scratch
+from drawloom.mapping.cut.strip_price import Strip
 from drawloom.mapping.fuse.bodies import build_body
 from drawloom.mapping.fuse.compact import compact
 from drawloom.mapping.fuse.groups import Group
@@ -38,6 +39,11 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     name = group.nodes[0].name
     chunk = _chunk(chip, body, batch * rows, rows, channels, room, flat=flat, name=name)
     chunk = min(chunk, ceil_div(rows, chip.n_tiles)) if across else chunk
+    if not (flat or across):
+        share = ceil_div(batch, chip.n_tiles) * rows if group.by_batch else None
+        share = share or ceil_div(batch * rows, chip.n_tiles)
+        most = min(rows, chip.limits.rows)
+        chunk = Strip(chip, body, channels, values).quickest(share, most, room, (chunk,))
     scratch = Scratch(chip, site.residency.reserved)
     for slot in body.slots:
         copies = 1 if slot.kind == "channel" else 2
@@ -63,6 +69,19 @@ def _total(chip: Chip, body: Body, rows: int, channels: int, *, flat: bool) -> i
     )
 
 
+def _quicker(chip: Chip, body: Body, rows: int, channels: int) -> int:
+    """Return ``rows``, or 1 where so few take more commands each than one row by itself.
+
+    One value a channel is combined with a row by one command, with more rows by one for each block of
+    channels.
+    """
+    kinds = {slot.name: slot.kind for slot in body.slots}
+    steps = sum(bool(s.b) and kinds[s.a] != kinds[s.b] == "channel" for s in body.steps)
+    blocks = ceil_div(channels, chip.blocking.block)
+    rest = len(body.steps) - steps
+    return rows if rest + steps * blocks <= rows * (rest + steps) else 1
+
+
 def _chunk(
     chip: Chip,
     body: Body,
@@ -82,6 +101,7 @@ def _chunk(
     if not flat:
         best = min(best, chip.limits.rows)
         best = ceil_div(share, ceil_div(share, best))  # none much smaller than the others
+        best = _quicker(chip, body, best, channels)
     while best > step and _total(chip, body, best, channels, flat=flat) > room:
         best = align_up(best // 2, step)
     need = _total(chip, body, best, channels, flat=flat)

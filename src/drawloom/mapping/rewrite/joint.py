@@ -150,11 +150,11 @@ class _Joining:
         kinds = [builder.types[name] for name in names]
         shape = (*kinds[0].shape[:-1], sum(kind.shape[-1] for kind in kinds))
         return builder.constant(
-            f"{names[0]}.joint", _concatenated(held, TensorType(kinds[0].dtype, shape))
+            f"{names[0]}.joint", beside(held, TensorType(kinds[0].dtype, shape))
         )
 
 
-def _concatenated(held: Sequence[Held], kind: TensorType) -> Held:
+def beside(held: Sequence[Held], kind: TensorType) -> Held:
     """Return constants one beside the other, lazy where one of them is."""
     lazy = [each for each in held if isinstance(each, LazyTensor)]
     if any(each.is_meta for each in lazy):

@@ -8,5 +8,6 @@ COMPARISONS = {
     "mlperf": "results of MLPerf v5.1 on H100 and H200, nothing fitted on them",
     "noc": "transfers over the networks of Tenstorrent Wormhole",
     "tx81": "single commands on a TX81 board",
+    "wormhole": "products on one Tenstorrent Wormhole, compiled for its tiles, nothing fitted on them",
     "serving": "served language models on H100 and H200",
 }
