@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -200,10 +200,12 @@ class Joiner:
     Attributes:
         moves: in place of reads that are gone, by id.
         history: reads so far: left, gone, or those of later ones that stand before the program.
+        more: reads of later ones that stand in the program, by id.
     """
 
     moves: set[int]
     history: list[int]
+    more: Container[int] = ()
     _count: int = 0  # commands of the engine that moves
     _due: list[int] = field(default_factory=list[int])  # by read that is gone: its move's number
     _made: list[Item] = field(default_factory=list[Item])
@@ -229,7 +231,7 @@ class Joiner:
             self._count += _count(item, (Move, Fill, Select))
             return
         if isinstance(item, Read | Pick):
-            self.history.append(_LEFT)
+            self.history.append(_MORE if id(item) in self.more else _LEFT)
         elif isinstance(item, Move | Fill | Select):
             self._count += 1
             if id(item) in self.moves:
@@ -243,7 +245,7 @@ class Joiner:
             if kind != _MORE and own < join.keep:
                 own += 1
                 gone += kind == _GONE
-            elif kind == _LEFT:
+            elif kind == _LEFT or keep > _MOST_KEPT:
                 break
             keep += kind != _GONE
         others = tuple(engine for engine in join.engines if engine is not Engine.READ)
