@@ -11,6 +11,9 @@ TORCH       := .venv-torch
 TORCH_STAMP := $(TORCH)/.stamp
 TORCH_PINS  := requirements/torch.txt
 
+# Two workers on two cores: a library that starts a thread a core in each of them waits on itself.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
 # A Python that will do: at least 3.11, and able to make a virtual environment.
 FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 
@@ -47,13 +50,13 @@ demo: setup  ## map a digit classifier onto a chip, run it, show what it costs
 	$(BIN)/python examples/digits/demo.py
 
 test: setup  ## every test that is not slow
-	$(BIN)/python -m pytest -q -m "not slow" -n 2
+	$(PYTEST) -m "not slow"
 
 slow: setup  ## the slow tests
 	@if $(BIN)/python -m pytest -q -m slow --collect-only >/dev/null 2>&1; status=$$?; [ $$status -eq 5 ]; then \
 	  echo "slow: no test is marked slow; nothing to run"; \
 	else \
-	  $(BIN)/python -m pytest -q -m slow -n 2; \
+	  $(PYTEST) -m slow; \
 	fi
 
 test-torch: $(TORCH_STAMP)  ## the tests of the PyTorch frontend, in an environment of their own

@@ -122,6 +122,10 @@ def test_the_command_prints_the_text_and_what_it_took(wanted: list[int]) -> None
     made = run("--prompt", PROMPT.decode(), "--tokens", "8")
     assert made.stdout == bytes(wanted).decode() + "\n"
     assert "8 tokens on tx81 in f16: " in made.stderr
+
+
+@pytest.mark.slow
+def test_the_command_takes_numbers_and_gives_json(wanted: list[int]) -> None:
     asked = run("--token-ids", ",".join(map(str, PROMPT)), "-n", "3", "--json")
     assert json.loads(asked.stdout)["token_ids"] == wanted[:3]
 

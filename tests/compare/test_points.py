@@ -21,6 +21,7 @@ def rates(found: tuple[Answer, ...]) -> list[Span]:
     return [each.rate for each in found if each.rate]
 
 
+@pytest.mark.slow
 def test_a_gpu_known_by_its_datasheet_is_near_what_was_measured() -> None:
     predicted = [each.best for each in rates(compare("qwen3-32b", "h20", LOAD))]
     assert predicted == pytest.approx(H20, rel=0.2)

@@ -104,7 +104,7 @@ def _sealed(raw: bytes, rng: random.Random, donors: Donors) -> bytes:
 
 def _command(raw: bytes, rng: random.Random, _: Donors) -> bytes:
     """Alter a field of a command, a loop, or the head of the program, all else left whole."""
-    with contextlib.suppress(InputError, AssertionError, AttributeError, TypeError):
+    with contextlib.suppress(InputError, AssertionError, AttributeError, TypeError, ValueError):
         program = decode(raw)
         if rng.random() < 0.15:
             name = rng.choice(("scratchpad_bytes", "dram_bytes"))

@@ -157,6 +157,12 @@ def test_what_is_no_program_is_said() -> None:
     )
 
 
+def test_an_input_has_a_format() -> None:
+    """Else nobody could say what to give."""
+    said = complaint(f"{HEAD}\nregion name=x kind=input address=0 bytes=64\n")
+    assert ", fmt: absent (one of bf16, " in said
+
+
 def test_all_faults_are_said_at_once_each_with_its_line(golden: Golden) -> None:
     source = """\
 drawloom program 1

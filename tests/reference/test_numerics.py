@@ -57,7 +57,9 @@ def hold(found: list[nodewise.Judged]) -> None:
     assert {j.share for j in found if j.node.op in MOVES} <= {0.0}
 
 
-@pytest.mark.parametrize("precision", ["f16", "bf16", "f32"])
+@pytest.mark.parametrize(
+    "precision", ["f16", *(pytest.param(word, marks=pytest.mark.slow) for word in ("bf16", "f32"))]
+)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_node_stays_within_its_bound(name: str, precision: str) -> None:
     hold(judged(name, precision))

@@ -99,6 +99,7 @@ def test_a_light_model_in_f16_is_like_any_evaluation_in_it(name: str) -> None:
     sixteen_bits(name, "f16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EASY)
 def test_a_light_model_in_bf16_is_like_any_evaluation_in_it(name: str) -> None:
     sixteen_bits(name, "bf16")
@@ -206,7 +207,9 @@ def test_llama_in_sixteen_bits_foretells_the_same_bytes(precision: str) -> None:
 # The digit classifier, trained.
 
 
-@pytest.mark.parametrize("precision", ["f32", "f16", "bf16"])
+@pytest.mark.parametrize(
+    "precision", ["f16", *(pytest.param(word, marks=pytest.mark.slow) for word in ("f32", "bf16"))]
+)
 def test_all_held_out_digits_are_named_as_onnx_runtime_names_them(precision: str) -> None:
     images, labels = data.held_out()
     graph, inputs = samples.digits(len(images))

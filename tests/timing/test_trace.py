@@ -82,7 +82,7 @@ def test_a_file_holds_the_whole_trace(trace: Trace, tmp_path: Path) -> None:
     assert path.read_bytes() == first
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(programs())
 def test_reading_is_the_inverse_of_writing(
     tmp_path_factory: pytest.TempPathFactory, made: Program

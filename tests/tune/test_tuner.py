@@ -85,6 +85,7 @@ def test_no_trial_is_made_twice(timed: list[str]) -> None:
     assert mapping_text(first.mapping) == mapping_text(again.mapping)
 
 
+@pytest.mark.slow
 def test_more_effort_uses_what_less_found(timed: list[str]) -> None:
     tuned(2)
     few = list(timed)
@@ -104,6 +105,7 @@ def test_where_results_are_kept_does_not_matter(
     assert mapping_text(tuned(3, seed=5).mapping) == mapping_text(first.mapping)
 
 
+@pytest.mark.slow
 def test_a_seed_draws_other_ways(timed: list[str]) -> None:
     tuned(3, seed=1)
     count = len(timed)

@@ -14,14 +14,15 @@ from drawloom.check.code import (
     TEMPLATE,
 )
 from drawloom.check.judge import judge, new_write, note_piece, order, report, settle
-from drawloom.check.pieces import find, is_alike, join_next, split
+from drawloom.check.notes import note_read, noted, order_notes, order_write
+from drawloom.check.pieces import cut, find, is_alike, join_next
 from drawloom.check.state import (
     BOUNDS,
     CPU_QUEUE,
     DRAM_BYTES,
     G_FORMAT,
     G_NEXT,
-    G_PREV,
+    G_NOTES,
     G_READ,
     G_START,
     G_STOP,
@@ -36,6 +37,7 @@ from drawloom.check.state import (
     N_WRITE,
     NEVER,
     NOBODY,
+    ONCE,
     READ_QUEUE,
     READERS,
     ROWS,
@@ -46,11 +48,9 @@ from drawloom.check.state import (
     TEMPLATES,
     UNWRITTEN,
     W_ALIVE,
-    W_FLAGS,
     W_HOLE,
     W_KILLER,
     W_LOST,
-    W_QUEUE,
     W_SERIAL,
     WRITES,
     Cells,
@@ -83,16 +83,6 @@ from drawloom.check.templates import WRITES as WRITES_IT
 
 
 @part
-def order_write(
-    s: Cells, w: int, queue: int, owner: int, exact: bool, start: int, stop: int
-) -> None:
-    """Bring the command at work after a write of bytes that it touches."""
-    write = s[WRITES] + w * N_WRITE
-    can_race = owner != IN_DRAM or (exact and not s[write + W_FLAGS] & INEXACT)
-    order(s, s[write + W_QUEUE], s[write + W_SERIAL], queue, can_race, owner, start, stop)
-
-
-@part
 def read_piece(
     s: Cells, w: int, start: int, stop: int, owner: int, queue: int, exact: bool,
     is_tail: bool, held_to: int,
@@ -101,16 +91,6 @@ def read_piece(
     order_write(s, w, queue, owner, exact, start, stop)
     if owner != IN_DRAM and held_to & PIECED:
         note_piece(s, w, stop - start, is_tail)
-
-
-@part
-def cut(s: Cells, g: Cells, owner: int, k: int, start: int, stop: int) -> int:
-    """Return the piece that a piece is inside a range; it may hold bytes on both sides of it."""
-    if g[k + G_START] < start:
-        k = split(s, g, owner, k, start)
-    if g[k + G_STOP] > stop:
-        k = g[split(s, g, owner, k, stop) + G_PREV]
-    return k
 
 
 @part
@@ -190,6 +170,9 @@ def leave(s: Cells, g: Cells, k: int, owner: int, queue: int, me: int, exact: bo
                     is_sending = True
                 order(s, other, serial, queue, exact or not in_dram, owner, start, stop)
                 g[k + READERS + r] = 0
+    if g[k + G_NOTES]:
+        order_notes(s, g[k + G_NOTES], queue, exact, start, stop)
+        g[k + G_NOTES] = 0
     return is_sending
 
 
@@ -263,22 +246,28 @@ def touch(
     if hull == 0:
         return tag
     exact, inner = s[span + EXACT], s[span + INNER]
+    k = find(s, g, owner, low, -1) if owner == IN_DRAM else -1
     runs = s[span + COUNT0] * s[span + COUNT1] * s[span + COUNT2]
     if s[span + WRITES_IT]:
         flags = held_to | (0 if exact else INEXACT)
         # Of a send this is what has come to a target, before the send has ended.
         count = serial - (1 if s[span + SPACE] == REMOTE else 0)
+        # Written once, as it should be, and never read: no need to know by whom.
+        is_once = k >= 0 and g[k + G_READ] == ONCE and g[k + G_STOP] >= low + hull
+        if is_once and (tag == 0 or tag == g[k + G_FORMAT]):
+            return tag
         who = new_write(s, queue, count, row, owner, runs * inner, flags)
         touch_runs(s, g, span, base, owner, queue, serial, who, held_to, tag)
         return tag
     s[N_PIECES] = 0
     gaps, gap_at = 0, base + s[span + LOW]
     # What is never written is all alike: no need to look at its runs.
-    k = find(s, g, owner, low, -1) if owner == IN_DRAM else -1
     if k >= 0 and g[k + G_READ] == NEVER and g[k + G_STOP] >= low + hull:
         tag = g[k + G_FORMAT]
         if g[k + G_WRITER] == NOBODY:
             tag, gaps = -1, runs * inner
+    elif k >= 0 and noted(s, g, k, span, base, queue):
+        tag = note_read(s, g, k, span, base, queue, serial, tag)
     else:
         tag, gaps, gap_at = touch_runs(s, g, span, base, owner, queue, serial, serial, held_to, tag)
     if gaps and (exact or gaps == hull):

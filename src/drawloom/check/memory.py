@@ -41,17 +41,19 @@ def page_counts(program: Program) -> tuple[int, int, int]:
     return bits, -(-program.scratchpad_bytes >> PAGE_BITS), -(-far >> bits)
 
 
-def lay_out(store: Store, program: Program, parts: Ints) -> None:
+def lay_out(store: Store, program: Program, parts: Ints, once: Ints) -> None:
     """Put in the pieces of memory that there are before the program.
 
     Args:
         store: takes them.
         program: says what lies in DRAM before.
         parts: ranges of DRAM outside which nothing is ever written.
+        once: ranges that are written once and never read, with formats.
     """
     n_tiles = len(program.streams)
     far_bits, near_pages, _ = page_counts(program)
     table = _dram(program.dram_bytes, parts, brought(program))
+    table = _with_once(table, once) if len(once) else table
     width = READERS + max(N_ENGINES, 2 * n_tiles)
     for number, value in (
         (state.SPM_BYTES, program.scratchpad_bytes), (state.DRAM_BYTES, program.dram_bytes),
@@ -95,7 +97,7 @@ def place_pieces(store: Store, pieces: Ints) -> None:
     store.pieces = np.zeros((n + room) * width, np.int64)
     store.pieces[: n * width] = pieces.reshape(-1)
     for number, value in (
-        (state.HANDED_OUT, n * width), (state.N_FREE, room), (state.GIVEN_BACK, -1)
+        (state.HANDED_OUT, n * width), (state.N_FREE, room), (state.GIVEN_BACK, -1), (state.N_NOTES, 1)
     ):  # fmt: skip
         cells[number] = value
 
@@ -128,6 +130,18 @@ def _dram(size: int, parts: Ints, there: Ints) -> Ints:
     begins = np.concatenate(([True], (table[1:, 2:] != table[:-1, 2:]).any(axis=1)))
     table[begins, 1] = np.concatenate((table[begins, 0][1:], [size]))
     return table[begins]
+
+
+def _with_once(table: Ints, once: Ints) -> Ints:
+    """Return pieces of DRAM with ranges that are written once; they lie outside of what is there before."""
+    edges = np.unique(np.concatenate((table[:, :2].reshape(-1), once[:, :2].reshape(-1))))
+    made = table[np.searchsorted(table[:, 1], edges[:-1], side="right")]
+    made[:, 0], made[:, 1] = edges[:-1], edges[1:]
+    is_once, k = _inside(once, edges[:-1])
+    mine = is_once == 1
+    made[mine, 2], made[mine, 4] = state.BEFORE, state.ONCE
+    made[mine, 3] = once[k[mine], 2]
+    return made
 
 
 def _inside(ranges: Ints, at: Ints) -> tuple[Ints, Ints]:
@@ -164,7 +178,7 @@ def written(program: Program, flat: Flat) -> Ints:
 def spread_of(flat: Flat, rows: Ints, spans: Ints) -> Ints:
     """Return ranges that hold all that spans of rows touch, in all turns of the loops around."""
     code = flat.code
-    low, strides, counts = _from(flat, rows, spans)
+    low, strides, counts = from_first(flat, rows, spans)
     table = np.column_stack((low + code.spans[spans, LOW], code.spans[spans, INNER]))
     levels = [
         (code.spans[spans, stride], code.spans[spans, count])
@@ -177,7 +191,7 @@ def spread_of(flat: Flat, rows: Ints, spans: Ints) -> Ints:
 def reach_of(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the first byte and the bytes around all that spans touch in a turn of the outermost loop; its stride."""
     code = flat.code
-    low, strides, counts = _from(flat, rows, spans)
+    low, strides, counts = from_first(flat, rows, spans)
     low = low + code.spans[spans, HULL_LOW]
     size = code.spans[spans, HULL].copy()
     for k in range(1, strides.shape[1]):
@@ -197,7 +211,7 @@ def strides_of(flat: Flat) -> Ints:
     return made
 
 
-def _from(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
+def from_first(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the addresses of spans at the first turns, their strides, and how often the loops around turn."""
     bases, strides = moved_by(flat.code, rows, flat.code.spans[spans, ADDRESS])
     return bases, strides, turns_around(flat, rows)

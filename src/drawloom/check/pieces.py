@@ -10,6 +10,7 @@ from drawloom.check.state import (
     FAR_BITS,
     FAR_PAGES,
     G_NEXT,
+    G_NOTES,
     G_PREV,
     G_READ,
     G_START,
@@ -25,6 +26,7 @@ from drawloom.check.state import (
     NEAR_PAGES,
     NEVER,
     NOBODY,
+    ONCE,
     PAGES,
     READERS,
     WIDTH,
@@ -70,7 +72,7 @@ def n_pages(s: Cells, owner: int, start: int, stop: int) -> int:
 @part
 def columns(s: Cells, g: Cells, owner: int, k: int) -> int:
     """Return how many columns of a piece may be other than zero: without readers those of readers are not."""
-    if g[k + G_READ] == 0 or g[k + G_READ] == NEVER:
+    if g[k + G_READ] == 0 or g[k + G_READ] == NEVER or g[k + G_READ] == ONCE:
         return READERS
     return READERS + (s[N_TILES] * 2 if owner == IN_DRAM else N_ENGINES)
 
@@ -104,6 +106,16 @@ def split(s: Cells, g: Cells, owner: int, k: int, at: int) -> int:
 
 
 @part
+def cut(s: Cells, g: Cells, owner: int, k: int, start: int, stop: int) -> int:
+    """Return the piece that a piece is inside a range; it may hold bytes on both sides of it."""
+    if g[k + G_START] < start:
+        k = split(s, g, owner, k, start)
+    if g[k + G_STOP] > stop:
+        k = g[split(s, g, owner, k, stop) + G_PREV]
+    return k
+
+
+@part
 def join_next(s: Cells, g: Cells, owner: int, k: int) -> None:
     """Let a piece take in the one after it."""
     gone = g[k + G_NEXT]
@@ -116,6 +128,7 @@ def join_next(s: Cells, g: Cells, owner: int, k: int) -> None:
     for i in range(READERS, columns(s, g, owner, gone)):
         g[gone + i] = 0
     g[gone + G_READ] = 0
+    g[gone + G_NOTES] = 0
     g[gone + G_WRITER] = NOBODY
     g[gone + G_START] = g[gone + G_STOP]
     s[GIVEN_BACK] = gone

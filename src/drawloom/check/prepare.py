@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drawloom.check import state
 from drawloom.check.code import Code, Flat
 from drawloom.check.memory import lay_out, page_counts, written
+from drawloom.check.once import NONE, once
 from drawloom.check.state import HEADER, N_ENGINES, N_FLAGS, N_FOUND, N_WRITE, Ints, Store
 from drawloom.check.templates import ARM, ENGINES, JOIN, LOOP, SEND, SIGNAL, WRITES
 from drawloom.chip.model import Chip
@@ -20,14 +21,17 @@ MOST_KEPT = 64  # commands of a queue whose clocks are kept, beyond what it hold
 Array = NDArray[Any]
 
 
-def prepare(program: Program, flat: Flat, chip: Chip, often: Ints) -> Store:
-    """Return a walk's beginning: all tiles at their first row, nothing written, no flag armed."""
-    made = _sections(program, flat, chip, often)
-    lay_out(made, program, written(program, flat))
+def prepare(program: Program, flat: Flat, chip: Chip, often: Ints, *, strict: bool) -> Store:
+    """Return a walk's beginning: all tiles at their first row, nothing written, no flag armed.
+
+    The strict rules count who reads each byte: for them no reads are noted as wholes, and no write is passed over.
+    """
+    made = _sections(program, flat, chip, often, 0 if strict else state.MOST_NOTES)
+    lay_out(made, program, written(program, flat), NONE if strict else once(program, flat))
     return made
 
 
-def _sections(program: Program, flat: Flat, chip: Chip, often: Ints) -> Store:
+def _sections(program: Program, flat: Flat, chip: Chip, often: Ints, notes: int) -> Store:
     code, n_tiles = flat.code, len(program.streams)
     _, near_pages, far_pages = page_counts(program)
     held = _depths(chip)
@@ -53,11 +57,12 @@ def _sections(program: Program, flat: Flat, chip: Chip, often: Ints) -> Store:
         state.PENDING: (state.MOST_PENDING, state.N_PENDED),
         state.PIECES: (state.MOST_PIECES, state.N_PIECE),
         state.PAGES: (n_tiles * near_pages + far_pages,),
+        state.NOTES: (notes + 1, state.N_NOTE),
     }  # fmt: skip
     made = _laid(filled, empty)
     for number, value in (
         (state.N_TILES, n_tiles), (state.N_CLOCK, n_clock), (state.N_KEPT, kept),
-        (state.N_LEVELS, levels), (state.N_WRITES, 1),
+        (state.N_LEVELS, levels), (state.N_WRITES, 1), (state.NOTES_ROOM, notes),
     ):  # fmt: skip
         made.cells[number] = value
     return made

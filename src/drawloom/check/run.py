@@ -79,7 +79,7 @@ def _findings(
     yield from alone(program, chip, flat, strict=strict)
     if strict:
         yield from traffic(program, flat)
-    store = prepare(program, flat, chip, often)
+    store = prepare(program, flat, chip, often, strict=strict)
     # The strict rules look at every write and who reads it: of these no turn tells of another.
     repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
     holds = True

@@ -31,11 +31,17 @@ N_WRITE = 10
 INEXACT = 1 << 20  # in W_FLAGS, beside what the template is held to
 # Columns of a piece of memory: bytes that have one history. Then comes, of each queue that may read it, the count of
 # its last command that did since it was written.
-G_OWNER, G_START, G_STOP, G_PREV, G_NEXT, G_WRITER, G_FORMAT, G_READ = range(8)
-READERS = 8
+G_OWNER, G_START, G_STOP, G_PREV, G_NEXT, G_WRITER, G_FORMAT, G_READ, G_NOTES = range(9)
+READERS = 9
 NOBODY, BEFORE = -1, 0  # as writers: nobody wrote it; it lay there before the program
 NEVER = -1  # as G_READ: the program never writes here, so nobody need remember who reads
+ONCE = -3  # as G_READ: nobody ever reads here, and what is written is written once: nothing can go wrong in any order
 SENDING = -2  # as G_READ: nobody read what is written now, but the send that wrote it reads on for other targets
+# Columns of a note: that some of a piece's bytes were read, by whom, which: of a span, from a base on; the note before,
+# and how many there are.
+O_QUEUE, O_SERIAL, O_SPAN, O_BASE, O_NEXT, O_DEPTH = range(6)
+N_NOTE = 6
+MOST_NOTES, MOST_DEPTH = 1 << 16, 16
 # Columns of what nothing ordered so far before the command at work, and of what a span reads.
 N_PENDED, N_PIECE = 5, 2
 MOST_FOUND, MOST_PENDING, MOST_PIECES = 256, 256, 64
@@ -57,6 +63,7 @@ ARMED, ARMED_AT, N_ARMED, SENDS, WAITED, MERGED, CAME, CAME_AT, N_CAME, SENDER, 
 FOUND, TOLD, WRITES, PENDING, PIECES = range(27, 32)
 # Of each page of memory the piece that holds its first byte: scratchpads, then DRAM.
 PAGES = 32
+NOTES = 56
 # Numbers: sizes,
 N_TILES, N_CLOCK, N_KEPT, N_LEVELS, SPM_BYTES, DRAM_BYTES = range(33, 39)
 # bits of a byte's place in its page, of scratchpads and of DRAM; pages of a scratchpad; where those of DRAM begin,
@@ -66,6 +73,7 @@ WIDTH, GIVEN_BACK, HANDED_OUT, N_FREE = range(43, 47)
 # counters, why the walk holds: for room, or to be looked at, and whether that was done; what it was compiled from.
 N_FINDINGS, N_WRITES, N_PENDING, N_PIECES, N_CLOCKS = range(47, 52)
 WANTS_ROOM, WANTS_LOOK, LOOKED, SOURCES = range(52, 56)
+N_NOTES, NOTES_ROOM = range(57, 59)  # notes on reads that were taken, and there is room for
 LOOK = 2  # in the last column of a barrier's row: the walk holds there
 HEADER = 64
 MOST_CELLS = 1 << 27  # numbers about pieces of memory: 1 GiB

@@ -228,23 +228,28 @@ def _row(
     by_cpu: bool = False,
     tail: int = 0,
 ) -> Row:
-    """Return a span; strided, or solid where it has too many runs."""
+    """Return a span; strided, or solid where it has too many runs.
+
+    Which bytes are touched is asked, not in which sequence or how often: levels go upwards, from the widest stride
+    to the narrowest, and one that stays where it is counts once.
+    """
     space = DRAM if in_dram else SPM
-    low = sum(min(0, stride) * (count - 1) for stride, count in dims)
-    hull = inner + sum(abs(stride) * (count - 1) for stride, count in dims)
     if moved_bytes(inner, dims) == 0:
-        inner, hull, dims, low = 0, 0, (), 0
+        inner, dims = 0, ()
+    low = sum(min(0, stride) * (count - 1) for stride, count in dims)
+    dims = tuple(sorted(((abs(s), n) for s, n in dims if s), reverse=True))
+    hull = inner + sum(stride * (count - 1) for stride, count in dims)
     levels = (inner, dims) if tail else _joined(inner, dims)
-    first, exact = 0, 1
+    exact = 1
     if levels is None or moved_bytes(1, levels[1]) > RUNS[space]:
-        first, exact = low, int(moved_bytes(inner, dims) == hull)
+        exact = int(moved_bytes(inner, dims) == hull)
         levels = hull, ()
         tail = hull if tail else 0
     inner, dims = levels
     padded = [x for stride, count in (*dims, *((0, 1),) * (3 - len(dims))) for x in (count, stride)]
     number = FORMATS.index({"tf32": "f32"}.get(fmt, fmt)) + 1 if fmt else 0
     return (
-        int(is_write), space, which, first, inner, *padded, number, low, hull, exact, int(by_cpu), tail
+        int(is_write), space, which, low, inner, *padded, number, low, hull, exact, int(by_cpu), tail
     )  # fmt: skip
 
 

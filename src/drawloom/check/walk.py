@@ -79,7 +79,7 @@ from drawloom.check.templates import (
 )
 
 SHOWN = 64  # findings after which a walk ends
-FILES = ("steps", "pieces", "judge", "kernel", "state", "code", "templates", "walk")
+FILES = ("steps", "pieces", "judge", "notes", "kernel", "state", "code", "templates", "walk")
 
 
 @part

@@ -135,7 +135,7 @@ def random_of(regions: Mapping[str, Region], seed: int, graph: Graph | None = No
 
 
 def _random(rng: np.random.Generator, region: Region, rows: int) -> NDArray[Any]:
-    dtype = DType(region.fmt)
+    dtype = DType("f32" if region.fmt == "tf32" else region.fmt)
     if dtype.is_float:
         return rng.standard_normal(region.shape).astype(dtype.numpy)
     return rng.integers(0, 2 if dtype is DType.BOOL else rows, region.shape).astype(dtype.numpy)

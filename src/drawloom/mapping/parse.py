@@ -30,7 +30,9 @@ from drawloom.mapping.text import (
 )
 
 KINDS = ("input", "output", "constant", "temporary", "resident")
-LAYOUTS = ("dense", "rows", "heads", "image", "weights", "depthwise", "channel", "codes")
+LAYOUTS = (
+    "dense", "rows", "heads", "turned", "image", "weights", "depthwise", "channel", "codes",
+)  # fmt: skip
 
 
 def parse_mapping(

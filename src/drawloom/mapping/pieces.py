@@ -165,6 +165,7 @@ class MatrixPiece:
         None  # which matrix of b each one is multiplied by; all in turn if None
     )
     panel: Panel | None = None
+    beside: bool = False  # it runs with the piece before, whose results it takes chunk by chunk
     estimate: float = 0.0  # expected nanoseconds, by the cost model
 
 

@@ -10,13 +10,14 @@ import numpy as np
 from drawloom.chip.model import Chip
 from drawloom.errors import DoesNotFit
 from drawloom.graph.ir import Graph, Node
-from drawloom.mapping.cut import flash, matrix, norm, pool, strip
+from drawloom.mapping.cut import flash, matrix, norm, pair, pool, strip
 from drawloom.mapping.fuse.groups import Group, Plan, group_nodes
 from drawloom.mapping.layout.moves import move
 from drawloom.mapping.layout.place import place
 from drawloom.mapping.layout.residency import SHARES, Residency, settle
 from drawloom.mapping.layout.site import Choose, Site
 from drawloom.mapping.layout.store import FOREVER, Handed, Store
+from drawloom.mapping.layout.turned import turned
 from drawloom.mapping.mapping import Mapping, Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import CpuPiece
@@ -64,7 +65,7 @@ def _planned(
     site = Site(
         folded.graph, chip, options, store, plan.home, residency, coded=plan.coded, picked=plan.picked,
         results=list(graph.outputs), inputs=list(graph.inputs), twins=_twins(graph, legal, folded),
-        choose=choose,
+        choose=choose, turned=turned(plan, folded.graph, residency, chip.blocking),
     )  # fmt: skip
     for value in folded.graph.inputs:
         site.store.value(value, "dense", kind="input")
@@ -99,12 +100,20 @@ class _Planning:
 
     def run(self) -> None:
         """Plan every group, and make sure of the outputs."""
-        for index, group in enumerate(self.plan.groups):
-            group.by_batch = index in self.site.residency.groups
-            group.by_rows = self.site.residency.rows.get(index, 0)
-            self.site.residency.turn_to(index)
+        residency, groups = self.site.residency, self.plan.groups
+        for index, group in enumerate(groups):
+            group.by_batch = index in residency.groups
+            group.by_rows = residency.rows.get(index, 0)
+        paired = False
+        for index, group in enumerate(groups):
+            residency.turn_to(index)
             self._move_on(group.segment)
-            self._carry_out(group)
+            if paired:
+                paired = False  # it was planned with the one before
+                continue
+            paired = index + 1 < len(groups) and self._side_by_side(index)
+            if not paired:
+                self._carry_out(group)
         self.site.residency.turn_to(len(self.plan.groups))
         self._move_on(2 * len(self.folded.folds))
         self._settle_outputs({v for v, _ in self.outputs} - self.folded.twins.keys())
@@ -154,6 +163,23 @@ class _Planning:
 
     # Groups.
 
+    def _side_by_side(self, index: int) -> bool:
+        """Plan a group and the one behind it as two products side by side, if they are such."""
+        group, following = self.plan.groups[index : index + 2]
+        held = self.site.residency.held
+        reserved = max(held.get(index, 0), held.get(index + 1, 0))
+        stored = self._stored(group), self._stored(following)
+        both = pair.plan(group, following, stored, self.site, reserved)
+        for piece in both or ():
+            self.site.add(piece)
+        return both is not None
+
+    def _stored(self, group: Group) -> set[str]:
+        """Return which values of a group somebody else needs."""
+        inside = {n.name for n in group.nodes}
+        outside = {v for v in group.made if self.readers.get(v, set()) - inside}
+        return outside | group.made.intersection(self.site.graph.outputs)
+
     def _carry_out(self, group: Group) -> None:
         site, node = self.site, group.nodes[0]
         if group.kind == "carry":
@@ -169,10 +195,7 @@ class _Planning:
             src, dst = site.need(node.inputs[0], "image"), site.made(node.outputs[0], "image")
             site.add(pool.plan(group, site, src, dst))
         else:
-            inside = {n.name for n in group.nodes}
-            outside = {v for v in group.made if self.readers.get(v, set()) - inside}
-            stored = outside | group.made.intersection(site.graph.outputs)
-            site.add(BODIED[group.kind].plan(group, stored, site))
+            site.add(BODIED[group.kind].plan(group, self._stored(group), site))
 
     def _cpu(self, node: Node) -> None:
         site = self.site

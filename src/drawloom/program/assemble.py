@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, zip_longest
+from typing import TypeGuard
 
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import TensorType
 from drawloom.graph.lazy import Held, derive
+from drawloom.mapping.layout.contents import stored_bytes
 from drawloom.mapping.layout.site import storages_in
-from drawloom.mapping.layout.storage import Storage, stored_bytes
+from drawloom.mapping.layout.storage import Storage
 from drawloom.mapping.mapping import Mapping
 from drawloom.mapping.pieces import (
     CopyPiece,
@@ -25,7 +27,7 @@ from drawloom.mapping.pieces import (
 )
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.lower import copy, cpu, flash, matrix, norm, pool, strip
+from drawloom.program.lower import copy, cpu, flash, matrix, norm, pair, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
@@ -101,9 +103,20 @@ def _loop(
 
 
 def _lower(context: Context, pieces: Sequence[Piece]) -> None:
-    for piece in pieces:
-        LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), _extents(piece))
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        extents = _extents(piece)
+        if isinstance(piece, MatrixPiece) and piece.beside:
+            continue  # it was written with the one before
+        if isinstance(piece, MatrixPiece) and _is_beside(following):
+            pair.lower(piece, following, context)
+            extents += _extents(following)
+        else:
+            LOWER[type(piece)](piece, context)
+        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), extents)
+
+
+def _is_beside(piece: Piece | None) -> TypeGuard[MatrixPiece]:
+    return isinstance(piece, MatrixPiece) and piece.beside
 
 
 def _extents(piece: Piece) -> tuple[Extent, ...]:

@@ -292,6 +292,8 @@ def region_complaints(region: Region, dram_bytes: int) -> Iterator[Complaint]:
     yield from place_complaints(region.address, region.bytes, dram_bytes)
     if min(region.shape, default=0) < 0:
         yield "shape", SHAPE.show(region.shape), "each 0 or more"
+    elif region.kind == "input" and not region.fmt:
+        yield "fmt", "absent", f"one of {', '.join(sorted(FORMAT_BYTES))}"
     elif region.fmt and region.fmt not in FORMAT_BYTES:
         yield "fmt", region.fmt, nearest(region.fmt, FORMAT_BYTES)
     elif region.fmt:

@@ -38,7 +38,13 @@ def test_all_nine_are_there() -> None:
     assert sorted(SIZES) == MODELS
 
 
-HEAVY = {"light_vgg19"}
+HEAVY = {
+    "light_vgg19",
+    "light_densenet121",
+    "light_inception_v2",
+    "light_zfnet512",
+    "light_bvlc_alexnet",
+}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def sharded(folder: Path, side: int) -> Path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel tells no peak")
-@pytest.mark.parametrize("mb", [2, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mb", [2, 40])
 def test_compiling_holds_one_tensor_at_a_time(tmp_path: Path, mb: int) -> None:
     folder = sharded(tmp_path, side=int((mb * 1e6 / 2) ** 0.5) // 64 * 64)
     source = str(Path(__file__).parents[3] / "src")

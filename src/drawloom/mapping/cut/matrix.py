@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
@@ -25,8 +26,29 @@ from drawloom.mapping.pieces import Buffer, Coding, Fold, MatrixPiece
 SUMS, SCALES = "sums", "scales"  # slots of a product of codes that is scaled behind
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A matrix piece before it is cut: its body with the slot of the product, operands, and the work."""
+
+    group: Group
+    body: Body
+    result: str
+    values: Mapping[str, Storage]
+    coding: Coding | None
+    a: Storage
+    b: Storage
+    work: Work
+
+
 def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
     """Return the piece of a matrix group."""
+    made = prepare(group, stored, site)
+    chosen = _cut(made.work, group, stored, site)
+    return piece(made, site, chosen, raised=_is_raised(site, made.b))
+
+
+def prepare(group: Group, stored: set[str], site: Site) -> Prepared:
+    """Settle everything about a matrix group's piece but how it is cut."""
     node, graph = group.nodes[0], site.graph
     out = node.outputs[0]
     sums = _sums_format(group, stored)
@@ -61,18 +83,26 @@ def plan(group: Group, stored: set[str], site: Site) -> MatrixPiece:
         stores=work.stores - stores,
         local=loads + stores,
     )
-    chosen = _cut(work, group, stored, site)
-    raised = _is_raised(site, b)
-    buffers = _buffers(site, work, chosen, body, raised=raised)
+    return Prepared(group, body, result, values, coding, a, b, work)
+
+
+def piece(
+    made: Prepared, site: Site, chosen: Cut, *, raised: bool, beside: bool = False
+) -> MatrixPiece:
+    """Return a piece that is cut so; ``raised`` puts its buffers at the end of the scratchpad."""
+    group, work = made.group, made.work
+    node = group.nodes[0]
     return MatrixPiece(
         name=node.name,
         nodes=tuple(n.name for n in group.nodes),
-        a=a, b=b, batch=work.batch, m=work.m, k=work.k, n=work.n,
+        a=made.a, b=made.b, batch=work.batch, m=work.m, k=work.k, n=work.n,
         fmt=work.fmt, out_fmt=work.out_fmt, grid=chosen.grid, chunk=chosen.chunk, order=chosen.order,
         share_a=chosen.share_a, share_b=chosen.share_b, trans_a=work.trans_a, trans_b=work.trans_b,
-        body=body, result=result, buffers=buffers, values=values, window=work.window,
-        depthwise=work.depthwise, products=work.products, coding=coding, fold=work.fold,
-        numbers=_numbers(node, site), panel=chosen.panel, estimate=chosen.estimate,
+        body=made.body, result=made.result, values=made.values,
+        buffers=_buffers(site, work, chosen, made.body, raised=raised),
+        window=work.window, depthwise=work.depthwise, products=work.products, coding=made.coding,
+        fold=work.fold, numbers=_numbers(node, site), panel=chosen.panel, beside=beside,
+        estimate=chosen.estimate,
     )  # fmt: skip
 
 
@@ -201,10 +231,10 @@ def _work(
 
 def _buffers(site: Site, work: Work, chosen: Cut, body: Body, *, raised: bool) -> dict[str, Buffer]:
     if chosen.panel is not None:
-        return panel_buffers(site.chip, work, chosen, body)
+        return panel_buffers(site.chip, work, chosen, body, raised=raised)
     sized = sizes_of(work, site.chip, chosen)
     size_a, size_b = int(sized.bytes_a), int(sized.bytes_b)
-    scratch = Scratch(site.chip, site.residency.reserved)
+    scratch = Scratch(site.chip, work.reserved)
     scratch.add("a", size_a, chosen.a_copies)
     scratch.add("b", size_b, chosen.b_copies)
     if work.fold:

@@ -188,9 +188,16 @@ def _areas(chip: Chip, work: Work, cut: Cut) -> Iterator[tuple[str, int, int]]:
         yield f"{number}", align_up(count * FORMAT_BYTES[fmt], align), copies
 
 
-def panel_buffers(chip: Chip, work: Work, cut: Cut, body: Body) -> dict[str, Buffer]:
+def panel_bytes(chip: Chip, work: Work, cut: Cut) -> int:
+    """Return the scratchpad bytes of a product whose channels are summed side by side."""
+    return sum(size * copies for _, size, copies in _areas(chip, work, cut))
+
+
+def panel_buffers(
+    chip: Chip, work: Work, cut: Cut, body: Body, *, raised: bool = False
+) -> dict[str, Buffer]:
     """Return the buffers of a product whose channels are summed side by side."""
     scratch = Scratch(chip, work.reserved)
     for name, size, copies in _areas(chip, work, cut):
         scratch.add(f"slot.{body.slots[int(name)].name}" if name.isdigit() else name, size, copies)
-    return scratch.buffers
+    return scratch.raised() if raised else scratch.buffers

@@ -9,6 +9,7 @@ from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.body import Body, slot_elements
 from drawloom.mapping.cut.scratch import Scratch
+from drawloom.mapping.cut.strip_price import Strip
 from drawloom.mapping.fuse.bodies import build_body
 from drawloom.mapping.fuse.compact import compact
 from drawloom.mapping.fuse.groups import Group
@@ -38,6 +39,11 @@ def plan(group: Group, stored: set[str], site: Site) -> StripPiece:
     name = group.nodes[0].name
     chunk = _chunk(chip, body, batch * rows, rows, channels, room, flat=flat, name=name)
     chunk = min(chunk, ceil_div(rows, chip.n_tiles)) if across else chunk
+    if not (flat or across):
+        share = ceil_div(batch, chip.n_tiles) * rows if group.by_batch else None
+        share = share or ceil_div(batch * rows, chip.n_tiles)
+        most = min(rows, chip.limits.rows)
+        chunk = Strip(chip, body, channels, values).quickest(share, most, room, (chunk,))
     scratch = Scratch(chip, site.residency.reserved)
     for slot in body.slots:
         copies = 1 if slot.kind == "channel" else 2

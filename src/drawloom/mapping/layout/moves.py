@@ -19,6 +19,8 @@ def move(site: Site, nodes: Sequence[Node], layout: str) -> None:
     Nodes after the first turn what the one before gives, which nothing else reads.
     """
     node, out = nodes[0], nodes[-1].outputs[0]
+    if site.turned.get(node.inputs[0]) == out:
+        return  # it was written so
     if out in site.residency.address:
         site.made(out, layout)  # tiles hold it where they hold what it is another name of
         return

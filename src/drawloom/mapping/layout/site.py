@@ -24,9 +24,11 @@ from drawloom.mapping.mapping import Repeat
 from drawloom.mapping.options import MapOptions
 from drawloom.mapping.pieces import Buffer, CopyPiece, Piece
 from drawloom.mapping.rewrite.picked import Picked
-from drawloom.units import KIB, align_down
+from drawloom.units import KIB, align_down, ceil_div
 
-COPY_BUFFER = 512 * KIB  # bytes of each of the two buffers of a copy, where there is room
+COPY_ROOM = 1024 * KIB  # bytes of all buffers of a copy, where there is room
+COPY_BUFFERS = 2, 8  # as few, and as many where what is copied is small
+COPY_LEAST = 16 * KIB  # of one of them
 Index = NDArray[np.int64]
 # How some work shall be cut, given its nodes, those of their values that are stored, and the graph;
 # None where prices shall decide.
@@ -48,6 +50,8 @@ class Site:
     results: list[str]  # names of the model's outputs
     inputs: list[str]  # names of the model's inputs
     twins: Table[str, tuple[str, ...]]  # of what differs by repetition, the names in all
+    # Results of products that are written as an output has them, head by head, with that output.
+    turned: Table[str, str] = field(default_factory=dict[str, str])
     repeats: list[Repeat] = field(default_factory=list[Repeat])
     pieces: list[Piece] = field(default_factory=list[Piece])
     choose: Choose | None = (
@@ -90,6 +94,11 @@ class Site:
                 value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows,
                 halo=held.halo,
             )  # fmt: skip
+        if output := self.turned.get(value):
+            self.home[output] = "dense"
+            self.store.value(output, "dense")
+            self.store.same_bytes((output, "turned"), (output, "dense"))
+            return self.store.value(output, "turned")
         if layout == "rows" and value in self.graph.outputs:
             kind = self.graph.types[value]
             # Not through the store: what stands there counts as written.
@@ -109,8 +118,14 @@ class Site:
             run for source, target, taken in parts for run in copy_runs(source, target, taken)
         )
         room = self.chip.scratchpad.usable - self.residency.reserved
-        size = min(COPY_BUFFER, align_down(room // 2, self.chip.blocking.align))
-        buffers = {"copy": Buffer("copy", self.chip.scratchpad.reserve_low, size, 2)}
+        least, most = COPY_BUFFERS
+        room = min(COPY_ROOM, room)
+        # A tile does parts of each run; a small part is soon read, and must not wait for the last's writing.
+        part = max(math.prod(atom.count for atom in run.atoms) for run in runs) * 2
+        part = max(COPY_LEAST, ceil_div(part * parts[0][1].dtype.bytes, self.chip.n_tiles))
+        copies = max(least, min(most, room // part))
+        size = align_down(room // copies, self.chip.blocking.align)
+        buffers = {"copy": Buffer("copy", self.chip.scratchpad.reserve_low, size, copies)}
         self.add(CopyPiece(name, (node,), parts[0][1].dtype.bytes, runs, buffers, fill))
 
     def add(self, piece: Piece) -> None:

@@ -4,6 +4,7 @@ Layouts:
     dense    row-major, as the host sees it
     rows     channel-blocked on the last axis: batch = all but the last two axes
     heads    (entry, head, row, feature) as ``rows`` of all entries, the heads' features side by side
+    turned   (entry, head, row, feature) as the host sees it, written as rows of the heads side by side
     image    channel-blocked on axis 1: batch = axis 0, rows = the spatial axes
     weights  convolution weights: rows = taps x output channels, channels = input channels
     depthwise  depthwise weights: rows = taps, channels = channels
@@ -16,12 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-import numpy as np
-
-from drawloom.chip.layout import Blocked, pack
+from drawloom.chip.layout import Blocked
 from drawloom.chip.model import Blocking
 from drawloom.graph.dtypes import DType
-from drawloom.graph.ir import Array
 from drawloom.units import align_up
 
 Dims = tuple[tuple[int, int], ...]
@@ -75,7 +73,7 @@ class Storage:
     @property
     def bytes(self) -> int:
         """Bytes in DRAM."""
-        if self.layout == "dense":
+        if self.layout in ("dense", "turned"):
             return prod(self.shape) * self.dtype.bytes
         if self.layout == "channel":
             block = self.blocking.of(self.dtype.bytes)
@@ -115,6 +113,8 @@ class Storage:
             )
         if self.layout == "dense":
             return self._dense_box(batch, rows, channels)
+        if self.layout == "turned":
+            return self._turned_box(batch, rows, channels)
         if self.held_rows:
             own = rows[0] // self.held_rows * self.held_rows
             assert rows[1] <= own + self.held_rows, (self.value, rows)
@@ -206,6 +206,20 @@ class Storage:
             out += self._tail(at, line, n_rows, full * width * n_rows)
         return tuple(out)
 
+    def _turned_box(
+        self, entry: int, rows: tuple[int, int], channels: tuple[int, int]
+    ) -> tuple[Transfer, ...]:
+        """Transfers of whole blocks of channels, each of one head: a run a row."""
+        _, heads, n_rows, features = self.shape
+        size, block, high = self.dtype.bytes, self.blocked.block, rows[1] - rows[0]
+        out: list[Transfer] = []
+        for at, first in enumerate(range(*channels, block)):
+            head, inside = divmod(first, features)
+            start = (((entry * heads + head) * n_rows + rows[0]) * features + inside) * size
+            dims = ((features * size, high),)
+            out.append(_run(self.address + start, block * size, dims, at * high * block * size))
+        return tuple(out)
+
     def _tail(self, at: int, line: int, n_rows: int, offset: int) -> list[Transfer]:
         """Transfers of the last, partial block of rows that start at ``at``.
 
@@ -247,6 +261,9 @@ def matrix_view(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     if layout == "heads":
         entries, heads, rows, features = shape
         return 1, entries * rows, heads * features
+    if layout == "turned":
+        entries, heads, rows, features = shape
+        return entries, rows, heads * features
     if layout == "weights":
         out_channels, channels, *kernel = shape
         return 1, prod(kernel) * out_channels, channels
@@ -364,36 +381,3 @@ def _cut(transfer: Transfer, room: int) -> tuple[Transfer, Transfer | None]:
 
 def _keep(stride: int, count: int, rest: list[tuple[int, int]]) -> Dims:
     return ((stride, count), *rest) if count > 1 else tuple(rest)
-
-
-def stored_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the DRAM bytes of a constant in its storage's layout."""
-    values = np.ascontiguousarray(values)
-    if storage.layout == "dense":
-        return values.reshape(-1).view(np.uint8)
-    if storage.layout == "channel":
-        return _channel_bytes(storage, values.reshape(-1))
-    blocked = storage.blocked
-    if storage.layout == "image":
-        moved = values.reshape(blocked.batch, blocked.channels, blocked.rows).swapaxes(1, 2)
-    elif storage.layout == "depthwise":
-        moved = values.reshape(1, blocked.channels, blocked.rows).swapaxes(1, 2)
-    elif storage.layout == "heads":
-        moved = values.swapaxes(1, 2).reshape(1, blocked.rows, blocked.channels)
-    elif storage.layout == "weights":
-        taps = values.reshape(values.shape[0], values.shape[1], -1)
-        moved = taps.transpose(2, 0, 1).reshape(1, blocked.rows, blocked.channels)
-    else:
-        moved = values.reshape(blocked.batch, blocked.rows, blocked.channels)
-    return pack(blocked, moved)
-
-
-def _channel_bytes(storage: Storage, values: Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    block = storage.blocking.of(storage.dtype.bytes)
-    out = [values[: values.size // block * block]]
-    if left := values.size % block:
-        width = storage.blocking.tail(values.size, storage.dtype.bytes)
-        tail = np.zeros(width, values.dtype)
-        tail[:left] = values[-left:]
-        out.append(np.tile(tail, block // width))
-    return np.concatenate(out).view(np.uint8)

@@ -2,7 +2,8 @@
 
 Queries, keys and values are made of the same rows. One product of all their channels loads these rows
 once, and has one beginning and one end where three would have three. Its parts are slices of whole
-blocks of channels, which lie where heads are read: nothing moves.
+blocks of channels, which lie where heads are read: nothing moves. So are all that the embedding of a time
+step adds to images, a value a channel: each by itself is a single row, and little but a beginning and an end.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _Part:
 
 
 def joint(graph: Graph, blocking: Blocking) -> Graph:
-    """Return the graph with products of one operand, whose results go to heads, done together."""
+    """Return the graph with products of one operand, whose results go to heads or pixels, done together."""
     found = {part.product.name: parts for parts in _found(graph, blocking) for part in parts[:1]}
     return rebuild(graph, _Joining(graph, found)) if found else graph
 
@@ -68,10 +69,11 @@ def _part(
     rows, (before, channels) = prod(out.shape[:-1]), out.shape[-2:]
     if rows != before or channels % blocking.of(weight.dtype.bytes):
         return None
-    if rows < LEAST_ROWS or out.size > MOST_RESULTS:
+    if 1 < rows < LEAST_ROWS or out.size > MOST_RESULTS:
         return None
     part = _Part(node, _bias(graph, users, node))
-    return part if _goes_to_heads(graph, users, part.last.outputs[0]) else None
+    goes = _goes_to_heads if rows > 1 else _goes_to_pixels
+    return part if goes(graph, users, part.last.outputs[0]) else None
 
 
 def _bias(graph: Graph, users: Mapping[str, Sequence[Node]], node: Node) -> Node | None:
@@ -92,6 +94,15 @@ def _goes_to_heads(graph: Graph, users: Mapping[str, Sequence[Node]], value: str
             return False
         value = readers[0].outputs[0]
     return True
+
+
+def _goes_to_pixels(graph: Graph, users: Mapping[str, Sequence[Node]], value: str) -> bool:
+    """Whether a row is only made one value a channel of an image."""
+    readers = users.get(value, ())
+    if len(readers) != 1 or readers[0].op != "Reshape" or value in graph.outputs:
+        return False
+    made = graph.types[readers[0].outputs[0]].shape
+    return made == (1, graph.types[value].shape[-1], 1, 1)
 
 
 class _Joining:

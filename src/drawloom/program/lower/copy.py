@@ -9,6 +9,9 @@ from drawloom.program.commands import Fill, Read, Write
 from drawloom.program.lower.context import Context
 
 LEVELS = 3
+LEAST = 4096  # bytes: what is no larger is not cut for the sake of tiles without work
+SHARES = 3  # of all that is copied: what is larger than a tile's part of a share is cut
+LATENCY = 3072  # bytes that a tile would read in the latency of a command
 
 
 def lower(piece: CopyPiece, context: Context) -> None:
@@ -29,13 +32,16 @@ def lower(piece: CopyPiece, context: Context) -> None:
             turn += 1
     if piece.fill:
         context.streams.close_piece(origin)
+    load, turns = [0] * n_tiles, [-(-turn // n_tiles)] * n_tiles
+    # Each command has a latency: of many runs a tile has parts of a few.
+    share = sum(_bytes(run, piece.element) for run in piece.runs) // (SHARES * n_tiles)
     for run in piece.runs:
-        for part in _parts(run, piece.element, buffer.bytes, n_tiles):
-            stream = context.streams.tiles[turn % n_tiles]
-            spm = buffer.at(turn // n_tiles)
-            turn += 1
-            for command in _commands(part, piece.element, spm, origin):
-                stream.add(command)
+        for part in _parts(run, piece.element, buffer.bytes, n_tiles, max(share, LEAST)):
+            tile = min(range(n_tiles), key=lambda each: load[each])
+            load[tile] += _bytes(part, piece.element) + LATENCY
+            for command in _commands(part, piece.element, buffer.at(turns[tile]), origin):
+                context.streams.tiles[tile].add(command)
+            turns[tile] += 1
 
 
 def _bytes(run: CopyRun, element: int) -> int:
@@ -45,13 +51,13 @@ def _bytes(run: CopyRun, element: int) -> int:
     return n
 
 
-def _parts(run: CopyRun, element: int, room: int, n_tiles: int) -> list[CopyRun]:
+def _parts(run: CopyRun, element: int, room: int, n_tiles: int, least: int) -> list[CopyRun]:
     """Cut a run by its outer levels until the parts fit the buffer and the command and feed all tiles."""
     parts = [run]
     while True:
         size = max(_bytes(part, element) for part in parts)
         deep = max(_levels(part, element) for part in parts) > LEVELS
-        few = len(parts) < n_tiles and size > 4096
+        few = len(parts) < n_tiles and size > least
         if size <= room and not deep and not few:
             return parts
         if not parts[0].atoms:

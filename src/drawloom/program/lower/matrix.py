@@ -6,6 +6,8 @@ whose share ends earlier are empty. Operands are asked for some steps ahead, whe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from drawloom.mapping.cut.matrix import SCALES
 from drawloom.mapping.layout.storage import Transfer
 from drawloom.mapping.pieces import MatrixPiece
@@ -23,6 +25,7 @@ LOOKAHEAD = 5  # steps between asking for an operand and using it, where buffers
 LOADS_A_PHASE = 4
 SHARED_AHEAD = 2
 DELIVERED_AHEAD = 2  # steps between handing an operand on and using it
+SECOND_FLAG = 32  # the first flag of the second operand
 Timetable = dict[int, list[tuple[Operand, Key, int]]]
 
 
@@ -30,7 +33,8 @@ def lower(piece: MatrixPiece, context: Context) -> None:
     """Write a matrix piece's commands into every tile's stream."""
     from drawloom.program.lower.panel import Panels  # it builds on what stands here
 
-    (Panels if piece.panel else Lowering)(piece, context).run()
+    for _ in (Panels if piece.panel else Lowering)(piece, context).run():
+        pass
 
 
 class Lowering(Results):
@@ -44,7 +48,9 @@ class Lowering(Results):
         a_groups = [self._a_group(tile) for tile in self.tiles] if piece.share_a else alone
         b_groups = [self._b_group(tile) for tile in self.tiles] if piece.share_b else alone
         self.a = Operand(context, piece.buffers["a"], 0, a_groups, self._a_box, self.origin)
-        self.b = Operand(context, piece.buffers["b"], 32, b_groups, self._b_box, self.origin)
+        # Beside another piece only this operand is shared: it takes the flags of the first.
+        flag = 0 if piece.beside else SECOND_FLAG
+        self.b = Operand(context, piece.buffers["b"], flag, b_groups, self._b_box, self.origin)
         self.a_slots = slots_of([self._a_key(s) for s in self.steps], self.a.buffer.copies)
         self.b_slots = slots_of([self._b_key(s) for s in self.steps], self.b.buffer.copies)
         for operand, slots in ((self.a, self.a_slots), (self.b, self.b_slots)):
@@ -52,6 +58,7 @@ class Lowering(Results):
             loads = sum(fresh for _, fresh in slots)
             operand.phases = max(1, min(MAX_PHASES, loads // LOADS_A_PHASE))
         self.late: tuple[int, int] | None = None  # a result to be finished: its step, its copy
+        self.finished = 0  # steps whose results are finished
 
     # Which tiles need the same chunk, which chunk a step needs, and what it is made of.
 
@@ -138,8 +145,8 @@ class Lowering(Results):
 
     # The pipeline.
 
-    def run(self) -> None:
-        """Write all commands."""
+    def run(self) -> Iterator[None]:
+        """Write all commands: before the first step, and then as far as the products of each step."""
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
@@ -152,10 +159,12 @@ class Lowering(Results):
         self._load(begins, delivers, -1)
         self._constants()  # behind what is multiplied first: only results need them
         self._fold(0)
+        yield
         is_long = self._is_long()
         for index, step in enumerate(self.steps):
             for tile in self.tiles:
                 self._compute(tile, index, self.shares.part(tile, step))
+            yield
             self._fold(index + 1)
             if is_long:
                 self._load_first(begins, delivers, index)
@@ -228,6 +237,7 @@ class Lowering(Results):
             part = self.shares.part(tile, self.steps[index])
             self._finish(tile, part, copy)
             self._store(tile, part, copy)
+        self.finished = index + 1
 
     def _schedule(self) -> tuple[Timetable, Timetable]:
         """After which step each load begins and is handed on: ahead of its use, after its slot's last use."""

@@ -5,7 +5,8 @@ Shared loading of one chunk, for every tile of a group:
     1. its slot is free (the command that last used it is done, and so are sends from it)
     2. arm for what the others will send
     3. read the tile's own part from DRAM
-    4. when that part is there, meet the group at a barrier (all are armed), then multicast it
+    4. when that part is there, meet the group at a barrier (all are armed), then multicast it;
+       where they have met since they armed, as when several chunks are asked for at once, they need not
     5. before use, wait for the others' parts
 
 The hardware orders a tile's own reads and uses; 1, 4 and 5 are explicit because sends are
@@ -44,6 +45,9 @@ class Operand:
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     sent: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     read_mark: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    met: Counter[int] = field(default_factory=Counter[int])  # by tile: barriers of its group
+    # By tile and slot: how many there had been when it was armed.
+    armed: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
     early: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])  # read ahead
     # Where a chunk does not lie in a slot: tile, key, slot -> its address.
     place: Callable[[int, Key, int], int] | None = None
@@ -102,6 +106,7 @@ class Operand:
         stream.join_since(Engine.SEND, sent, chip.send.depth, self.origin)
         for _ in range(self._incoming(tile, key)):
             stream.add(Arm(self.first_flag + slot, self.origin))
+        self.armed[tile, slot] = self.met[tile]
         if (tile, slot) in self.early:
             self.early.remove((tile, slot))
             return
@@ -138,7 +143,9 @@ class Operand:
         if own:
             mark, depth = self.read_mark[tile, slot], self.context.chip.dram_read.depth
             stream.join_since(Engine.READ, mark, depth, self.origin)
-        stream.add(Barrier(group, self.origin))
+        if self.armed[tile, slot] == self.met[tile]:
+            stream.add(Barrier(group, self.origin))
+            self.met[tile] += 1
         for (offset, size), fan in product(_runs(own), self.fans[tile]):
             place = self._at(tile, key, slot) + offset
             stream.add(Send(place, place, size, fan, self.first_flag + slot, (), self.origin))

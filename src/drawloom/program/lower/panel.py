@@ -7,6 +7,7 @@ what is to be handed on, and some of the results made before.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -133,6 +134,8 @@ class Panels(Lowering):
         last: dict[tuple[str, int], float] = {}
         # A tile reads in order: what it reads alone must not stand before what others wait for.
         beside = max(1, min(AHEAD, self.b.buffer.copies - 1))
+        if self.piece.beside:
+            beside = 1  # what it reads is being made meanwhile
         for index, turn in enumerate(self.turns):
             b_slot = index % self.b.buffer.copies
             # All tiles read what is summed side by side: more would fill their queues.
@@ -149,13 +152,22 @@ class Panels(Lowering):
             last["b", b_slot] = index
         return out
 
-    def run(self) -> None:
-        """Write all commands."""
+    def reach(self, index: int) -> int:
+        """Return up to which depth the commands of a turn read the first operand."""
+        begun = [load for load in self.loads if load.operand is self.a and load.begins <= index]
+        return max((self.parts[load.key].k[1] for load in begun), default=0)
+
+    def run(self) -> Iterator[None]:
+        """Write all commands: before the first turn, and then those of each turn."""
         shared = self.piece.share_a or self.piece.share_b
-        for tile in self.tiles if shared else ():
+        for tile in self.tiles if shared and not self.piece.beside else ():
             self.context.streams.tiles[tile].join_all(self.origin)
         self._constants()
-        self._between(-1)
+        if not self.piece.beside:
+            self._between(-1)
+        yield
+        if self.piece.beside:
+            self._between(-1)
         for index, turn in enumerate(self.turns):
             self._wait(index)
             if self.panel.within and not turn.side and not turn.k[0]:
@@ -165,6 +177,7 @@ class Panels(Lowering):
             else:
                 self._summing(index, turn)
             self._write_some(index)
+            yield
         self._write(len(self.made))
         # No hazard check covers what a send reads: the next piece must not write over it.
         for tile in self.tiles if shared else ():
