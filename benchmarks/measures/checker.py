@@ -141,7 +141,7 @@ def judge(
 
 def found(of: Subject, mutant: Program, *, strict: bool) -> tuple[str, ...]:
     """Return the rules that the checker finds broken, but for those that the program itself breaks."""
-    rules = {one.rule for one in check(mutant, of.chip, strict=strict)}
+    rules = {one.rule for one in check(mutant, of.chip, strict=strict, graph=of.graph)}
     return tuple(sorted(rules - of.odd))
 
 

@@ -84,7 +84,7 @@ def subject(name: str) -> Subject:
     program = build.program
     program = replace(program, streams=tuple(tuple(unroll(s)) for s in program.streams))
     inputs = drawn_inputs(program)
-    odd = frozenset(one.rule for one in check(program, chip, strict=True))
+    odd = frozenset(one.rule for one in check(program, chip, strict=True, graph=build.graph))
     mark = sha256(program.text().encode()).hexdigest()[:16]
     outputs = execute(program, inputs)
     return Subject(name, program, chip, inputs, outputs, build.graph, mark, odd)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drawloom.check import state
 from drawloom.check.findings import Finding
 from drawloom.check.memory import unwritten
+from drawloom.check.parts import Parts, fill_writes
 from drawloom.check.state import IN_DRAM, Ints, Store
 from drawloom.check.telling import Teller
 from drawloom.check.templates import FORMATS, IS_MOVE, PART_USED, WHOLE_USED
@@ -45,8 +46,11 @@ def outputs(program: Program, store: Store) -> Iterator[Finding]:
             yield Finding("format", None, None, detail, (region.name,))
 
 
-def lost(program: Program, teller: Teller, store: Store) -> Iterator[Finding]:
-    """Yield writes of which nobody read anything, or a large part not; what makes up an output counts as read."""
+def lost(program: Program, teller: Teller, store: Store, parts: Parts) -> Iterator[Finding]:
+    """Yield writes of which nobody read anything, or a large part not; what makes up an output counts as read.
+
+    Of what ``parts`` names the model itself takes a part.
+    """
     writes = store[state.WRITES][: store.cells[state.N_WRITES]]
     unread = writes[:, state.W_LOST].copy()
     pieces = store.history()
@@ -71,9 +75,24 @@ def lost(program: Program, teller: Teller, store: Store) -> Iterator[Finding]:
     np.subtract.at(
         used, handed[:, state.G_WRITER], handed[:, state.G_STOP] - handed[:, state.G_START]
     )
-    spared = _is_more_than_needed(teller, writes, unread, used)
+    spared = _is_more_than_needed(teller, writes, unread, used) | _is_of_fill(teller, writes)
+    part &= ~_is_in_part(program, teller, writes, parts)
     for k in np.flatnonzero(exact & (whole | part) & ~spared):
         yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])
+
+
+def _is_of_fill(teller: Teller, writes: Ints) -> NDArray[np.bool_]:
+    """Return which writes to DRAM carry what a fill made: it lies under what comes over it."""
+    fills = fill_writes(teller.flat)
+    return (writes[:, state.W_OWNER] == IN_DRAM) & np.isin(writes[:, state.W_ROW], fills)
+
+
+def _is_in_part(program: Program, teller: Teller, writes: Ints, parts: Parts) -> NDArray[np.bool_]:
+    """Return which writes to DRAM are made for nodes of whose results, or operands, the model takes a part."""
+    nodes = [origin.node in parts.nodes for origin in program.origins]
+    origin = [teller.origin(row) for row in writes[:, state.W_ROW].tolist()]
+    found = np.array([k >= 0 and nodes[k] for k in origin], np.bool_)
+    return found & (writes[:, state.W_OWNER] == IN_DRAM)
 
 
 def _is_more_than_needed(

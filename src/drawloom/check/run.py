@@ -12,6 +12,7 @@ in every order, such as a buffer that is loaded over before it was used, shows t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import inf
 from time import process_time
 
@@ -21,6 +22,7 @@ from drawloom.check.code import Flat, flatten
 from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
 from drawloom.check.loops import repeating
+from drawloom.check.parts import Parts, parts
 from drawloom.check.prepare import prepare, runs_of_rows
 from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
@@ -30,6 +32,7 @@ from drawloom.check.traffic import traffic
 from drawloom.check.walk import walk
 from drawloom.chip.model import Chip
 from drawloom.errors import Fault, InputError
+from drawloom.graph.ir import Graph
 from drawloom.host import uncollected
 from drawloom.program.program import Program
 
@@ -44,29 +47,46 @@ def check(
     *,
     strict: bool = False,
     seconds: float = inf,
+    graph: Graph | None = None,
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a program, at most ``SHOWN`` findings; none if nothing is.
 
-    ``strict`` holds it to rules as well that sound programs may break: docs/checker.md lists them.
+    ``strict`` holds it to rules as well that sound programs may break: docs/checker.md lists them. ``graph``, what the
+    program was compiled from, tells these of which inputs the model itself takes a part.
 
     Raises:
         InputError: more than ``most`` commands would be looked at, too many bytes, or for longer than
             so many seconds of the processor, as far as that is seen between turns of loops (``check.size``).
     """
     with uncollected():
-        return _checked(program, chip, most, strict=strict, until=process_time() + seconds)
+        of = parts(graph) if strict and graph else Parts()
+        held_to = _Rules(strict, of, process_time() + seconds)
+        return _checked(program, chip, most, held_to)
 
 
-def _checked(
-    program: Program, chip: Chip, most: int, *, strict: bool, until: float
-) -> tuple[Finding, ...]:
-    flat = flatten(program, chip, strict=strict)
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a program is held to, and until when.
+
+    Attributes:
+        strict: whether to the strict rules as well.
+        parts: what the model takes a part of.
+        until: time of the processor at which a check is given up.
+    """
+
+    strict: bool
+    parts: Parts
+    until: float
+
+
+def _checked(program: Program, chip: Chip, most: int, held_to: _Rules) -> tuple[Finding, ...]:
+    flat = flatten(program, chip, strict=held_to.strict)
     often = runs_of_rows(flat.code)
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")
         raise InputError("check.size", f"program '{program.name}' is too long to check", [fault])
-    found = list(_findings(program, chip, flat, often, strict=strict, until=until))
+    found = list(_findings(program, chip, flat, often, held_to))
     kept: dict[object, Finding] = {}
     for one in found:
         kept.setdefault(one.key, one)
@@ -74,11 +94,12 @@ def _checked(
 
 
 def _findings(
-    program: Program, chip: Chip, flat: Flat, often: Ints, *, strict: bool, until: float
+    program: Program, chip: Chip, flat: Flat, often: Ints, held_to: _Rules
 ) -> Iterator[Finding]:
+    strict = held_to.strict
     yield from alone(program, chip, flat, strict=strict)
     if strict:
-        yield from traffic(program, flat)
+        yield from traffic(program, flat, held_to.parts.tensors)
     store = prepare(program, flat, chip, often, strict=strict)
     # The strict rules look at every write and who reads it: of these no turn tells of another.
     repeats = Repeats(flat, store, [] if strict else repeating(program, flat))
@@ -86,7 +107,7 @@ def _findings(
     while holds:
         walk(store.cells, store.pieces)
         holds = bool(store.cells[state.WANTS_ROOM] or store.cells[state.WANTS_LOOK])
-        if holds and process_time() > until:
+        if holds and process_time() > held_to.until:
             raise InputError("check.size", f"program '{program.name}' takes too long to check")
         if store.cells[state.WANTS_LOOK]:
             repeats.look()
@@ -104,7 +125,7 @@ def _findings(
     if not stuck:
         yield from outputs(program, store)
         if strict:
-            yield from lost(program, teller, store)
+            yield from lost(program, teller, store, held_to.parts)
 
 
 def _too_much(program: Program) -> InputError:

@@ -21,7 +21,7 @@ class Teller:
 
     def __init__(self, flat: Flat) -> None:
         """Take the program that the rows are about."""
-        self._flat = flat
+        self.flat = flat
 
     def finding(self, row: Any) -> Finding:
         """Return the finding in a row."""
@@ -50,7 +50,7 @@ class Teller:
 
     def origin(self, row: int) -> int:
         """Return what a row's command is for, -1 where nothing says so."""
-        command = self._flat.commands[row]
+        command = self.flat.commands[row]
         return -1 if command is None else command.origin
 
     def place(self, queue: int, serial: int) -> Place:
@@ -58,14 +58,14 @@ class Teller:
         tile, engine = queue // N_ENGINES, ENGINES[queue % N_ENGINES]
         # A send counts twice: when it has come to a target, and when it has ended.
         left = (serial + 1) // 2 if engine is Engine.SEND else serial
-        for row, index in ran(self._flat, tile):
-            command = self._flat.commands[row]
+        for row, index in ran(self.flat, tile):
+            command = self.flat.commands[row]
             assert command is not None
             # A processor counts every command that it comes to.
             if engine is Engine.CPU or ENGINE_OF[type(command)] is engine:
                 left -= 1
                 if left == 0:
-                    found = place_of(self._flat, row)
+                    found = place_of(self.flat, row)
                     return replace(found, command=at(command, index), turns=index)
         return Place(tile, Join((), 0))
 

@@ -85,7 +85,9 @@ _HELD_TO: dict[type, int] = {
     MatMul: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Conv: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Vector: COVERED | ONE_PART,
-    Reduce: COVERED | _LOADS | WHOLE_PIECES,
+    Reduce: COVERED
+    | WHOLE_USED
+    | WHOLE_PIECES,  # of each row of its results the first element counts
     Pool: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Send: PART_USED | WHOLE_PIECES | NO_REMAINS | COPIES,
     Cpu: ONE_PART,

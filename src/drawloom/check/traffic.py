@@ -5,7 +5,7 @@ An address or a stride that is off leaves bytes out, and takes others twice or f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -16,6 +16,7 @@ from drawloom.check.code import Flat
 from drawloom.check.coverage import Edges, Runs, runs
 from drawloom.check.ends import HOLE
 from drawloom.check.findings import Finding
+from drawloom.check.parts import fill_writes
 from drawloom.check.state import IN_DRAM, Ints
 from drawloom.check.telling import place_of
 from drawloom.program.program import Program, Region
@@ -33,10 +34,15 @@ class _Tensor:
     is_output: bool
     matrix: int = 0  # bytes of each, where it has several
     held: NDArray[np.uint8] | None = None  # a constant's bytes, where they are at hand
+    label: str = ""  # of the region
+    is_input: bool = False
 
 
-def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
-    """Yield what the reads and writes of DRAM, taken together, leave out or do twice; nothing of too many."""
+def traffic(program: Program, flat: Flat, in_part: Container[str] = ()) -> Iterator[Finding]:
+    """Yield what the reads and writes of DRAM, taken together, leave out or do twice; nothing of too many.
+
+    ``in_part`` names tensors of which the model takes a part, or parts more often: which ones is not known here.
+    """
     found = runs(flat)
     if found is None or not len(found.start):
         return
@@ -46,7 +52,8 @@ def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
     reads, writes = found.of(found.writes == 0), found.of(found.writes == 1)
     read = edges.times(reads.start, reads.stop)
     for tensor in tensors:
-        yield from _of_tensor(teller, edges, reads, read, tensor)
+        if tensor.label not in in_part:
+            yield from _of_tensor(teller, edges, reads, read, tensor)
     yield from _across(teller, found)
     yield from _twice(teller, writes)
 
@@ -54,7 +61,8 @@ def traffic(program: Program, flat: Flat) -> Iterator[Finding]:
 def _tensors(program: Program) -> list[_Tensor]:
     found = [
         _Tensor(f"{region.kind} '{region.name}'", region.address, region.address + region.bytes,
-                region.kind == "output", _matrix(region))
+                region.kind == "output", _matrix(region), label=region.name,
+                is_input=region.kind == "input")
         for region in program.regions
         if region.kind in ("input", "constant", "output") and region.bytes
     ]  # fmt: skip
@@ -116,9 +124,13 @@ def _of_tensor(
     for origin in np.unique(origins[mine]).tolist():
         chosen = reads.of(mine & (origins == origin) & (reads.exact == 1))
         chosen = chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
-        times = edges.times(chosen.start, _without_pads(chosen))
+        stops = _without_pads(chosen)
+        times = edges.times(chosen.start, stops)
         often = times[(times > 0) & inside]
-        if len(often) and not _is_even(tensor, edges.at[(times > 0) & inside], often):
+        is_dealt = not tensor.is_input or len(np.unique(often)) <= 2
+        if not len(often) or (is_dealt and _is_by_blocks(edges, chosen.start, stops, times)):
+            continue
+        if not _is_even(tensor, edges.at[(times > 0) & inside], often):
             start, stop = next(edges.stretches(times == often.max()))
             row = int(chosen.row[np.flatnonzero((chosen.start < stop) & (chosen.stop > start))[-1]])
             more = f", of {tensor.name}, are read {often.max()} times, others {often.min()}"
@@ -150,6 +162,16 @@ def _is_even(tensor: _Tensor, at: Ints, times: Ints) -> bool:
         return True
     rises = np.flatnonzero(times[1:] > times[:-1]) + 1
     return bool(tensor.matrix and ((at[rises] - tensor.start) % tensor.matrix == 0).all())
+
+
+def _is_by_blocks(edges: Edges, start: Ints, stop: Ints, times: Ints) -> bool:
+    """Whether some blocks of a tensor are read more often than all others, each by runs that cover it.
+
+    So it is where the columns of a product are dealt out to groups of tiles of several sizes.
+    """
+    changes = np.concatenate(([0], np.cumsum(times[1:] != times[:-1])))
+    first, last = np.searchsorted(edges.at, start), np.searchsorted(edges.at, stop) - 1
+    return bool((changes[first] == changes[last]).all())
 
 
 def _across(teller: _Teller, found: Runs) -> Iterator[Finding]:
@@ -190,7 +212,8 @@ def _names(teller: _Teller, start: int, stop: int) -> str:
 
 def _twice(teller: _Teller, writes: Runs) -> Iterator[Finding]:
     """Yield bytes that one piece of work writes twice."""
-    exact = writes.of(writes.exact == 1)
+    # What a fill made lies under what comes over it.
+    exact = writes.of((writes.exact == 1) & ~np.isin(writes.row, fill_writes(teller.flat)))
     group = np.column_stack([teller.origins[exact.row], exact.turn])
     order = np.lexsort((exact.start, group[:, 1], group[:, 0]))
     group, exact = group[order], exact.of(order)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from drawloom.check.findings import Finding, Place
 from drawloom.errors import DrawloomError
 from drawloom.graph.bounds import bounds
+from drawloom.graph.evaluate import evaluate
 from drawloom.graph.ir import Graph
 from drawloom.graph.rounding import UNIT_ROUNDOFF
 from drawloom.program.addresses import at
@@ -19,8 +20,10 @@ from drawloom.program.program import Program
 
 # Of an output's largest value: more than f32, and products of parts of it, go wrong by.
 OFF = 2.0**-12
-# Of the coarsest format, in units of its roundoff: what they add up to in deep models.
-ROUNDINGS = 32
+# Of the coarsest format, in units of its roundoff: what they add up to in deep models, and in any.
+ROUNDINGS, FEW_ROUNDINGS = 32, 6
+# By how much more a program may be off than the model is that rounds each result of a node once.
+DRIFTS = 8
 
 Arrays = Mapping[str, NDArray[Any]]
 _HOW = {
@@ -69,8 +72,9 @@ def _overflow(program: Program, one: Misfit) -> Finding:
 def wrong(graph: Graph, inputs: Arrays, outputs: Arrays) -> Iterator[Finding]:
     """Yield outputs that lie further from the graph's values than rounding takes them.
 
-    They are held to the bound on all roundings, which grows with depth, and to a share of the output's largest
-    value, which does not. Nothing is said where the program's inputs and outputs are not those of the graph.
+    They are held to the bound on all roundings, which grows with depth, and to what the model itself is off by where
+    it rounds each result once, eightfold, within shares of the output's largest value. Nothing is said where the
+    program's inputs and outputs are not those of the graph.
 
     Args:
         graph: what the program was compiled from.
@@ -79,17 +83,26 @@ def wrong(graph: Graph, inputs: Arrays, outputs: Arrays) -> Iterator[Finding]:
     """
     if set(graph.outputs) != set(outputs) or set(graph.inputs) != set(inputs):
         return
-    share = max(OFF, ROUNDINGS * max(_unit(graph), default=0.0))
+    unit = max(_unit(graph), default=0.0)
     with np.errstate(all="ignore"):
+        rounded = evaluate(graph, inputs)
         for name, bound in bounds(graph, inputs).items():
             meant, made = bound.value.astype(np.float64), outputs[name].astype(np.float64)
-            finite = np.isfinite(meant)
-            most = share * float(np.abs(meant[finite]).max(initial=0.0))
-            is_float = graph.types[name].dtype.is_float
-            allowed = np.minimum(bound.error, most) if is_float else bound.error
-            off = finite & ~(np.abs(made - meant) <= allowed)
+            allowed = bound.error
+            if graph.types[name].dtype.is_float:
+                allowed = np.minimum(allowed, _most(meant, rounded[name].astype(np.float64), unit))
+            off = np.isfinite(meant) & ~(np.abs(made - meant) <= allowed)
             if off.any():
                 yield _differs(name, meant, made, off)
+
+
+def _most(meant: NDArray[Any], rounded: NDArray[Any], unit: float) -> float:
+    """Return by how much an output may be off, from how much it is where each node's result is rounded once."""
+    finite = np.isfinite(meant) & np.isfinite(rounded)
+    largest = float(np.abs(meant[np.isfinite(meant)]).max(initial=0.0))
+    drift = float(np.abs(rounded - meant)[finite].max(initial=0.0))
+    least, most = (max(OFF, n * unit) * largest for n in (FEW_ROUNDINGS, ROUNDINGS))
+    return min(max(DRIFTS * drift, least), most)
 
 
 def _unit(graph: Graph) -> Iterator[float]:

@@ -62,7 +62,7 @@ def check_program(
         choices = Choices(chip, tuple(dim or ()), asked=asked, mapping=mapping)
         work = open_work(model, choices, progress)
         progress.step("check")
-        found = check(work.program, work.chip, strict=strict)
+        found = check(work.program, work.chip, strict=strict, graph=work.graph)
         if inputs or random_inputs is not None:
             given = given_inputs(work, inputs, random_inputs)
             found = (*found, *work.check_values(given, progress))

@@ -27,12 +27,15 @@ from drawloom.mapping.pieces import (
 )
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
+from drawloom.program.fetch import fetched
 from drawloom.program.lower import copy, cpu, flash, matrix, norm, pair, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
+Used = tuple[tuple[Extent, ...], tuple[Extent, ...]]  # scratchpad: buffers, what tiles hold
+PARTS = slice(1), slice(1, None)  # of the extents of a piece
 LOWER: dict[type[Piece], Callable[..., None]] = {
     MatrixPiece: matrix.lower,
     StripPiece: strip.lower,
@@ -56,7 +59,9 @@ def assemble(mapping: Mapping) -> Program:
         parts.append(_part(context, mapping.pieces[done : repeat.first]))
         parts.append(_loop(context, mapping.pieces[repeat.first : repeat.end], repeat.count, steps))
         done = repeat.end
-    parts.append(_part(context, mapping.pieces[done:]))
+    # What repeats reads its weights as a stream: there is no time to spare.
+    constants = [] if mapping.repeats else _constants(mapping)
+    parts.append(_part(context, mapping.pieces[done:], constants))
     data = tuple(
         (storage.address, _image(storage, mapping.constants[storage.address]))
         for storage in mapping.storages
@@ -81,10 +86,39 @@ def assemble(mapping: Mapping) -> Program:
     )
 
 
-def _part(context: Context, pieces: Sequence[Piece]) -> tuple[Stream, ...]:
-    """Return each tile's stream for pieces that run once."""
-    _lower(context, pieces)
-    return tuple(roll(commands) for commands in context.streams.take())
+def _constants(mapping: Mapping) -> list[Extent]:
+    """Return the bytes of DRAM that nobody writes: the first, and the one behind the last."""
+    found = (s for s in mapping.storages if s.kind == "constant")
+    return sorted((s.address, s.address + s.bytes) for s in found)
+
+
+def _part(
+    context: Context, pieces: Sequence[Piece], constants: Sequence[Extent] = ()
+) -> tuple[Stream, ...]:
+    """Return each tile's stream for pieces that run once; of ``constants`` some are read ahead."""
+    used = _lower(context, pieces)
+    starts = context.streams.starts()
+    streams = context.streams.take()
+    if constants:
+        stages = [(at, *each) for at, each in zip(starts, _alive(used), strict=True)]
+        return tuple(map(roll, fetched(context.chip, streams, stages, constants)))
+    return tuple(map(roll, streams))
+
+
+def _alive(used: Sequence[Used]) -> list[Used]:
+    """Return the buffers of each part, and what tiles hold while it runs: for itself or for later ones.
+
+    What is held stays from the first part to the last that knows its address, by whatever name.
+    """
+    known: dict[int, tuple[int, int, int]] = {}  # by address: end, first and last part
+    for at, (_, held) in enumerate(used):
+        for low, high in held:
+            end, first, _ = known.get(low, (high, at, at))
+            known[low] = max(end, high), first, at
+    return [
+        (own, tuple((low, end) for low, (end, first, last) in known.items() if first <= at <= last))
+        for at, (own, _) in enumerate(used)
+    ]
 
 
 def _loop(
@@ -102,17 +136,23 @@ def _loop(
     )
 
 
-def _lower(context: Context, pieces: Sequence[Piece]) -> None:
+def _lower(context: Context, pieces: Sequence[Piece]) -> list[Used]:
+    """Write the commands of pieces; return what each part of them uses: a copy behind a filling has two."""
+    used: list[Used] = []
     for piece, following in zip_longest(pieces, pieces[1:]):
-        extents = _extents(piece)
+        extents = [_extents(piece)]
         if isinstance(piece, MatrixPiece) and piece.beside:
             continue  # it was written with the one before
         if isinstance(piece, MatrixPiece) and _is_beside(following):
             pair.lower(piece, following, context)
-            extents += _extents(following)
+            extents.append(_extents(following))
         else:
             LOWER[type(piece)](piece, context)
-        context.streams.close_piece(context.origin(piece.name, piece.nodes[0]), extents)
+        origin = context.origin(piece.name, piece.nodes[0])
+        context.streams.close_piece(origin, tuple(chain.from_iterable(extents)))
+        own, held = (tuple(chain.from_iterable(e[at] for e in extents)) for at in PARTS)
+        used += [(own, held)] * (len(context.streams.starts()) - len(used))
+    return used
 
 
 def _is_beside(piece: Piece | None) -> TypeGuard[MatrixPiece]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, zip_longest
 
@@ -253,11 +253,13 @@ class Joiner:
         history: reads so far: left, gone, given before, or those of later programs among them.
         depth: of the queue of reads. Programs have no joins where so many reads behind one tell that
             it is done; where some of these are gone, there is one.
+        more: reads of later ones that stand in the program, by id.
     """
 
     moves: set[int]
     history: list[int]
-    depth: int
+    depth: int = 1 << 30
+    more: Container[int] = ()
     _count: int = 0  # commands of the engine that moves
     _due: list[int] = field(default_factory=list[int])  # by read that is gone: its move's number
     _made: list[Item] = field(default_factory=list[Item])
@@ -290,7 +292,7 @@ class Joiner:
             self._count += _count(item, (Move, Fill, Select))
             return
         if isinstance(item, Read | Pick):
-            self.history.append(_LEFT)
+            self.history.append(_MORE if id(item) in self.more else _LEFT)
         elif isinstance(item, Move | Fill | Select):
             self._count += 1
             if id(item) in self.moves:
@@ -319,7 +321,7 @@ class Joiner:
             if kind != _MORE and own < join.keep:
                 own += 1
                 gone += kind == _GONE
-            elif kind == _LEFT:
+            elif kind == _LEFT or keep > _MOST_KEPT:
                 break
             keep += kind in (_LEFT, _MORE)
         others = tuple(engine for engine in join.engines if engine is not Engine.READ)

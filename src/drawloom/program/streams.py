@@ -148,6 +148,10 @@ class StreamSet:
         self._start = [len(stream.commands) for stream in self.tiles]
         self._before = []
 
+    def starts(self) -> list[list[int]]:
+        """Return where each piece since the last call of ``take`` begins: its first command, by tile."""
+        return [starts for starts, _ in self._before]
+
     def take(self) -> list[list[Command]]:
         """Return the commands of each tile since the last call, in order of the tiles."""
         taken = [stream.commands for stream in self.tiles]

@@ -121,7 +121,7 @@ class Site:
         least, most = COPY_BUFFERS
         room = min(COPY_ROOM, room)
         # A tile does parts of each run; a small part is soon read, and must not wait for the last's writing.
-        part = max(math.prod(atom.count for atom in run.atoms) for run in runs) * 2
+        part = 2 * max((math.prod(atom.count for atom in run.atoms) for run in runs), default=0)
         part = max(COPY_LEAST, ceil_div(part * parts[0][1].dtype.bytes, self.chip.n_tiles))
         copies = max(least, min(most, room // part))
         size = align_down(room // copies, self.chip.blocking.align)
