@@ -9,13 +9,14 @@ from drawloom.program.commands import (
     Engine,
     Join,
     Loop,
+    MatMul,
     Move,
     Read,
     Send,
     Wait,
 )
 from drawloom.program.lowered import Area
-from drawloom.program.parked import Parker, Stretch
+from drawloom.program.parked import Pace, Parker, Stretch
 
 ROOM = Area(100_000, 4096)
 CONSTANTS = [(0, 50_000)]
@@ -98,3 +99,37 @@ def test_a_wait_for_a_target_is_no_time_to_read() -> None:
     send = Send(0, 0, 64, (0,), 1)
     ahead = Stretch([Wait(0, 1), send, BARRIER], is_exchange=True, budget=1 << 20)
     assert Parker(CONSTANTS, ROOM).park([Stretch([]), ahead, Stretch([read(0)])])[-1] == read(0)
+
+
+PACE = Pace({"f16": 16.0}, 16, 32.0, 100.0)
+
+
+def product(rows: int) -> MatMul:
+    return MatMul(0, 0, 0, rows, 1024, 1024, "f16", "f16")
+
+
+def test_a_long_product_is_a_pause_in_which_later_constants_are_read() -> None:
+    first = Stretch([read(60_000), product(16), join(0), BARRIER])
+    ahead, last = exchange(1, 0), Stretch([read(0, 7), join(0)])
+    made = Parker(CONSTANTS, ROOM, 6, PACE).park([first, ahead, last])
+    assert made == [
+        read(60_000), product(16), Read(0, ROOM.base, 1024), join(1), BARRIER,
+        Wait(0, 1), BARRIER, Move(ROOM.base, 7, 1024), join(0), Join((Engine.MOVE,), 0),
+    ]  # fmt: skip
+    unpaced = Parker(CONSTANTS, ROOM).park([first, ahead, last])
+    assert unpaced[-2:] == [read(0, 7), join(0)]
+
+
+def test_a_product_for_which_dram_is_needed_as_long_is_no_pause() -> None:
+    read_on = Loop(2, (Read(60_000, 0, 1 << 20), product(16)))
+    made = Parker(CONSTANTS, ROOM, 6, PACE).park([Stretch([read_on]), Stretch([read(0)])])
+    assert made == [read_on, read(0)]
+
+
+def test_a_read_is_waited_for_where_reads_behind_it_told_that_it_is_done() -> None:
+    items: list[Command | Loop] = [read(60_000), *(read(n * 1024, n) for n in range(3)), BARRIER]
+    parker = Parker(CONSTANTS, ROOM, 2)
+    made = parker.park([Stretch([]), exchange(1, 1024), Stretch(items)])
+    assert made[-6:] == [
+        read(60_000), Move(ROOM.base, 0, 1024), read(1024, 1), read(2048, 2), join(2), BARRIER,
+    ]  # fmt: skip

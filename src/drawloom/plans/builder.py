@@ -31,6 +31,7 @@ from drawloom.program.exchange import Exchanger
 from drawloom.program.flags import Flags
 from drawloom.program.folded import FoldedExchanger
 from drawloom.program.lowered import Area, Buffers
+from drawloom.program.parked import Pace
 from drawloom.program.program import Program, Region
 from drawloom.program.span import Span
 from drawloom.timing.fabric import FabricClock
@@ -58,6 +59,14 @@ class Folded:
     def time(self, chip: Chip, profile: str = "lean") -> SpanTrace:
         """Return the time of the whole, as ``time_span`` would."""
         return time_beside(self.name, self.programs, self.ways, chip, profile)
+
+
+def _pace(chip: Chip, rate: int) -> Pace:
+    """Return how quick a tile is where it reads ``rate`` bytes a second."""
+    of_byte = chip.clock / rate  # cycles
+    matrix, vector = chip.matrix, chip.vector
+    macs = {fmt: per_cycle * of_byte for fmt, per_cycle in matrix.macs_per_cycle.items()}
+    return Pace(macs, matrix.block, vector.lanes_32 * of_byte, vector.fixed / of_byte)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +148,9 @@ class Builder:
         depth = max(1, self.chip.dram_read.depth - 1)
         rate = self.chip.dram.read // n
         room = Area(self.area.base - self.room_bytes, self.room_bytes)
+        pace = _pace(self.chip, rate)
         self.chains = [
-            ChipChain(n, depth, rate, room) for group in members for _ in group[: self.held]
+            ChipChain(n, depth, rate, room, pace) for group in members for _ in group[: self.held]
         ]
         at = 0
         for level, stage in enumerate(self.cut.stages):

@@ -27,7 +27,7 @@ from drawloom.program.commands import (
 from drawloom.program.early import Splitter
 from drawloom.program.extents import moved_bytes
 from drawloom.program.lowered import Area, Lowered
-from drawloom.program.parked import Parker, Stretch
+from drawloom.program.parked import Pace, Parker, Stretch
 from drawloom.program.program import Origin, Program, Region
 from drawloom.program.streams import ALL_ENGINES
 from drawloom.units import PS_PER_S, align_up
@@ -47,6 +47,7 @@ class ChipChain:
         ahead: most reads of a tile that are given to the engine before an exchange waits.
         rate: bytes a second that a tile reads when all do.
         room: of each scratchpad, for what is read before its place is free.
+        pace: how quick a tile computes; None: only exchanges are pauses in which this is read.
         places: where in DRAM values that are handed on lie.
         regions: inputs and outputs so far, by name.
         end: of the DRAM in use.
@@ -56,6 +57,7 @@ class ChipChain:
     ahead: int
     rate: int
     room: Area
+    pace: Pace | None = None
     places: dict[str, int] = field(default_factory=dict[str, int])
     regions: dict[str, Region] = field(default_factory=dict[str, Region])
     data: list[tuple[int, Held]] = field(default_factory=list[tuple[int, Held]])
@@ -142,7 +144,10 @@ class ChipChain:
         """Return the streams, what is still to be exchanged at their ends."""
         self.settle()
         constants = sorted(self._constants)
-        return tuple(tuple(Parker(constants, self.room).park(each)) for each in self.stretches)
+        return tuple(
+            tuple(Parker(constants, self.room, self.ahead + 1, self.pace).park(each))
+            for each in self.stretches
+        )
 
     def _end_exchange(self, reads: Sequence[Sequence[Command]]) -> None:
         """Write the exchanges that wait, each tile's with reads of what comes next among them."""

@@ -16,6 +16,8 @@ from drawloom.program.commands import Arm, Command, Cpu, Engine, Join, Loop, Rea
 from drawloom.program.extents import moved_bytes, touched
 
 Item = Command | Loop
+GIVEN = Join((), 0)
+"""Stands where a read was that is given before: joins behind count it. No command of a program."""
 _LOOKED = 24  # items of a stream that are looked at
 
 
@@ -62,6 +64,7 @@ class Splitter:
                 if len(made.reads) >= self.most or size > left:
                     break
                 made.reads.append(read)
+                made.rest.append(GIVEN)
                 left -= size
                 taken += 1
             made.rest += turns[taken:]

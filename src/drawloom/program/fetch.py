@@ -168,7 +168,7 @@ class Fetcher:
         for start, end, reads in zip(starts, ends, ahead, strict=True):
             items += _with(changed[start:end], reads)
         more = {id(read) for reads in ahead for read in reads}
-        joined = Joiner({id(move) for move in moves.values()}, [], more).joined(items)
+        joined = Joiner({id(move) for move in moves.values()}, [], more=more).joined(items)
         return _sent_behind([item for item in joined if not isinstance(item, Loop)], self.chip)
 
     def _early(self, read: Read, index: int) -> _Held | None:

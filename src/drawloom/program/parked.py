@@ -12,24 +12,29 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from drawloom.program.addresses import at as at_index
 from drawloom.program.commands import (
+    Arm,
     Command,
     Engine,
     Fill,
     Join,
     Loop,
+    MatMul,
     Move,
     Pick,
     Read,
     Select,
     Send,
+    Vector,
     Wait,
+    Write,
 )
+from drawloom.program.early import GIVEN
 from drawloom.program.extents import moved_bytes
 from drawloom.program.lowered import Area
 from drawloom.units import align_up
@@ -37,9 +42,9 @@ from drawloom.units import align_up
 Item = Command | Loop
 _GRAIN = 64  # bytes that parked ones are multiples of
 _MOST_TURNS = 16  # of a loop that is written out
-_LEFT, _GONE, _MORE = range(
-    3
-)  # reads of a program: as before, parked; and what is parked before it
+# Reads of a program: as before, parked, or given before it; and those of later ones among them.
+_LEFT, _GONE, _EARLY, _MORE = range(4)
+_LEAST_PAUSE = 1 << 14  # bytes that DRAM could move, in a pause of a program that is used
 _MOST_KEPT = 64  # more reads than an engine's queue holds: no join tells them apart
 
 
@@ -60,6 +65,35 @@ class Stretch:
     given: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How quick a tile is, in what it does while it could read one byte.
+
+    Attributes:
+        macs: multiply-adds by format; rows, channels and depths of products are rounded up to ``block``.
+        elements: of one vector step.
+        fixed: bytes that it could read in what a command takes at the least.
+    """
+
+    macs: Mapping[str, float]
+    block: int
+    elements: float
+    fixed: float
+
+    def spare(self, item: Item) -> float:
+        """Return the bytes that could be read while an item computes, or less what it moves itself."""
+        if isinstance(item, Loop):
+            return item.count * sum(self.spare(each) for each in item.body)
+        if isinstance(item, Read | Write):
+            return -float(moved_bytes(item.inner, item.dims))
+        if isinstance(item, MatMul):
+            m, k, n = (align_up(size, self.block) for size in (item.m, item.k, item.n))
+            return item.batch * m * k * n / self.macs[item.fmt] + self.fixed
+        if isinstance(item, Vector):
+            return item.count / self.elements + self.fixed
+        return 0.0
+
+
 @dataclass(slots=True)
 class _Point:
     """Behind which item reads may be put, and how many bytes by then in all of its stretch."""
@@ -77,10 +111,14 @@ class Parker:
     Attributes:
         constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
         room: of the tile's scratchpad.
+        depth: of the tile's queue of reads.
+        pace: how quick the tile computes; None: only exchanges are pauses.
     """
 
     constants: Sequence[tuple[int, int]]
     room: Area
+    depth: int = 6
+    pace: Pace | None = None
     _points: list[_Point] = field(default_factory=list[_Point])
     _at: int = 0  # the point that is filled now
     _filled: int = 0  # bytes in its stretch
@@ -90,6 +128,8 @@ class Parker:
     _stretch: int = 0  # where the walk stands
     _rest: list[Item] = field(default_factory=list[Item])
     _moves: set[int] = field(default_factory=set[int])  # in place of reads that are gone, by id
+    _spare: float = 0.0  # bytes that DRAM could have moved since the last point of the stretch
+    _granted: int = 0  # bytes of all points of the stretch
 
     def park(self, stretches: Sequence[Stretch]) -> list[Item]:
         """Return all items behind each other, constants read where there is time before them."""
@@ -99,21 +139,21 @@ class Parker:
                 self._points_of(stretch)
                 done.append(stretch.items)
                 continue
-            self._rest = []
+            self._rest, self._spare, self._granted = [], 0.0, 0
             for item in stretch.items:
                 self._put(item)
             done.append(self._rest)
         made: list[Item] = []
         more = 0
         for index, (stretch, items) in enumerate(zip(stretches, done, strict=True)):
+            reads = [self._reads.get((index, at), ()) for at in range(len(items))]
             if not stretch.is_exchange:
-                made += Joiner(self._moves, [_MORE] * more).joined(items)
+                made += Joiner(self._moves, [_MORE] * more, self.depth).joined(items, reads)
                 more = 0
                 continue
-            for at, item in enumerate(items):
-                reads = self._reads.get((index, at), ())
-                made += (item, *reads)
-                more += len(reads)
+            for item, behind in zip(items, reads, strict=True):
+                made += (item, *behind)
+                more += len(behind)
         return made
 
     def _points_of(self, stretch: Stretch) -> None:
@@ -171,6 +211,17 @@ class Parker:
                 self._moves.add(id(move))
                 item = move
         self._rest.append(item)
+        if self.pace:
+            self._pause(item, self.pace)
+
+    def _pause(self, item: Item, pace: Pace) -> None:
+        """Note a point behind an item where engines have computed for longer than DRAM was needed."""
+        self._spare = max(0.0, self._spare + pace.spare(item))
+        if self._spare >= _LEAST_PAUSE and not isinstance(item, Read | Write):
+            self._granted += int(self._spare)
+            self._spare = 0.0
+            place = self._stretch, len(self._rest) - 1
+            self._points.append(_Point(place, self._granted))
 
     def _has_constant(self, loop: Loop) -> bool:
         return any(
@@ -199,31 +250,41 @@ class Joiner:
 
     Attributes:
         moves: in place of reads that are gone, by id.
-        history: reads so far: left, gone, or those of later ones that stand before the program.
+        history: reads so far: left, gone, given before, or those of later programs among them.
+        depth: of the queue of reads. Programs have no joins where so many reads behind one tell that
+            it is done; where some of these are gone, there is one.
         more: reads of later ones that stand in the program, by id.
     """
 
     moves: set[int]
     history: list[int]
+    depth: int = 1 << 30
     more: Container[int] = ()
     _count: int = 0  # commands of the engine that moves
     _due: list[int] = field(default_factory=list[int])  # by read that is gone: its move's number
     _made: list[Item] = field(default_factory=list[Item])
 
-    def joined(self, items: Sequence[Item]) -> list[Item]:
-        """Return a program's items with its joins put right."""
-        for item in items:
-            if isinstance(item, Join) and Engine.READ in item.engines:
+    def joined(self, items: Sequence[Item], behind: Sequence[Sequence[Command]] = ()) -> list[Item]:
+        """Return a program's items with its joins put right, and reads of later ones behind each."""
+        for item, reads in zip_longest(items, behind, fillvalue=()):
+            assert not isinstance(item, tuple)
+            if item == GIVEN:
+                self.history.append(_EARLY)
+            elif isinstance(item, Join) and Engine.READ in item.engines:
                 self._join(item)
             else:
                 self._note(item)
                 self._made.append(item)
+                if isinstance(item, Read | Pick | Loop) or id(item) in self.moves:
+                    self._full()
+            self._made += reads
+            self.history += [_MORE] * len(reads)
         return self._made
 
     def _note(self, item: Item) -> None:
         if isinstance(item, Loop):
-            if _joins_reads(item) and (self._due or _GONE in self.history[-_MOST_KEPT:]):
-                # Its joins may count what is gone.
+            if _waits_in(item) and (self._due or self._is_apart()):
+                # Its joins, or its reads behind each other, may count what is gone.
                 self._made.append(Join((Engine.READ, Engine.MOVE), 0))
                 self._due.clear()
                 self.history.clear()
@@ -238,8 +299,23 @@ class Joiner:
                 self.history.append(_GONE)
                 self._due.append(self._count)
 
-    def _join(self, join: Join) -> None:
-        """Let a join wait for reads that are left, and for moves in place of those that are gone."""
+    def _is_apart(self) -> bool:
+        """Whether reads are gone, or given before others that stood before them."""
+        kinds = [kind for kind in self.history[-_MOST_KEPT:] if kind != _MORE]
+        first = kinds.index(_LEFT) if _LEFT in kinds else len(kinds)
+        return _GONE in kinds or _EARLY in kinds[first:]
+
+    def _full(self) -> None:
+        """Behind a read, wait for the one that so many behind it told to be done, if they do no more."""
+        own = [kind for kind in self.history[-_MOST_KEPT:] if kind != _MORE]
+        if len(own) > self.depth + 1 and (self._due or set(own[-self.depth - 1 :]) != {_LEFT}):
+            self._join(Join((Engine.READ,), self.depth + 1), self.depth)
+
+    def _join(self, join: Join, enough: int = _MOST_KEPT) -> None:
+        """Let a join wait for reads that are left, and for moves in place of those that are gone.
+
+        With more than ``enough`` reads behind what is waited for, it need not be said.
+        """
         own, keep, gone = 0, 0, 0
         for kind in reversed(self.history):
             if kind != _MORE and own < join.keep:
@@ -247,9 +323,10 @@ class Joiner:
                 gone += kind == _GONE
             elif kind == _LEFT or keep > _MOST_KEPT:
                 break
-            keep += kind != _GONE
+            keep += kind in (_LEFT, _MORE)
         others = tuple(engine for engine in join.engines if engine is not Engine.READ)
-        self._made.append(replace(join, engines=(Engine.READ,), keep=keep))
+        if keep <= enough:
+            self._made.append(replace(join, engines=(Engine.READ,), keep=keep))
         if others:
             self._made.append(replace(join, engines=others))
         due = len(self._due) - gone
@@ -259,11 +336,15 @@ class Joiner:
             del self._due[:due]
 
 
-def _joins_reads(loop: Loop) -> bool:
+def _waits_in(loop: Loop) -> bool:
+    """Whether something in a loop may be told by its joins, or its reads, that a read is done."""
+    if all(isinstance(each, Read | Arm) for each in loop.body):
+        return False
     return any(
-        _joins_reads(each)
+        _waits_in(each)
         if isinstance(each, Loop)
-        else isinstance(each, Join) and Engine.READ in each.engines
+        else isinstance(each, Read | Pick)
+        or (isinstance(each, Join) and Engine.READ in each.engines)
         for each in loop.body
     )
 
