@@ -175,7 +175,8 @@ def streams(
 def regions(draw: st.DrawFn) -> Region:
     kind = draw(st.sampled_from(["input", "output", "constant", "temporary"]))
     shape = tuple(draw(st.lists(st.integers(0, 4), max_size=3)))
-    fmt = draw(st.sampled_from(["", *FORMAT_BYTES]))
+    given = [] if kind == "input" else [""]
+    fmt = draw(st.sampled_from([*given, *FORMAT_BYTES]))
     return Region(draw(WORDS), kind, draw(st.integers(0, 1 << 12)), 1 << 12, fmt, shape)
 
 

@@ -28,6 +28,7 @@ PARTS = {
     "folding",
     "halo",
     "keys",
+    "pair",
     "panel",
     "panel_turns",
     "parts",

@@ -72,6 +72,7 @@ from drawloom.check.templates import (
     N_SPAN,
     PIECED,
     REMOTE,
+    RUN,
     SPACE,
     STRIDE0,
     STRIDE1,
@@ -110,16 +111,24 @@ def note_reader(
 
 
 @part
+def whole_units(start: int, hole: int, end: int, unit: int) -> tuple[int, int]:
+    """Return how many units of a run that begins at ``start`` lie between two bytes, and the first of them."""
+    first = -((start - hole) // unit)
+    return max(0, (end - start) // unit - first), start + first * unit
+
+
+@part
 def read_run(
     s: Cells, g: Cells, k: int, start: int, stop: int, owner: int, queue: int, serial: int,
-    exact: bool, is_tail: bool, held_to: int, tag: int,
-) -> tuple[int, int, int]:  # fmt: skip
+    exact: bool, is_tail: bool, held_to: int, tag: int, unit: int,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
     """Read one run of bytes, ``k`` the piece that holds the first, ``tag`` the format read so far.
 
     What may pad a block, ``is_tail``, is read too, but it does not matter what lies there. Returns the last piece
-    read; the format of all bytes read so far, -1 none yet, 0 several; how many bytes nobody wrote.
+    read; the format of all bytes read so far, -1 none yet, 0 several; how many bytes nobody wrote; how many units, of
+    which the command takes one at a time, lack all their bytes; the first of these.
     """
-    missing, before = 0, -1
+    missing, before, units, at, hole = 0, -1, 0, start, -1
     marks = exact or owner != IN_DRAM
     while True:
         is_marked = marks and g[k + G_READ] != NEVER
@@ -129,6 +138,7 @@ def read_run(
         w = g[k + G_WRITER]
         if w == NOBODY:
             missing += last - first
+            hole = first if hole < 0 else hole
         elif not is_tail and tag != g[k + G_FORMAT]:
             tag = g[k + G_FORMAT] if tag == -1 else 0
         if w > 0:
@@ -136,8 +146,12 @@ def read_run(
         if is_marked:
             k = note_reader(s, g, k, before, owner, queue, serial)
             before = k
+        if hole >= 0 and (w != NOBODY or last == stop):
+            lacking, where = whole_units(start, hole, last if w == NOBODY else first, unit)
+            at = where if units == 0 else at
+            units, hole = units + lacking, -1
         if last == stop:
-            return k, tag, missing
+            return k, tag, missing, units, at
         k = g[k + G_NEXT]
 
 
@@ -217,17 +231,31 @@ def touch_runs(
         if tail < inner:
             stop = start + inner - tail
             k = find(s, g, owner, start, k)
-            k, tag, missing = read_run(
-                s, g, k, start, stop, owner, queue, serial, exact, False, held_to, tag
+            k, tag, missing, units, at = read_run(
+                s,
+                g,
+                k,
+                start,
+                stop,
+                owner,
+                queue,
+                serial,
+                exact,
+                False,
+                held_to,
+                tag,
+                s[span + RUN],
             )
-            if missing and (owner != IN_DRAM or missing == inner):
-                gap_at = start if gaps == 0 else gap_at
-                gaps += missing
+            # In DRAM a part of what is taken at a time may be a pad that nobody wrote.
+            lacks = units * s[span + RUN] if owner == IN_DRAM else missing
+            if lacks:
+                gap_at = (at if owner == IN_DRAM else start) if gaps == 0 else gap_at
+                gaps += lacks
         if tail:
             k = find(s, g, owner, start + inner - tail, k)
-            k, _, _ = read_run(
+            k, _, _, _, _ = read_run(
                 s, g, k, start + inner - tail, start + inner, owner, queue, serial, exact, True,
-                held_to, 0,
+                held_to, 0, tail,
             )  # fmt: skip
     return tag, gaps, gap_at
 
@@ -270,8 +298,9 @@ def touch(
         tag = note_read(s, g, k, span, base, queue, serial, tag)
     else:
         tag, gaps, gap_at = touch_runs(s, g, span, base, owner, queue, serial, serial, held_to, tag)
+    length = s[span + RUN] if owner == IN_DRAM else inner
     if gaps and (exact or gaps == hull):
-        report(s, UNWRITTEN, row, queue, serial, -1, 0, owner, gap_at, gap_at + inner, gaps)
+        report(s, UNWRITTEN, row, queue, serial, -1, 0, owner, gap_at, gap_at + length, gaps)
     judge(s, span, row, owner, queue, serial, held_to, tag, low)
     return tag
 

@@ -44,8 +44,8 @@ from drawloom.program.extents import INDEX_BYTES, moved_bytes, psum_format, touc
 LOOP, END, ENGINE, SEND, ARM, SIGNAL, WAIT, JOIN, BARRIER, CPU, PICK = range(11)
 # Columns of a span.
 (WRITES, SPACE, ADDRESS, LOW, INNER, COUNT0, STRIDE0, COUNT1, STRIDE1, COUNT2, STRIDE2) = range(11)
-FORMAT, HULL_LOW, HULL, EXACT, BY_CPU, TAIL = range(11, 17)
-N_SPAN = 17
+FORMAT, HULL_LOW, HULL, EXACT, BY_CPU, TAIL, RUN = range(11, 18)
+N_SPAN = 18
 SPM, DRAM, REMOTE = range(3)
 # What a command is held to.
 COVERED = 1  # hazard checks look at it
@@ -233,34 +233,37 @@ def _row(
     """Return a span; strided, or solid where it has too many runs.
 
     Which bytes are touched is asked, not in which sequence or how often: levels go upwards, from the widest stride
-    to the narrowest, and one that stays where it is counts once.
+    to the narrowest, and one that stays where it is counts once. What is told apart of a run, ``RUN``, stays what the
+    command itself takes at a time.
     """
     space = DRAM if in_dram else SPM
     if moved_bytes(inner, dims) == 0:
         inner, dims = 0, ()
     low = sum(min(0, stride) * (count - 1) for stride, count in dims)
+    run, _ = _joined(inner, dims, most=len(dims)) or (inner, ())
     dims = tuple(sorted(((abs(s), n) for s, n in dims if s), reverse=True))
     hull = inner + sum(stride * (count - 1) for stride, count in dims)
     levels = (inner, dims) if tail else _joined(inner, dims)
     exact = 1
     if levels is None or moved_bytes(1, levels[1]) > RUNS[space]:
         exact = int(moved_bytes(inner, dims) == hull)
-        levels = hull, ()
+        levels, run = (hull, ()), hull
         tail = hull if tail else 0
     inner, dims = levels
     padded = [x for stride, count in (*dims, *((0, 1),) * (3 - len(dims))) for x in (count, stride)]
     number = FORMATS.index({"tf32": "f32"}.get(fmt, fmt)) + 1 if fmt else 0
     return (
-        int(is_write), space, which, low, inner, *padded, number, low, hull, exact, int(by_cpu), tail
+        int(is_write), space, which, low, inner, *padded, number, low, hull, exact, int(by_cpu), tail,
+        run,
     )  # fmt: skip
 
 
-def _joined(inner: int, dims: Dims) -> tuple[int, Dims] | None:
-    """Return runs with levels joined where one follows the other; None where over 3 are left."""
+def _joined(inner: int, dims: Dims, most: int = 3) -> tuple[int, Dims] | None:
+    """Return runs with levels joined where one follows the other; None where over ``most`` are left."""
     left = [(stride, count) for stride, count in dims if count != 1]
     while left and left[-1][0] == inner:
         inner *= left.pop()[1]
-    return (inner, tuple(left)) if len(left) <= 3 else None
+    return (inner, tuple(left)) if len(left) <= most else None
 
 
 def _formats(command: Command) -> list[str]:

@@ -41,7 +41,14 @@ SLOW: dict[str, str] = {
     "dram.segment": "high",
 }
 # What says nothing about the speed of the hardware.
-OTHER = ("energy.*", "profiles.*", "scratchpad.*", "limits.*", "blocking.*")
+OTHER = (
+    "energy.*",
+    "profiles.*",
+    "scratchpad.*",
+    "limits.*",
+    "blocking.*",
+    "move.max_*",
+)
 
 
 def uncertain(chip: Chip) -> dict[str, Range]:
