@@ -10,12 +10,14 @@ import pytest
 from drawloom.check import check
 from drawloom.check.parts import parts
 from drawloom.check.values import wrong
+from drawloom.chip.files import load_chip
 from drawloom.execute.machine import execute
 from drawloom.flow import Build, compile
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
 from drawloom.graph.ir import Graph, TensorType
 from drawloom.program.commands import Read
+from drawloom.program.program import Program
 from drawloom.program.roll import unroll
 
 
@@ -76,3 +78,12 @@ def test_outputs_are_held_to_what_the_model_is_off_by(built: Build) -> None:
     name = built.graph.outputs[1]
     outputs[name] = (outputs[name] + np.abs(outputs[name]).max() * 2.0**-7).astype(np.float16)
     assert [one.rule for one in wrong(built.graph, inputs, outputs)] == ["values"]
+
+
+def test_a_program_without_commands_is_held_to_the_strict_rules_too() -> None:
+    chip = load_chip("tx81")
+    program = Program(
+        "nothing", "tx81", chip.blocking, chip.scratchpad.bytes, chip.dram.bytes,
+        (), (), ((),) * chip.n_tiles, (),
+    )  # fmt: skip
+    assert check(program, chip, strict=True) == ()

@@ -52,6 +52,8 @@ def lost(program: Program, teller: Teller, store: Store, parts: Parts) -> Iterat
     Of what ``parts`` names the model itself takes a part.
     """
     writes = store[state.WRITES][: store.cells[state.N_WRITES]]
+    if len(writes) == 1:  # the first stands for none
+        return
     unread = writes[:, state.W_LOST].copy()
     pieces = store.history()
     is_read = (pieces[:, state.G_READ] > 0) | (pieces[:, state.G_READ] == state.NEVER)
