@@ -77,8 +77,9 @@ def lost(program: Program, teller: Teller, store: Store, parts: Parts) -> Iterat
     np.subtract.at(
         used, handed[:, state.G_WRITER], handed[:, state.G_STOP] - handed[:, state.G_START]
     )
-    spared = _is_more_than_needed(teller, writes, unread, used) | _is_of_fill(teller, writes)
-    part &= ~_is_in_part(program, teller, writes, parts)
+    origins = np.array([teller.origin(row) for row in writes[:, state.W_ROW].tolist()], np.int64)
+    spared = _is_more_than_needed(origins, writes, unread, used) | _is_of_fill(teller, writes)
+    part &= ~_is_in_part(program, origins, writes, parts)
     for k in np.flatnonzero(exact & (whole | part) & ~spared):
         yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])
 
@@ -89,16 +90,15 @@ def _is_of_fill(teller: Teller, writes: Ints) -> NDArray[np.bool_]:
     return (writes[:, state.W_OWNER] == IN_DRAM) & np.isin(writes[:, state.W_ROW], fills)
 
 
-def _is_in_part(program: Program, teller: Teller, writes: Ints, parts: Parts) -> NDArray[np.bool_]:
+def _is_in_part(program: Program, origins: Ints, writes: Ints, parts: Parts) -> NDArray[np.bool_]:
     """Return which writes to DRAM are made for nodes of whose results, or operands, the model takes a part."""
     nodes = [origin.node in parts.nodes for origin in program.origins]
-    origin = [teller.origin(row) for row in writes[:, state.W_ROW].tolist()]
-    found = np.array([k >= 0 and nodes[k] for k in origin], np.bool_)
+    found = np.array([k >= 0 and nodes[k] for k in origins.tolist()], np.bool_)
     return found & (writes[:, state.W_OWNER] == IN_DRAM)
 
 
 def _is_more_than_needed(
-    teller: Teller, writes: Ints, unread: Ints, used: Ints
+    origins: Ints, writes: Ints, unread: Ints, used: Ints
 ) -> NDArray[np.bool_]:
     """Return which writes to DRAM belong to a piece of work half of whose result or more nobody reads, but some.
 
@@ -106,7 +106,7 @@ def _is_more_than_needed(
     What makes up an output is not ``used``, nor ``unread``.
     """
     in_dram = writes[:, state.W_OWNER] == IN_DRAM
-    origin = np.array([teller.origin(row) for row in writes[:, state.W_ROW].tolist()], np.int64) + 1
+    origin = origins + 1
     most = int(origin.max(initial=0)) + 1
     left, taken = (
         np.bincount(origin, np.where(in_dram, column, 0), most) for column in (unread, used)

@@ -5,7 +5,7 @@ drawloom's, with its costs of commands, which are assumed; those were tuned by h
 
 Source: tenstorrent/tt-metal tech_reports/GEMM_FLOPS/GEMM_FLOPS.md@06bd3735, N150 manually tuned, BFLOAT16,
 HiFi4 (all bits of both operands), operands and result in DRAM, without trace: the utilisation of 64 tiles
-by the board's own clocks. A product of 16,384 on each side is left out: it takes minutes to compile.
+by the board's own clocks. A product of 16,384 on each side is left out: it was not compiled to its end.
 """
 
 from __future__ import annotations
