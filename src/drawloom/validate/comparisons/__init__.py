@@ -10,5 +10,6 @@ COMPARISONS = {
     "noc": "transfers over the networks of Tenstorrent Wormhole",
     "tx81": "single commands on a TX81 board",
     "wormhole": "products on one Tenstorrent Wormhole, compiled for its tiles, nothing fitted on them",
+    "blackhole": "products on one Tenstorrent Blackhole, compiled for its tiles, nothing fitted on them",
     "serving": "served language models on H100 and H200",
 }
