@@ -34,7 +34,9 @@ from drawloom.program.program import Program, Region
 from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
-Used = tuple[tuple[Extent, ...], tuple[Extent, ...]]  # scratchpad: buffers, what tiles hold
+Used = tuple[  # scratchpad: buffers, what tiles hold; nanoseconds
+    tuple[Extent, ...], tuple[Extent, ...], float
+]
 PARTS = slice(1), slice(1, None)  # of the extents of a piece
 LOWER: dict[type[Piece], Callable[..., None]] = {
     MatrixPiece: matrix.lower,
@@ -111,13 +113,17 @@ def _alive(used: Sequence[Used]) -> list[Used]:
     What is held stays from the first part to the last that knows its address, by whatever name.
     """
     known: dict[int, tuple[int, int, int]] = {}  # by address: end, first and last part
-    for at, (_, held) in enumerate(used):
+    for at, (_, held, _) in enumerate(used):
         for low, high in held:
             end, first, _ = known.get(low, (high, at, at))
             known[low] = max(end, high), first, at
     return [
-        (own, tuple((low, end) for low, (end, first, last) in known.items() if first <= at <= last))
-        for at, (own, _) in enumerate(used)
+        (
+            own,
+            tuple((low, end) for low, (end, first, last) in known.items() if first <= at <= last),
+            took,
+        )
+        for at, (own, _, took) in enumerate(used)
     ]
 
 
@@ -151,8 +157,13 @@ def _lower(context: Context, pieces: Sequence[Piece]) -> list[Used]:
         origin = context.origin(piece.name, piece.nodes[0])
         context.streams.close_piece(origin, tuple(chain.from_iterable(extents)))
         own, held = (tuple(chain.from_iterable(e[at] for e in extents)) for at in PARTS)
-        used += [(own, held)] * (len(context.streams.starts()) - len(used))
+        used += [(own, held, _took(piece))] * (len(context.streams.starts()) - len(used))
     return used
+
+
+def _took(piece: Piece) -> float:
+    """Return the nanoseconds that a piece is expected to take; 0 where nobody knows."""
+    return piece.estimate if isinstance(piece, MatrixPiece) else 0.0
 
 
 def _is_beside(piece: Piece | None) -> TypeGuard[MatrixPiece]:

@@ -31,13 +31,13 @@ from drawloom.program.parked import Joiner
 from drawloom.program.streams import Extents
 from drawloom.units import PS_PER_S, align_up
 
-Part = tuple[Sequence[int], Extents, Extents]
+Part = tuple[Sequence[int], Extents, Extents, float]
 _GRAIN = 256  # bytes that places are multiples of
 _LEAST = 64  # bytes of a read that is worth it
 _FAR = 60  # pieces before its own that a read is done at most
+_PS_A_NS = 1000
 
-
-_PACE = 1.4  # a piece takes about so many times what it takes to hand its commands over
+_PACE = 1.4  # a piece takes so many times what it takes to hand its commands over at the least
 _SETTLED_PS = 800_000  # at the end of a piece in which nothing is read: what comes next reads soon
 
 
@@ -52,12 +52,15 @@ def fetched(
     Args:
         chip: the machine.
         streams: commands by tile.
-        pieces: by tile their first command; their buffers, and what tiles hold meanwhile.
+        pieces: by tile their first command; their buffers, what tiles hold meanwhile, and the
+            nanoseconds that they are expected to take, 0 where nobody knows.
         constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
     """
     stages = [
-        Stage(starts, own, held, _spare(chip, streams, pieces, index, constants))
-        for index, (starts, own, held) in enumerate(pieces)
+        Stage(starts, own, held, spare)
+        for (starts, own, held, _), spare in zip(
+            pieces, _spare(chip, streams, pieces, constants), strict=True
+        )
     ]
     area = chip.scratchpad.reserve_low, chip.scratchpad.bytes - chip.scratchpad.reserve_high
     return [
@@ -70,26 +73,38 @@ def _spare(
     chip: Chip,
     streams: Sequence[Sequence[Command]],
     pieces: Sequence[Part],
-    index: int,
     constants: Sequence[tuple[int, int]],
-) -> int:
-    """Return the bytes that each tile can read while a piece goes on, beside what is no constant."""
-    commands = [
-        stream[
-            pieces[index][0][tile] : pieces[index + 1][0][tile] if index + 1 < len(pieces) else None
-        ]
-        for tile, stream in enumerate(streams)
-    ]
+) -> list[int]:
+    """Return the bytes that each tile can read while each piece goes on, beside what is no constant.
+
+    What a piece is expected to take counts where it moves nothing but constants: then little waits for
+    DRAM where less time is left than was thought.
+    """
     issue = next(iter(chip.profiles.values())).issue
-    took = _PACE * max(map(len, commands)) * issue * chip.period
-    moved = sum(
-        moved_bytes(each.inner, each.dims)
-        for part in commands
-        for each in part
-        if isinstance(each, Write) or (isinstance(each, Read) and not _holds(constants, each))
-    )
-    left = took - moved * PS_PER_S / chip.dram.read - _SETTLED_PS
-    return max(0, int(left * chip.dram.read / PS_PER_S / chip.n_tiles))
+    ends = [*(piece[0] for piece in pieces[1:]), [len(stream) for stream in streams]]
+    least: list[int] = []
+    moved: list[int] = []
+    for (starts, *_), stops in zip(pieces, ends, strict=True):
+        longest = max(stop - start for start, stop in zip(starts, stops, strict=True))
+        least.append(int(_PACE * longest * issue * chip.period))
+        parts = zip(streams, starts, stops, strict=True)
+        moved.append(
+            sum(
+                moved_bytes(each.inner, each.dims)
+                for stream, start, stop in parts
+                for each in stream[start:stop]
+                if isinstance(each, Write)
+                or (isinstance(each, Read) and not _holds(constants, each))
+            )
+        )
+    spare: list[int] = []
+    for index, (*_, expected) in enumerate(pieces):
+        took = least[index]
+        if not moved[index]:
+            took = max(took, int(expected * _PS_A_NS))
+        left = took - moved[index] * PS_PER_S / chip.dram.read - _SETTLED_PS
+        spare.append(max(0, int(left * chip.dram.read / PS_PER_S / chip.n_tiles)))
+    return spare
 
 
 @dataclass(frozen=True, slots=True)
