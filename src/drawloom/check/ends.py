@@ -14,10 +14,11 @@ from drawloom.check.parts import Parts, fill_writes
 from drawloom.check.state import IN_DRAM, Ints, Store
 from drawloom.check.telling import Teller
 from drawloom.check.templates import FORMATS, IS_MOVE, PART_USED, WHOLE_USED
+from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.program.program import Program
 
 PAD = 256  # bytes that may go unread: what pads a block
-HOLE = 64  # bytes side by side in DRAM: more than pads a row
+HOLE = 64  # bytes side by side in DRAM: more than pads a row of elements of up to two bytes
 
 
 def outputs(program: Program, store: Store) -> Iterator[Finding]:
@@ -63,7 +64,7 @@ def lost(program: Program, teller: Teller, store: Store, parts: Parts) -> Iterat
     sizes = left[:, state.G_STOP] - left[:, state.G_START]
     np.add.at(unread, left[:, state.G_WRITER], sizes)
     hole = writes[:, state.W_HOLE].copy()
-    np.maximum.at(hole, left[:, state.G_WRITER], sizes)
+    np.maximum.at(hole, left[:, state.G_WRITER], sizes // _wide(left[:, state.G_FORMAT]))
     held_to = writes[:, state.W_FLAGS]
     exact = (held_to & state.INEXACT) == 0
     is_large = np.where(writes[:, state.W_OWNER] == IN_DRAM, hole >= HOLE, unread >= PAD)
@@ -79,7 +80,8 @@ def lost(program: Program, teller: Teller, store: Store, parts: Parts) -> Iterat
     )
     origins = np.array([teller.origin(row) for row in writes[:, state.W_ROW].tolist()], np.int64)
     spared = _is_more_than_needed(origins, writes, unread, used) | _is_of_fill(teller, writes)
-    part &= ~_is_in_part(program, origins, writes, parts)
+    part &= ~_is_for(program, origins, writes, parts.nodes)
+    whole &= ~_is_for(program, origins, writes, parts.short)
     for k in np.flatnonzero(exact & (whole | part) & ~spared):
         yield teller.lost(writes[k], int(unread[k]), writes[writes[k, state.W_KILLER]])
 
@@ -90,10 +92,18 @@ def _is_of_fill(teller: Teller, writes: Ints) -> NDArray[np.bool_]:
     return (writes[:, state.W_OWNER] == IN_DRAM) & np.isin(writes[:, state.W_ROW], fills)
 
 
-def _is_in_part(program: Program, origins: Ints, writes: Ints, parts: Parts) -> NDArray[np.bool_]:
-    """Return which writes to DRAM are made for nodes of whose results, or operands, the model takes a part."""
-    nodes = [origin.node in parts.nodes for origin in program.origins]
-    found = np.array([k >= 0 and nodes[k] for k in origins.tolist()], np.bool_)
+def _wide(formats: Ints) -> Ints:
+    """Return how many times two bytes an element of a format takes, at least 1; of no format 1."""
+    sizes = [2, *(FORMAT_BYTES.get(name, 1) for name in FORMATS)]
+    return np.maximum(np.array(sizes, np.int64)[formats] // 2, 1)
+
+
+def _is_for(
+    program: Program, origins: Ints, writes: Ints, nodes: frozenset[str]
+) -> NDArray[np.bool_]:
+    """Return which writes to DRAM are made for some nodes."""
+    among = [origin.node in nodes for origin in program.origins]
+    found = np.array([k >= 0 and among[k] for k in origins.tolist()], np.bool_)
     return found & (writes[:, state.W_OWNER] == IN_DRAM)
 
 

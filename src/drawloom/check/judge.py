@@ -50,15 +50,21 @@ from drawloom.check.state import (
 )
 from drawloom.check.steps import done_at, part, raise_to
 from drawloom.check.templates import (
+    COUNT0,
     EXACT,
     HULL,
+    INNER,
     IS_FILL,
     IS_MOVE,
     NO_REMAINS,
     ONE_PART,
+    STRIDE0,
     WHOLE_PIECES,
 )
 from drawloom.check.templates import FORMAT as FORMAT_OF
+
+LEAST_ROW = 16  # bytes: four elements, what the rows of a block are padded to at least
+IMAGE_ROW = 256  # bytes; rows of values that are spread are copied in shorter runs
 
 
 @part
@@ -163,6 +169,16 @@ def new_write(
 
 
 @part
+def row_pad(s: Cells, span: int) -> int:
+    """Return the bytes that a span leaves out between its runs, where they are few enough to pad rows; else 0."""
+    for level in (2, 1, 0):
+        if s[span + COUNT0 + 2 * level] > 1:
+            gap = s[span + STRIDE0 + 2 * level] - s[span + INNER]
+            return gap if 0 < gap < LEAST_ROW else 0
+    return 0
+
+
+@part
 def judge(
     s: Cells, span: int, row: int, owner: int, queue: int, serial: int, held_to: int, tag: int,
     low: int,
@@ -176,13 +192,18 @@ def judge(
     if owner == IN_DRAM or not s[span + EXACT] or pieces < 2 or pieces == MOST_PIECES:
         return
     parts, part_of = 0, 0
+    pad = row_pad(s, span)
+    # Of an image that moves put together bit by bit moves take the rows that a window needs.
+    by_moves = held_to & IS_MOVE if s[span + INNER] >= IMAGE_ROW else 0
     for k in range(pieces):
         p = s[PIECES] + k * N_PIECE
         write = s[WRITES] + s[p] * N_WRITE
         if s[write + W_FLAGS] & INEXACT:
             return
-        # Of what is all alike any part will do: the border of an image, say.
-        if s[p + 1] < s[write + W_ALIVE] and not s[write + W_FLAGS] & IS_FILL:
+        # Of what is all alike any part will do: the border of an image, say. What pads rows may be left out.
+        spared = s[write + W_FLAGS] & (IS_FILL | by_moves)
+        left_out = s[write + W_ALIVE] - s[p + 1]
+        if left_out > s[p + 1] // s[span + INNER] * pad and not spared:
             parts += 1
             part_of = write
     if (held_to & WHOLE_PIECES and parts) or (held_to & ONE_PART and parts > 1):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from drawloom.check.code import Flat
 from drawloom.graph.ir import Graph, Node
+from drawloom.graph.window import Window
 from drawloom.program.commands import Barrier, Fill, Join, Write
 
 # Operators that take a part of their first operand, or some of it more often: slices, picks, pads, windows.
@@ -16,6 +17,8 @@ _IN_PART = frozenset(
         "MaxPool", "Pad", "QLinearConv", "Resize", "ScatterElements", "ScatterND", "Slice", "TensorScatter", "Trilu",
     }
 )  # fmt: skip
+# Windows that may end before what they move over does.
+_POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 # Operators that take all of what they are handed alike, whatever becomes of their results.
 _WHOLE = frozenset(
     {
@@ -33,37 +36,64 @@ class Parts:
     Attributes:
         tensors: inputs and constants.
         nodes: those that take a part, or of whose results one is taken.
+        short: those of whose results a window leaves out the last rows or columns.
     """
 
     tensors: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
+    short: frozenset[str] = frozenset()
 
 
 def parts(graph: Graph) -> Parts:
     """Return what reaches an operator that takes parts, through others that hand all on."""
     readers = graph.consumers()
+
+    def reach(names: Iterator[str], ends: Callable[[Node, str], bool]) -> bool:
+        return any(_reaches(name, readers, ends) for name in names)
+
+    def is_short(node: Node, value: str) -> bool:
+        return _ends_before(graph, node, value)
+
     return Parts(
-        frozenset(one for one in (*graph.inputs, *graph.constants) if _takes_parts(one, readers)),
+        frozenset(
+            one for one in (*graph.inputs, *graph.constants) if _reaches(one, readers, _takes_part)
+        ),
         frozenset(
             node.name
             for node in graph.nodes
-            if node.op in _IN_PART
-            or any(_takes_parts(value, readers) for value in node.outputs if value)
+            if node.op in _IN_PART or reach(filter(None, node.outputs), _takes_part)
         ),
+        frozenset(node.name for node in graph.nodes if reach(filter(None, node.outputs), is_short)),
     )
 
 
-def _takes_parts(name: str, readers: dict[str, list[Node]]) -> bool:
+def _reaches(name: str, readers: dict[str, list[Node]], ends: Callable[[Node, str], bool]) -> bool:
+    """Whether a value comes to a node that ``ends`` is true of, through others that hand all on."""
     left, seen = [name], {name}
     while left:
         value = left.pop()
         for node in readers[value]:
-            if node.op in _IN_PART and node.inputs[0] == value:
+            if ends(node, value):
                 return True
             new = [one for one in _handed_on(node) if one not in seen]
             seen.update(new)
             left += new
     return False
+
+
+def _takes_part(node: Node, value: str) -> bool:
+    return node.op in _IN_PART and node.inputs[0] == value
+
+
+def _ends_before(graph: Graph, node: Node, value: str) -> bool:
+    """Whether a node's window ends before the last row or column of what it moves over."""
+    if node.inputs[0] != value or node.op not in {"Conv", *_POOLS}:
+        return False
+    sizes = graph.types[value].shape[2:]
+    kernel = (
+        graph.types[node.inputs[1]].shape[2:] if node.op == "Conv" else node.ints("kernel_shape")
+    )
+    return min(Window.of(node, sizes, kernel).reach, default=0) < 0
 
 
 def _handed_on(node: Node) -> Iterator[str]:

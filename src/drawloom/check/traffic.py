@@ -123,18 +123,34 @@ def _of_tensor(
     origins = teller.origins[reads.row]
     for origin in np.unique(origins[mine]).tolist():
         chosen = reads.of(mine & (origins == origin) & (reads.exact == 1))
-        chosen = chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
-        stops = _without_pads(chosen)
-        times = edges.times(chosen.start, stops)
-        often = times[(times > 0) & inside]
-        is_dealt = not tensor.is_input or len(np.unique(often)) <= 2
-        if not len(often) or (is_dealt and _is_by_blocks(edges, chosen.start, stops, times)):
-            continue
-        if not _is_even(tensor, edges.at[(times > 0) & inside], often):
-            start, stop = next(edges.stretches(times == often.max()))
+        # A loop over layers reads a layer's share of a tensor in each turn; one within a layer may
+        # read all of it in all of its turns, and turn more often on some tiles than on others.
+        uneven = _uneven(edges, tensor, inside, _first_turn(chosen))
+        if uneven and _uneven(edges, tensor, inside, chosen):
+            start, stop, most, least = uneven
             row = int(chosen.row[np.flatnonzero((chosen.start < stop) & (chosen.stop > start))[-1]])
-            more = f", of {tensor.name}, are read {often.max()} times, others {often.min()}"
+            more = f", of {tensor.name}, are read {most} times, others {least}"
             yield teller.finding("uneven", row, start, stop, more)
+
+
+def _first_turn(chosen: Runs) -> Runs:
+    return chosen.of(chosen.turn == chosen.turn.min()) if len(chosen.turn) else chosen
+
+
+def _uneven(
+    edges: Edges, tensor: _Tensor, inside: NDArray[np.bool_], chosen: Runs
+) -> tuple[int, int, int, int] | None:
+    """Return bytes that are read more often than others, how often these and those are; None where that is right."""
+    stops = _without_pads(chosen)
+    times = edges.times(chosen.start, stops)
+    often = times[(times > 0) & inside]
+    is_dealt = not tensor.is_input or len(np.unique(often)) <= 2
+    if not len(often) or (is_dealt and _is_by_blocks(edges, chosen.start, stops, times)):
+        return None
+    if _is_even(tensor, edges.at[(times > 0) & inside], often):
+        return None
+    start, stop = next(edges.stretches(times == often.max()))
+    return start, stop, int(often.max()), int(often.min())
 
 
 def _only_pads(tensor: _Tensor, start: int, stop: int) -> bool:

@@ -90,9 +90,9 @@ class Lowering(Results):
             return ()
         n, k = (key[2], 0) if piece.depthwise else (0, key[2])
         part = self.shares.part(tile, Step(key[0], key[1], n, k))
-        if part.batch < 0 or part.m[0] >= part.m[1]:
-            return ()
         channels = part.n if piece.depthwise else part.k
+        if part.batch < 0 or part.m[0] >= part.m[1] or channels[0] >= channels[1]:
+            return ()
         batch = part.batch if piece.a.blocked.batch > 1 else 0
         if piece.window is not None:
             rows, _, _ = piece.window.rows_for(part.m)

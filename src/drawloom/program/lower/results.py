@@ -32,9 +32,12 @@ class Results:
 
     def _constants(self) -> None:
         """Load the channel operands of each tile's share once."""
-        body, most = self.piece.body, self._rows(Part(0, (0, self.shares.per_m), (0, 0), (0, 0)))
+        body = self.piece.body
         for tile in self.tiles:
-            first = self.shares.place(tile)[2] * self.shares.per_n
+            _, im, jn = self.shares.place(tile)
+            first = jn * self.shares.per_n
+            rows = min(self.shares.per_m, self.piece.m - im * self.shares.per_m)
+            most = self._rows(Part(0, (0, rows), (0, 0), (0, 0)))
             for slot, value in body.loads:
                 if body.slot(slot).kind == "channel" and self.shares.has_work(tile):
                     storage = self.piece.values[value]
