@@ -162,6 +162,20 @@ FAULTS = {
         "  matmul a=0x100 b=0x100 dst=0x1000 m=5000 k=4 n=1 fmt=f16 out_fmt=f16\n  join engines=vector\n",
         "limits",
     ),
+    "limits: an image whose pads make it too wide": (
+        "  join engines=vector\n",
+        "  pool op=max src=0x100 dst=0x1000 h=1 w=4000 c=4 kh=1 kw=1 strides=1,1 pads=0,0,90,90 dilations=1,1 fmt=f16\n"
+        "  join engines=vector\n",
+        "limits",
+    ),
+    "unit: 3 elements that are repeated": (
+        "scalar=2.0", "b=0x200 unit=3", "unit"
+    ),
+    "long: more elements become one than is safe": (
+        "  join engines=vector\n",
+        "  reduce op=sum src=0x100 dst=0x10000 h=400 w=100 c=4 axis=hw fmt=f16 out_fmt=f16\n  join engines=vector\n",
+        "long",
+    ),
     "engine: a format that the matrix engine does not take": (
         "  join engines=vector\n",
         "  matmul a=0x100 b=0x100 dst=0x1000 m=1 k=4 n=1 fmt=f32 out_fmt=f32\n  join engines=vector\n",
@@ -217,6 +231,15 @@ FAULTS = {
 
 def test_a_sound_program_by_hand_is_left_alone() -> None:
     assert check(parse(BY_HAND), TX81, strict=True) == ()
+
+
+def test_what_silicon_need_not_take_is_looked_at_strictly_only() -> None:
+    for name in (
+        "unit: 3 elements that are repeated",
+        "long: more elements become one than is safe",
+    ):
+        before, after, rule = FAULTS[name]
+        assert rule not in {one.rule for one in check(parse(BY_HAND.replace(before, after)), TX81)}
 
 
 @pytest.mark.parametrize("name", FAULTS)
