@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/peers.py [--json] [--only NAME]
 
 Every figure of drawloom is measured when the script runs; those of the others stand in
-benchmarks/measures/peers.py with their conditions. docs/benchmarks.md says what each one means.
+benchmarks/measures/questions.py with their conditions. docs/benchmarks.md says what each one means.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measures import peers
+from benchmarks.measures.questions import QUESTIONS
 from benchmarks.measures.table import Measure, main
 
 GROUPS: dict[str, Measure] = {
-    question.name: partial(peers.figures, question) for question in peers.QUESTIONS
+    question.name: partial(peers.figures, question) for question in QUESTIONS
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """The questions that peers were asked on this kind of machine, asked of drawloom; and both answers.
 
 Each question runs in a process of its own, imports and reading of the model included, as the peers'
-figures have it; the CPU time is the user time of the process. A peer's figure is user CPU seconds of one run on
-two loaded cores of the same kind: SCALE-Sim 3 (weight-stationary, without stalls), ZigZag 3.9, Stream
-1.13, AccelForge and LLMCompass with the configurations that they ship.
+figures have it; the CPU time is the user time of the process.
 """
 
 from __future__ import annotations
@@ -16,10 +14,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.measures.questions import (
+    CLOCK,
+    LAYER_MS,
+    RATIOS,
+    WIDE,
+    ZIGZAG_LAYERS,
+    Question,
+)
 from benchmarks.measures.table import Figure, at_least, at_most
 
 if TYPE_CHECKING:
@@ -30,103 +35,6 @@ COUNTED = ROOT / "tests" / "reference" / "scale_sim_cycles.csv"
 MORE = "-parts"  # of a question: what explains its answer, asked apart and not timed
 FACTOR = 100  # less CPU time than the peer, at the least
 Answer = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """A peer's answer.
-
-    Attributes:
-        key: the figure of ours that answers the same.
-        value: the peer's, in the unit of ours.
-        source: who said so, and how.
-    """
-
-    key: str
-    value: float
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question.
-
-    Attributes:
-        name: of the figures.
-        peer: who was asked.
-        peer_cpu_s: CPU seconds that it took.
-        model: a model file that is made before, or none.
-        note: how the two answers differ, and why.
-        beside: the peer's answers; none where none was published or kept.
-    """
-
-    name: str
-    peer: str
-    peer_cpu_s: float
-    model: str
-    note: str
-    beside: tuple[Beside, ...] = ()
-
-
-CLOCK = 1e9  # of the arrays of ZigZag and Stream, as far as cycles go
-WIDE = 12288  # of GPT-3
-# LLMCompass's time over what it measured on an A100, products of M x 12288 x 12288. Source: LLMCompass, run
-# on this kind of machine; printed to two digits. What was measured: `llmcompass_a100_matmul` of the data.
-RATIOS = {64: 0.91, 128: 0.90, 256: 0.98, 512: 0.94, 1024: 0.94, 2048: 0.94, 4096: 0.99, 8192: 1.02}
-MEASURED_MS = 8.6216  # of the last. Source: HenryChang213/LLMCompass_ISCA_AE, ae/figure5
-
-# Of ResNet-50 behind the first: those that a run of ZigZag 3.9.1 on its TPU-like chip had done when its time
-# was up, layer1.0.1 to layer3.5.2, `opt="latency"`, the chip and mapping that it ships.
-ZIGZAG_LAYERS = 41
-
-QUESTIONS = (
-    Question(
-        "gpt3-layer", "LLMCompass", 571, "",
-        "a layer of GPT-3 175B (12288 wide, 96 heads), 8 prompts of 2048 tokens on 4 A100. LLMCompass "
-        "searches tiles of each product by simulating them, and keeps scores of attention in memory; here "
-        "kernels are those of libraries and attention is fused. On products measured on an A100 LLMCompass is "
-        "7.1 % off in the mean (18 shapes), drawloom 8.6 % (20 shapes, `drawloom validate layers`)",
-        (
-            Beside("product_ms", RATIOS[8192] * MEASURED_MS,
-                   "8192 x 12288 x 12288: its ratio times what was measured; measured 8.62 ms"),
-            Beside("products_off_percent", 100 * sum(abs(each - 1) for each in RATIOS.values()) / len(RATIOS),
-                   "mean of eight products of M x 12288 x 12288, M from 64 to 8192, beside an A100"),
-        ),
-    ),
-    Question(
-        "resnet50-cycles", "SCALE-Sim", 651, "resnet50",
-        "ResNet-50 on 32 x 32, weights in the cells, no stalls. SCALE-Sim writes out each cycle's operands; "
-        "the counts are the same, cycle for cycle",
-        (
-            Beside("total_cycles", 6_349_260,
-                   "the layers' counts of tests/reference/scale_sim_cycles.csv, as its own demand matrices have them"),
-        ),
-    ),
-    Question(
-        "resnet50-latency", "ZigZag", 137, "resnet50",
-        "ResNet-50 on a 32 x 32 array with an SRAM and a DRAM. ZigZag searches loop orders of each layer alone. "
-        "In the first convolution it has 3 of 32 rows at work, one a channel; here the 49 places of the window "
-        "are rows too. In the others its array takes as long, but for fill and drain here and stalls there; "
-        "it waits for what a layer reads at first, which here stays in the SRAM or comes behind other work, "
-        "and additions are fused here",
-        (
-            Beside("first_layer_cycles", 1_248_163, "18,816 of them loading"),
-            Beside("convolutions_cycles", 4_406_330, "41 convolutions; 1,091,328 of them loading"),
-            Beside("convolutions_array_cycles", 3_063_860, "of them computing, without loading and unloading"),
-        ),
-    ),
-    Question(
-        "resnet18-four-cores", "Stream", 391, "resnet18",
-        "ResNet-18 over four arrays of 32 x 32. Stream puts parts of layers on cores and searches the order by "
-        "a genetic algorithm; here each layer's folds are dealt out to all four arrays, one after the other",
-    ),
-    Question(
-        "gpt3-6.7b-block", "AccelForge", 273, "",
-        "a block of GPT-3 6.7B, a prompt of 2048 tokens, on a chip like a TPU v4i (4 arrays of 128 x 128). "
-        "AccelForge searches mappings and fusions of the einsums; here what fuses is fixed (epilogues, flash "
-        "attention, values that fit the SRAM stay)",
-    ),
-)  # fmt: skip
 
 
 def figures(question: Question) -> Iterator[Figure]:
@@ -150,9 +58,11 @@ def figures(question: Question) -> Iterator[Figure]:
         yield held(full, value, "cycles", 0) if held else Figure(full, value, _unit(name))
     for each in question.beside:
         full = f"{question.name}.{each.key}"
-        theirs, ratio = f"{full}.{question.peer}", answer[each.key] / each.value
+        theirs = f"{full}.{each.who or question.peer}"
+        ratio = answer[each.key] / each.value
         yield Figure(theirs, each.value, _unit(each.key), note=each.source)
-        yield Figure(f"{full}.ours_over_theirs", ratio, "x")
+        over = f"over_{each.who}" if each.who else "over_theirs"
+        yield Figure(f"{full}.ours_{over}", ratio, "x")
 
 
 def _unit(name: str) -> str:
@@ -207,22 +117,29 @@ def gpt3_layer(_: str) -> Answer:
 
 
 def gpt3_products(_: str) -> Answer:
-    """Return the product of 8192 x 12288 x 12288, and how far eight such are off what an A100 took."""
+    """Return a layer part by part, and products of 12288 x 12288, beside what an A100 took."""
     import numpy as np
 
     from drawloom.chip.gpu import load_gpu
     from drawloom.routes.gpu.fitted import behaviour
     from drawloom.routes.gpu.gemm import gemm_seconds
+    from drawloom.validate.comparisons.gpt3 import PASSES, parts
     from drawloom.validate.comparisons.layers import CALLS
     from drawloom.validate.tables import read_table
 
+    apart = 1e3 * sum(parts(load_gpu("a100_sxm"), PASSES["prefill"]).values())
     table = read_table("llmcompass_a100_matmul")
     rows = (table["n"] == WIDE) & (table["m"] <= max(RATIOS))
     m, width = table["m"][rows], np.full(rows.sum(), WIDE)
     call = CALLS["matmul"] - behaviour("cublas").launch  # of PyTorch, in what was measured
     made = call + gemm_seconds(load_gpu("a100_sxm"), "bfloat16", m, width, width)
     off = np.abs(made / (1e-3 * table["latency"][rows]) - 1)
-    return {"product_ms": 1e3 * float(made[-1]), "products_off_percent": 100 * float(off.mean())}
+    return {
+        "apart_ms": apart,
+        "apart_off_percent": 100 * abs(apart / LAYER_MS - 1),
+        "product_ms": 1e3 * float(made[-1]),
+        "products_off_percent": 100 * float(off.mean()),
+    }
 
 
 def resnet50_cycles(path: str) -> Answer:
@@ -294,6 +211,54 @@ def _trace(path: str, arrays: int) -> RouteTrace:
     return run_systolic(read_onnx(path, {}), chip)
 
 
+def two_convolutions(_: str) -> Answer:
+    """Return the cycles of two convolutions on four arrays beside a DRAM of 8 bytes a cycle."""
+    from dataclasses import replace
+
+    from drawloom.chip.systolic import load_systolic
+    from drawloom.graph.build import GraphBuilder
+    from drawloom.graph.dtypes import DType
+    from drawloom.graph.ir import TensorType
+    from drawloom.routes.systolic.run import run_systolic
+
+    chip = replace(
+        load_systolic("tpu_v4"), name="tpu_like_quad_core", cell_macs={"bf16": 1}, rows=32, columns=32,
+        arrays=4, clock=CLOCK, sram=4 << 21, dram_rate=8e9, vector_lanes=128,
+    )  # fmt: skip
+    builder = GraphBuilder("two-convolutions")
+    value = builder.input("x", TensorType(DType.BF16, (1, 8, 32, 32)))
+    for name, shape in (("y", (16, 8, 3, 3)), ("z", (32, 16, 3, 3))):
+        weights = builder.input(f"weights_{name}", TensorType(DType.BF16, shape))
+        value = builder.add("Conv", (value, weights), {"pads": (1, 1, 1, 1)}, output=name)
+    trace = run_systolic(builder.finish([value]), chip)
+    return {"two_convolutions_cycles": trace.seconds * CLOCK}
+
+
+def large_product(_: str) -> Answer:
+    """Return the time of 16384 x 16384 x 16384 on four arrays of 128 x 128 at 1 GHz."""
+    from dataclasses import replace
+
+    from drawloom.chip.systolic import load_systolic
+    from drawloom.graph.build import GraphBuilder
+    from drawloom.graph.dtypes import DType
+    from drawloom.graph.ir import TensorType
+    from drawloom.routes.systolic.run import run_systolic
+
+    chip = replace(
+        load_systolic("tpu_v4"),
+        name="tpu_like",
+        arrays=4,
+        clock=CLOCK,
+        sram=128 << 20,
+        dram_rate=614e9,
+    )
+    builder = GraphBuilder("product")
+    kind = TensorType(DType.BF16, (16384, 16384))
+    operands = builder.input("a", kind), builder.input("b", kind)
+    trace = run_systolic(builder.finish([builder.add("MatMul", operands, output="c")]), chip)
+    return {"product_ms": 1e3 * trace.seconds}
+
+
 def gpt3_block(_: str) -> Answer:
     """Return the time of a block of GPT-3 6.7B on a chip like a TPU v4i."""
     from dataclasses import replace
@@ -322,7 +287,9 @@ ASKED: dict[str, Callable[[str], Answer]] = {
     "resnet50-latency": resnet50_latency,
     "resnet50-latency-parts": resnet50_parts,
     "resnet18-four-cores": resnet18_four_cores,
+    "resnet18-four-cores-parts": two_convolutions,
     "gpt3-6.7b-block": gpt3_block,
+    "gpt3-6.7b-block-parts": large_product,
 }
 
 if __name__ == "__main__":

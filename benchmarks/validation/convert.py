@@ -29,6 +29,10 @@ NOC_COLUMNS = (
     "size", "cycle",
 )  # fmt: skip
 VIDUR = "time_stats."
+GPT3_PARTS = (
+    "q_k_v", "q_mul_k", "a_mul_v", "wo", "w1", "w2", "softmax", "layernorm_mha", "layernorm_ffn",
+    "gelu", "all_reduce_mha", "all_reduce_ffn",
+)  # fmt: skip
 SHAPE = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_tokens")
 VIDUR_MLP = (*SHAPE, "num_tensor_parallel_workers")
 
@@ -172,6 +176,17 @@ def mlperf(columns: Mapping[str, list[Any]], scenarios: Sequence[str]) -> dict[s
     return kept
 
 
+def llmcompass_layer(kernels: Path) -> None:
+    """Write activations alone, and the parts of a layer of GPT-3 in the order of their file."""
+    write("llmcompass_a100_gelu", of_csv(kernels / "llmcompass_a100_gelu.csv", ("n", "throughput")))
+    files = {"prefill": "transformer", "decode": "transformerAR"}
+    columns = {
+        phase: of_csv(kernels / f"llmcompass_a100_{name}.csv", (phase,))[phase]
+        for phase, name in files.items()
+    }
+    write("llmcompass_a100_gpt3_layer", {"part": GPT3_PARTS, **columns})
+
+
 def convert(source: Path) -> None:
     kernels = source / "gpu_kernels"
     for name in ("h200_vllm_gemm", "h200_vllm_context_attention", "h200_vllm_generation_attention"):
@@ -187,6 +202,7 @@ def convert(source: Path) -> None:
     for name in ("softmax", "layernorm"):
         path = kernels / f"llmcompass_a100_{name}.csv"
         write(path.stem, of_csv(path, ("m", "n", "throughput")))
+    llmcompass_layer(kernels)
     write("measured_h100_h200", varying(of_csv(source / "llm_serving" / "measured_h100_h200.csv")))
     results = of_csv(source / "llm_serving" / "mlperf_v5.1_llm_runs.csv")
     write("mlperf_v5_1_offline", mlperf(results, ("Offline",)))

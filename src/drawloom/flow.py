@@ -255,7 +255,7 @@ def _compiled(model: Model, machine: Chip, options: Options, tell: Step, check: 
     tell("map")
     mapped = map_graph(graph, machine, options, tell)
     tell("assemble")
-    program = assemble(mapped)
+    program = assemble(mapped, options.profile)
     if check:
         tell("check")
         check_sound(program, machine)
@@ -315,11 +315,13 @@ def map_graph(graph: Graph, chip: Chip, options: Options, tell: Step) -> ChipMap
     return replace(mapping, notes=notes)
 
 
-def assemble(mapping: ChipMapping) -> Program:
-    """Mapping to program."""
+def assemble(mapping: ChipMapping, profile: str = "") -> Program:
+    """Mapping to program; what waits for what is timed under a profile, by default the chip's first."""
     from drawloom.program import assemble as room
+    from drawloom.timing import ends
 
-    return room.assemble(mapping)
+    under = profile or next(iter(mapping.chip.profiles))
+    return room.assemble(mapping, partial(ends, chip=mapping.chip, profile=under))
 
 
 def check_sound(program: Program, chip: Chip) -> None:

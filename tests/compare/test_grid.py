@@ -19,6 +19,8 @@ from drawloom.compare.passes import Lacking
         ("tt_n300", "n300_t3000.2", "tt_wormhole", (1, 2)),
         ("tt_n300x4", "n300_t3000", "tt_wormhole", (2, 4)),
         ("tt_n300x8", "wormhole_32.16", "tt_wormhole", (4, 4)),
+        ("tt_p150", "p150_8.1", "tt_blackhole", (1, 1)),
+        ("tt_p150x8", "p150_8", "tt_blackhole", (2, 4)),
         ("tt_n300x16", "wormhole_32", "tt_wormhole", (4, 8)),
     ],
 )

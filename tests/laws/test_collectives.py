@@ -17,6 +17,8 @@ from drawloom.chip.topology import topology
 from drawloom.execute.collective import run_collective
 from drawloom.mapping.collectives import ALGORITHMS, schedules
 from drawloom.mapping.collectives.schedule import Schedule
+from drawloom.mapping.collectives.sliced import sliced
+from drawloom.program.even import even_runs
 from drawloom.timing.fabric import FabricClock, least_time
 
 Values = NDArray[np.int64]
@@ -69,6 +71,44 @@ def check_all_to_all(system: System, schedule: Schedule) -> None:
     )
     away = ~np.eye(n, dtype=bool)
     assert (gets[:, 1][away] == np.swapaxes(gives[:, 0], 0, 1)[away]).all()
+
+
+@given(system=systems())
+def test_a_sum_in_two_leaves_each_chip_its_own_slice_and_then_gives_all(system: System) -> None:
+    pairs = sliced(topology(system))
+    assert pairs or len(system.chips) == 1
+    for scatter, gather in pairs:
+        given = numbers(system, scatter)
+        total = given[list(system.chips)].sum(0)
+        half = run_collective(scatter, given)
+        own = np.zeros_like(half)
+        for at, chain in enumerate(scatter.chains):
+            span = half.shape[1] // len(scatter.chains)
+            size = span // chain.units
+            assert sorted(chain.homes[chip] for chip in system.chips) == list(range(chain.units))
+            for chip in system.chips:
+                first = at * span + chain.homes[chip] * size
+                assert (half[chip, first : first + size] == total[first : first + size]).all()
+                own[chip, first : first + size] = half[chip, first : first + size]
+        made = run_collective(gather, own)[list(system.chips)]
+        assert (made == total).all()
+
+
+@given(st.permutations(range(12)))
+def test_even_runs_stand_for_the_order_that_they_were_made_of(order: list[int]) -> None:
+    told: list[int] = []
+    for run in even_runs(order):
+        assert run.unit == len(told)
+        assert len(run.levels) <= 3
+        chips = np.array([run.chip])
+        for by, count in run.levels:
+            chips = (chips[:, None] + np.arange(count) * by).ravel()
+        told += chips.tolist()
+    assert told == order
+
+
+def test_what_lies_evenly_is_one_run() -> None:
+    assert [run.levels for run in even_runs([0, 4, 2, 6, 1, 5, 3, 7])] == [((1, 2), (2, 2), (4, 2))]
 
 
 CHECKS: dict[str, Any] = {

@@ -86,3 +86,12 @@ def test_programs_for_64_tiles_with_blocks_of_32_pass_the_checker_and_compute_th
     work = KINDS[name]
     far = distance(work.small(), work.weights, is_exact=work.is_exact, chip="tt_wormhole")
     assert far <= (0.0 if work.is_exact else NEAR)
+
+
+@pytest.mark.parametrize(
+    "name", ["attention-28x2048", *(pytest.param(n, marks=pytest.mark.slow) for n in SOON)]
+)
+def test_programs_for_130_tiles_pass_the_checker_and_compute_the_model(name: str) -> None:
+    work = KINDS[name]
+    far = distance(work.small(), work.weights, is_exact=work.is_exact, chip="tt_blackhole")
+    assert far <= (0.0 if work.is_exact else NEAR)

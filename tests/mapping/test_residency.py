@@ -16,6 +16,7 @@ from drawloom.mapping.plan import map_graph
 from drawloom.program.assemble import assemble
 from drawloom.program.commands import Read, Send
 from drawloom.program.lower.halo import FLAG
+from drawloom.program.lower.handed import FLAG as HANDED
 
 TX81 = load_chip("tx81")
 
@@ -77,6 +78,28 @@ def test_tiles_send_each_other_the_rows_around_their_own() -> None:
         isinstance(c, Read)
         for c in assemble(map_graph(graph, TX81, MapOptions(resident=False))).streams[3]
     )
+
+
+@pytest.mark.parametrize(("high", "wide"), [(7, 7), (5, 9)])
+def test_small_images_are_held_by_all_tiles(high: int, wide: int) -> None:
+    graph = blocks(1, high, wide)
+    mapping = map_graph(graph, TX81)
+    held = [s for s in mapping.storages if s.kind == "resident"]
+    assert len(held) >= 6
+    assert all(s.everywhere and s.held_bytes == s.bytes for s in held)
+    program = assemble(mapping)
+    sent = [c for stream in program.streams for c in stream if isinstance(c, Send)]
+    assert {c.flag for c in sent} >= {HANDED}
+    assert all(len(c.targets) == 15 for c in sent if c.flag == HANDED)
+    check_values(graph, inputs(graph), slack=16.0)
+    assert check(program, TX81) == ()
+
+
+def test_what_others_than_convolutions_want_is_not_held_by_all_tiles() -> None:
+    mapping = map_graph(blocks(1, 7, 7, norm=True), TX81)
+    held = {s.value for s in mapping.storages if s.everywhere}
+    assert held
+    assert not any(f"b{i}.middle" in held for i in range(2))
 
 
 def test_rows_of_ragged_images_lie_on_lines_where_engines_want_them() -> None:

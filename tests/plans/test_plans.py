@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,8 @@ from drawloom.chip.system_files import load_system, parse_system
 from drawloom.errors import DoesNotFit, InputError
 from drawloom.flow import compile
 from drawloom.frontends.hf import Request, model_graph, read_config
-from drawloom.plans import plan
+from drawloom.plans import plan, search
+from drawloom.plans.asked import Candidate
 from drawloom.plans.places import Block, blocks, groups, inner
 from drawloom.plans.shard import Shares, layers_of, shard, tensor_sizes
 from drawloom.plans.span import Spread, compile_folded
@@ -106,6 +108,23 @@ def test_a_plan_uses_chips_where_that_is_quicker(small: str) -> None:
     used = [chip for group in made.groups for chip in group]
     assert len(used) == len(set(used)) == made.shares.chips * made.copies
     assert sorted({*used, *made.spare}) == [0, 1, 2, 3]
+
+
+def test_what_chips_alone_are_too_slow_for_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[Candidate] = []
+
+    def as_estimated(_: object, chosen: Candidate, *__: object) -> SimpleNamespace:
+        compiled.append(chosen)
+        return SimpleNamespace(round_ps=chosen.estimate_ps, shares=chosen.shares)
+
+    monkeypatch.setattr(search, "timed", as_estimated)
+    made = plan("llama-3-8b", "n300_t3000", Request("decode", context=2047))
+    (chosen,) = compiled  # four chips for a layer read twice as much each, however they are staged
+    assert made.shares == chosen.shares == Shares(8, 1)
+    assert 0.85 * chosen.chip_ps < chosen.layers_ps < chosen.chip_ps  # the rest is the head
+    assert chosen.least_ps == chosen.chip_ps
 
 
 def test_the_same_is_planned_each_time(small: str) -> None:

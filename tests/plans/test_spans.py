@@ -114,6 +114,31 @@ def test_a_decode_step_on_several_chips_is_that_of_one(tmp_path: Path, spread: S
         assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name
 
 
+@pytest.mark.parametrize(
+    "spread",
+    [Spread(2, sliced=True), pytest.param(Spread(4, 2, sliced=True), marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_sums_that_are_scattered_and_gathered_are_sums(tmp_path: Path, spread: Spread) -> None:
+    graph, inputs = llama(tmp_path, Request("decode", batch=4, context=31))
+    parts = spread.cut(graph, spread.tensor)
+    kinds = [e.kind for stage in parts.stages for e in stage.exchanges]
+    assert kinds.count("scatter") == 2
+    assert "sum" not in kinds
+    one = compile(graph).run(inputs)
+    span = compile_span(graph, "rex1032", spread)
+    many = execute_span(span, inputs)
+    for name, value in one.items():
+        assert np.abs(many[name] - value.astype(np.float64)).max() < 0.02, name
+    assert not check_span(span, load_chip("tx81"))
+
+
+def test_rows_that_cannot_be_shared_out_evenly_stay_whole(tmp_path: Path) -> None:
+    graph, _ = llama(tmp_path, Request("decode", batch=3, context=31))
+    parts = Spread(2, sliced=True).cut(graph, 1)
+    assert not [e for stage in parts.stages for e in stage.exchanges if e.kind == "scatter"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [Spread(4), Spread(8), Spread(4, 2)], ids=str)
 def test_a_prefill_on_up_to_eight_chips_is_that_of_one(tmp_path: Path, spread: Spread) -> None:

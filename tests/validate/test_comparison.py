@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drawloom.chip.gpu import load_gpu
 from drawloom.errors import InputError
 from drawloom.validate import comparisons
 from drawloom.validate.comparison import Outcome, figures_of, run_comparisons
 from drawloom.validate.comparisons import COMPARISONS
+from drawloom.validate.comparisons.gpt3 import PASSES, parts
 from drawloom.validate.tables import is_tenth, read_table
 
 
@@ -68,3 +70,10 @@ def test_a_tenth_depends_on_the_row_alone() -> None:
     backwards = {name: values[::-1] for name, values in table.items()}
     assert 0.05 < tenth.mean() < 0.15
     np.testing.assert_array_equal(is_tenth(backwards, names), tenth[::-1])
+
+
+def test_parts_of_a_layer_are_those_that_were_measured() -> None:
+    found = parts(load_gpu("a100_sxm"), PASSES["decode"])
+    assert list(found) == read_table("llmcompass_a100_gpt3_layer")["part"].tolist()
+    weights = 2 * 12288 * (12288 // 4)  # bytes of one of three products, at most 2,039 GB/s
+    assert found["q_k_v"] > 3 * weights / 2.039e12

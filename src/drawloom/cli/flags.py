@@ -72,6 +72,7 @@ class Several:
         apart: chips that share a key head and part its cache by sequences.
         whole_experts: chips have whole experts, not a slice of each.
         split_context: chips have positions of caches, not heads.
+        sliced: chips have rows of what sums are added to, where these can be shared out evenly.
         dead: what does not live: chip:5,link:3-4. (default: nothing)
         precision: format of floats: f16, bf16 or f32. (default: the model's)
     """
@@ -82,6 +83,7 @@ class Several:
     apart: int = 1
     whole_experts: bool = False
     split_context: bool = False
+    sliced: bool = False
     dead: str = ""
     precision: str = ""
 

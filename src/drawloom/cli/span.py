@@ -167,8 +167,9 @@ def _open(
         return read_span(model)
     made = with_dead(load_system(several.system), several.dead)
     spread = Spread(
-        several.chips, several.stages, several.apart, several.whole_experts, several.split_context
-    )
+        several.chips, several.stages, several.apart, several.whole_experts, several.split_context,
+        several.sliced,
+    )  # fmt: skip
     return compile_span(
         str(model), made, spread, request=asked.request(), weights=asked.weights,
         group=asked.group, precision=several.precision, mapping=mapping, tell=progress.step,

@@ -91,6 +91,11 @@ BOARDS = {
         "large products in 16 bits by the vendor's kernels",
         "nothing else of a program was measured",
     ),
+    "tt_blackhole": (
+        "blackhole.products",
+        "large products in 16 bits by the vendor's kernels",
+        "nothing else of a program was measured",
+    ),
 }
 
 

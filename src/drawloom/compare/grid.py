@@ -26,7 +26,11 @@ RANGES = "all numbers of the chip file at their quick, and at their slow ends to
 LINKS = "links between chips are at their likely rate, and their energy is left out"
 MIXTURES = "the mapper runs every expert on every token where tokens choose more than there are"
 # Systems of such chips, the smallest first.
-SERVERS = {"tx81": ("rex1032", "tx81_hall"), "tt_wormhole": ("n300_t3000", "wormhole_32")}
+SERVERS = {
+    "tx81": ("rex1032", "tx81_hall"),
+    "tt_wormhole": ("n300_t3000", "wormhole_32"),
+    "tt_blackhole": ("p150_8",),
+}
 CHIPS_A_CARD = {"tt_n300": 2}  # where a datasheet is of more than one
 # Blocks of a system's mesh that so many chips are.
 BLOCKS = {1: (1, 1), 2: (1, 2), 4: (2, 2), 8: (2, 4), 16: (4, 4), 32: (4, 8)}

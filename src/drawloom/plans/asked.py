@@ -64,6 +64,7 @@ class Candidate:
     config: Config  # of the largest stage
     chip_bytes: int
     chip_ps: int  # bound of the share
+    layers_ps: int  # bound of its layers that repeat, head apart; 0 where too few do
     sums: CollectiveCost
     sums_ps: int
     exchanges: int  # over the group, in a stage
@@ -75,3 +76,11 @@ class Candidate:
         """Return about how long a round takes."""
         step = self.chip_ps + self.sums_ps + self.hand_over_ps
         return max(self.parts, self.shares.stages) * step
+
+    @property
+    def least_ps(self) -> int:
+        """Return what the chips' work takes in a round at the least; sums and hand-overs may hide behind it.
+
+        Only the last stage has the head, so that of what is handed from stage to stage layers count.
+        """
+        return max(self.parts * self.chip_ps, self.shares.stages * self.layers_ps)

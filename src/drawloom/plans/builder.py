@@ -21,6 +21,7 @@ from drawloom.mapping.collectives import schedules
 from drawloom.mapping.collectives.exchange import in_turns
 from drawloom.mapping.collectives.schedule import Chain, Schedule
 from drawloom.mapping.collectives.schedule import Stage as Hop
+from drawloom.mapping.collectives.sliced import sliced
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flat import flat
 from drawloom.plans.flow import Flow, is_alike
@@ -40,7 +41,7 @@ from drawloom.timing.span import SpanTrace, time_beside
 from drawloom.units import Bytes
 
 AREA_BYTES = 256 << 10  # of each tile's scratchpad, for what is exchanged
-ROOM_BYTES = 1 << 20  # of it, for weights that are read while others are exchanged
+ROOM_BYTES = 5 << 18  # of it, for weights that are read while others are exchanged
 N_FLAGS = 64
 KINDS = {"sum": "all_reduce", "gather": "all_gather"}
 
@@ -213,9 +214,10 @@ class Builder:
         for exchange in exchanges:
             kind = self.types[exchange.source]
             self.types[exchange.target] = whole = replace(kind, shape=exchange.shape)
-            key = exchange.kind, first, whole.bytes, exchange.among
+            size = max(whole.bytes, kind.bytes)
+            key = exchange.kind, first, size, exchange.among, exchange.axis == 0
             if key not in self.made:
-                self.made[key] = self._exchanger(exchange, topology(fabric), whole.bytes, first)
+                self.made[key] = self._exchanger(exchange, topology(fabric), size, first)
             run = prod(kind.shape[exchange.axis :]) if exchange.kind != "sum" else 0
             if exchange.kind == "join":
                 run //= exchange.among
@@ -231,8 +233,11 @@ class Builder:
         clock, kind = FabricClock(fabric), exchange.kind
         if exchange.among:
             found = [in_turns(fabric, exchange.among)]
+        elif kind == "scatter" or (kind == "gather" and exchange.axis == 0):
+            found = [pair[kind == "gather"] for pair in sliced(fabric)]
         else:
-            found = [s for s in schedules(KINDS[kind], fabric) if not self.is_folded or is_alike(s)]
+            found = schedules(KINDS[kind], fabric)
+        found = [s for s in found if exchange.among or not self.is_folded or is_alike(s)]
         priced = [(clock.price(s, size, 1).ps, s) for s in found]
         ps, schedule = min(priced, key=lambda each: each[0])
         if not self.is_folded:
@@ -297,11 +302,12 @@ class Builder:
 
     def _buffers(self, chain: ChipChain, part: _Part) -> Buffers:
         kind, result = self.types[part.source], self.types[part.target]
+        own = result if part.exchanger.kind == "scatter" else kind
         assert FORMAT_BYTES[kind.dtype.value] == kind.dtype.bytes
-        addend = chain.place(part.addend, kind.bytes) if part.addend else -1
+        addend = chain.place(part.addend, own.bytes) if part.addend else -1
         return Buffers(
             chain.place(part.source, kind.bytes), chain.place(part.target, result.bytes),
-            kind.dtype.value, kind.size, part.run, addend,
+            kind.dtype.value, own.size, part.run, addend,
         )  # fmt: skip
 
     def folded(self) -> Folded:

@@ -36,14 +36,15 @@ class Exchange:
     """What all chips do between two stages with one value.
 
     Attributes:
-        kind: ``sum``; ``gather`` along ``axis``; ``spread`` and ``join``, in which chips that look
-            at one key head go over from parts of the heads to parts of the rows, and back.
+        kind: ``sum``; ``scatter``, a sum of which each chip gets a slice; ``gather`` along ``axis``;
+            ``spread`` and ``join``, in which chips that look at one key head go over from parts of
+            the heads to parts of the rows, and back.
         source: what is exchanged.
         target: what comes of it.
         axis: of the parts.
         shape: of ``target`` on a chip.
         among: how many chips do it with each other; 0: all.
-        addend: what is added to a sum; none: nothing.
+        addend: what is added to a sum or scatter; none: nothing.
     """
 
     kind: str
@@ -79,7 +80,7 @@ class Cut:
 
 def cut(
     graph: Graph, chips: int, held: int = 0, apart: int = 1, *, whole_experts: bool = False,
-    context: bool = False,
+    context: bool = False, sliced: bool = False,
 ) -> Cut:  # fmt: skip
     """Return a graph cut for a number of chips.
 
@@ -91,11 +92,12 @@ def cut(
             that share one hold all of it.
         whole_experts: whether chips have whole experts of a mixture, and not a slice of each.
         context: whether caches are cut along the context, and not by heads.
+        sliced: whether each chip has some rows of what sums are added to, and not all of them.
 
     Raises:
         InputError: (``plan.cut``) an exchange would be needed that there is not.
     """
-    cutter = Cutter(graph, chips, held or chips, apart, whole_experts, context)
+    cutter = Cutter(graph, chips, held or chips, apart, whole_experts, context, sliced)
     from drawloom.plans.cut_rules import apply
 
     for node in graph.nodes:
@@ -113,6 +115,7 @@ class Cutter:
     apart: int = 1
     whole_experts: bool = False
     context: bool = False
+    sliced: bool = False
     types: dict[str, TensorType] = field(default_factory=dict[str, TensorType])  # of a chip's share
     lies: dict[str, Lie] = field(default_factory=dict[str, Lie])
     levels: dict[str, int] = field(default_factory=dict[str, int])
@@ -199,6 +202,17 @@ class Cutter:
         """Add the exchange that adds up a value and something whole."""
         shape = self.graph.types[target].shape
         self.exchange(value, Exchange("sum", value, target, 0, shape, 0, addend))
+
+    def scatter(self, value: str, target: str, addend: str) -> None:
+        """Add the exchange that adds up a value and something that lies by rows, each chip's its own."""
+        rows = self.rows
+        shape = self.share(self.graph.types[target], rows).shape
+        self.exchange(value, Exchange("scatter", value, target, 0, shape, 0, addend), rows)
+
+    @property
+    def rows(self) -> Lie:
+        """Return the lie of what has some rows on each chip."""
+        return self.part(0, self.chips)
 
     def _turned(self, value: str, have: Lie, want: Lie) -> str:
         """Add the exchange between parts of heads and parts of rows."""

@@ -49,9 +49,11 @@ def _parts(cutter: Cutter, node: Node) -> list[tuple[int, Lie]]:
 
 def _pointwise(cutter: Cutter, node: Node) -> bool:
     """Broadcast operands: what has the axis is cut along it, what repeats along it is whole."""
+    if node.op == "Add" and _added(cutter, node):
+        return True
     parts = _parts(cutter, node)
     if not parts:
-        return node.op == "Add" and _added(cutter, node)
+        return False
     rank = len(cutter.shape(node.outputs[0]))
     first, lie = parts[0]
     axis = lie.axis + rank - len(cutter.shape(node.inputs[first]))
@@ -72,11 +74,14 @@ def _added(cutter: Cutter, node: Node) -> bool:
         return False
     (other,) = (v for v in node.inputs if v != sums[0])
     ends = (*cutter.graph.inputs, *cutter.graph.constants)
-    if (
-        other in ends
-        or cutter.lie(other).kind == "part"
-        or cutter.shape(other) != cutter.shape(value)
-    ):
+    shape, lie = cutter.shape(value), cutter.lie(other)
+    if other in ends or cutter.shape(other) != shape:
+        return False
+    is_sliced = cutter.sliced and shape[0] % cutter.chips == 0 and cutter.chips > 1
+    if is_sliced and lie in (WHOLE, cutter.rows):
+        cutter.scatter(sums[0], value, cutter.need(other, cutter.rows))
+        return True
+    if lie.kind == "part":
         return False
     cutter.sum(sums[0], value, cutter.need(other, WHOLE))
     return True
@@ -102,6 +107,8 @@ def _product(cutter: Cutter, node: Node) -> bool:
     if not cutter.is_weight(b) or len(cutter.shape(b)) != 2:
         return _batched(cutter, node)
     lie, last = cutter.lie(a), len(cutter.shape(a)) - 1
+    if cutter.sliced and lie == cutter.rows:
+        lie = WHOLE  # rows alone would need all of the weights
     out = len(cutter.shape(node.outputs[0])) - 1
     inner, outer = (1, 0) if node.int("trans_b") else (0, 1)
     if lie.kind == "part" and lie.axis == last:

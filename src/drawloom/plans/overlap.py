@@ -9,7 +9,7 @@ the sum is within a millionth of the time of all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
@@ -81,7 +81,7 @@ class Coding:
 
 def overlapped(
     share: Share, fabric: System, spread: Spread, chip: Chip, mapping: MapOptions, weights: str,
-    group: int, precision: str,
+    group: int, precision: str, *, sliced: bool = False,
 ) -> Overlapped | None:  # fmt: skip
     """Return what a stage takes on the fabric of a group; None where it cannot be cut so.
 
@@ -94,6 +94,7 @@ def overlapped(
         weights: float, int8 or int4.
         group: inputs that share a scale of such weights; 0 is all of a channel.
         precision: format of floats; empty for the model's own.
+        sliced: whether sums may also be scattered and gathered, whichever is quicker.
     """
     few = share.before + share.period * max(1, -(-2 // share.period))
     more = few + share.period
@@ -104,7 +105,7 @@ def overlapped(
 
     built: Built = {}  # a layer more is the same stretches
 
-    def timed(layers: int) -> Overlapped:
+    def timed(layers: int, spread: Spread) -> Overlapped:
         folded = compile_folded(
             share.graph(layers), fabric, spread, weights=weights, group=group, chip=chip,
             precision=precision, mapping=mapping, built=built,
@@ -117,8 +118,14 @@ def overlapped(
         )  # fmt: skip
 
     try:
-        made = timed(first)
-        return made if whole else timed(more).more(made, (share.layers - more) // share.period)
+        made = timed(first, spread)
+        if sliced:
+            other = replace(spread, sliced=True)
+            if (of_slices := timed(first, other)).total_ps < made.total_ps:
+                made, spread = of_slices, other
+        if whole:
+            return made
+        return timed(more, spread).more(made, (share.layers - more) // share.period)
     except (DoesNotFit, InputError) as error:
         if error.kind in ("span.folded", "span.exchange", "span.flags", "plan.cut"):
             return None

@@ -1,9 +1,9 @@
 """Which plan is quickest: all that fit are estimated, the best few are compiled and timed.
 
-The estimate is the bound of one chip's share plus the sums on its fabric. For the best few, the
-share of one chip is compiled and timed as any model is: all chips of a group do the same, so one
-stands for all. Sums over a group wait for the chips and the chips for them: nothing is taken to
-overlap.
+The estimate is the bound of one chip's share plus the sums on its fabric. For the best few, but for those
+whose chips alone need longer than another was found to take, the share of one chip is compiled and timed
+as any model is: all chips of a group do the same, so one stands for all. Sums over a group wait for the
+chips and the chips for them: nothing is taken to overlap.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def plan(
     least = _bound(asked)
     best: Plan | None = None
     for candidate in found[:TRIED]:
+        if best is not None and candidate.least_ps >= best.round_ps:
+            continue  # its chips alone need longer: compiling a share takes minutes on large grids
         tell(f"{candidate.shares.tensor} chips a layer, {candidate.shares.stages} stages")
         each = timed(asked, candidate, mapping or MapOptions(), least)
         if best is None or each.round_ps < best.round_ps:
@@ -170,7 +172,7 @@ def _of_shares(
             continue
         layers = layers_of(asked.config, shares.stages)[0]
         largest = shard(asked.config, shares, layers, asked.block)
-        bytes_of_chip, chip_ps = _share(asked, shares, mine, parts)
+        bytes_of_chip, chip_ps, layers_ps = _share(asked, shares, mine, parts)
         priced = [
             (cost, block, each)
             for block, each in shapes
@@ -186,7 +188,7 @@ def _of_shares(
         made.append(
             Candidate(
                 shares, block, tuple(each[: shares.stages * copies]), copies, parts, mine, largest,
-                bytes_of_chip, chip_ps, cost, sums_ps, exchanges, _hand_over(asked, shares, part), link,
+                bytes_of_chip, chip_ps, layers_ps, cost, sums_ps, exchanges, _hand_over(asked, shares, part), link,
             )
         )  # fmt: skip
     return made
@@ -203,10 +205,11 @@ def _own_part(asked: Asked, shares: Shares, part: Request) -> Request | None:
     return replace(part, batch=batch) if picks and batch * shares.tensor == part.batch else None
 
 
-def _share(asked: Asked, shares: Shares, mine: Request, parts: int) -> tuple[int, int]:
-    """Return the DRAM bytes of the largest stage's chips, and the bound of their time for one part.
+def _share(asked: Asked, shares: Shares, mine: Request, parts: int) -> tuple[int, int, int]:
+    """Return the DRAM bytes of the largest stage's chips, and bounds of their time for one part.
 
-    Of layers that are alike two are looked at: one more takes as much again.
+    The first bound is of all that they do, the second of layers that repeat. Of layers that are alike
+    two are looked at: one more takes as much again.
     """
     layers = layers_of(asked.config, shares.stages)[0]
     before, period = period_of(asked.config, shares)
@@ -218,11 +221,13 @@ def _share(asked: Asked, shares: Shares, mine: Request, parts: int) -> tuple[int
 
     if layers <= few + period or (layers - few) % period:
         weights, caches, busy_ps, read_ps = map(int, needs(layers))
+        layers_ps = 0
     else:
         first = needs(few)
-        rest = (needs(few + period) - first) * ((layers - few) // period)
-        weights, caches, busy_ps, read_ps = map(int, first + rest)
-    return weights + caches * parts, max(busy_ps, read_ps)
+        each, more = needs(few + period) - first, (layers - few) // period
+        weights, caches, busy_ps, read_ps = map(int, first + each * more)
+        layers_ps = int(each[2:].max()) * (more + 1)
+    return weights + caches * parts, max(busy_ps, read_ps), layers_ps
 
 
 def _needs(asked: Asked, graph: Graph) -> NDArray[np.int64]:

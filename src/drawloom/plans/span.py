@@ -47,6 +47,8 @@ class Spread:
             sequences of the batch, among them; 1: chips that share one hold all of its cache.
         experts: whether chips have whole experts of a mixture, and not a slice of each.
         context: of a decode step: whether caches are cut along the context, and not by heads.
+        sliced: whether each chip has some rows of what sums are added to, where these can be shared
+            out evenly: a sum is then scattered, and gathered where all of it is needed.
     """
 
     tensor: int
@@ -54,6 +56,7 @@ class Spread:
     apart: int = 1
     experts: bool = False
     context: bool = False
+    sliced: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers of chips that there are not: InputError (``span.spread``)."""
@@ -65,8 +68,9 @@ class Spread:
     def cut(self, graph: Graph, held: int) -> Cut:
         """Return a graph cut so, with the graphs of ``held`` chips of a group."""
         return cut(
-            graph, self.tensor, held, self.apart, whole_experts=self.experts, context=self.context
-        )
+            graph, self.tensor, held, self.apart, whole_experts=self.experts, context=self.context,
+            sliced=self.sliced,
+        )  # fmt: skip
 
     @property
     def chips(self) -> int:

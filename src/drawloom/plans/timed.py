@@ -65,7 +65,7 @@ def _overlapped(asked: Asked, chosen: Candidate, mapping: MapOptions) -> Overlap
     share = Share(graph, layers, *period_of(asked.config, shares), alone)
     return overlapped(
         share, fabric, Spread(shares.tensor, 1, shares.apart), asked.chip, mapping, asked.weights, asked.group,
-        asked.precision,
+        asked.precision, sliced=chosen.request.batch % shares.tensor == 0,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, zip_longest
 from typing import TypeGuard
@@ -27,7 +28,7 @@ from drawloom.mapping.pieces import (
 )
 from drawloom.program.addresses import addresses, dram_fields
 from drawloom.program.commands import Address, Command, Loop, Stream
-from drawloom.program.fetch import fetched
+from drawloom.program.fetch import Streams, fetched
 from drawloom.program.lower import copy, cpu, flash, matrix, norm, pair, pool, strip
 from drawloom.program.lower.context import Context
 from drawloom.program.program import Program, Region
@@ -35,6 +36,7 @@ from drawloom.program.roll import Steps, roll
 from drawloom.program.streams import Extent, StreamSet
 
 Used = tuple[tuple[Extent, ...], tuple[Extent, ...]]  # scratchpad: buffers, what tiles hold
+Clock = Callable[[Program], Sequence[Sequence[int]]]
 PARTS = slice(1), slice(1, None)  # of the extents of a piece
 LOWER: dict[type[Piece], Callable[..., None]] = {
     MatrixPiece: matrix.lower,
@@ -47,8 +49,14 @@ LOWER: dict[type[Piece], Callable[..., None]] = {
 }
 
 
-def assemble(mapping: Mapping) -> Program:
-    """Return the program that carries out a mapping."""
+def assemble(mapping: Mapping, clock: Clock | None = None) -> Program:
+    """Return the program that carries out a mapping.
+
+    Args:
+        mapping: which tile does what.
+        clock: tells when the commands of a program without loops end. With it constants are read
+            before the pieces that use them, where DRAM has the time.
+    """
     chip = mapping.chip
     layers = {node.name: node.layer or node.name for node in mapping.graph.nodes}
     context = Context(chip, StreamSet(chip.n_tiles), layers)
@@ -59,9 +67,12 @@ def assemble(mapping: Mapping) -> Program:
         parts.append(_part(context, mapping.pieces[done : repeat.first]))
         parts.append(_loop(context, mapping.pieces[repeat.first : repeat.end], repeat.count, steps))
         done = repeat.end
+    used = _lower(context, mapping.pieces[done:])
+    stages = [(at, *each) for at, each in zip(context.streams.starts(), _alive(used), strict=True)]
+    last = context.streams.take()
     # What repeats reads its weights as a stream: there is no time to spare.
-    constants = [] if mapping.repeats else _constants(mapping)
-    parts.append(_part(context, mapping.pieces[done:], constants))
+    waits = clock is not None and not mapping.repeats
+    parts.append(tuple(map(tuple if waits else roll, last)))
     data = tuple(
         (storage.address, _image(storage, mapping.constants[storage.address]))
         for storage in mapping.storages
@@ -72,7 +83,7 @@ def assemble(mapping: Mapping) -> Program:
         for s in mapping.storages
         if s.kind in ("input", "output")
     )
-    return Program(
+    program = Program(
         name=mapping.graph.name,
         chip=chip.name,
         blocking=chip.blocking,
@@ -84,6 +95,16 @@ def assemble(mapping: Mapping) -> Program:
         origins=tuple(context.origins),
         notes=mapping.notes,
     )
+    if clock is None or not waits:
+        return program
+    constants = _constants(mapping)
+    made = fetched(chip, last, stages, constants, partial(_timed, program, clock))
+    return replace(program, streams=tuple(map(roll, made)))
+
+
+def _timed(program: Program, clock: Clock, streams: Streams) -> Sequence[Sequence[int]]:
+    """Return when each command of each tile ends, of a program with these commands instead of its own."""
+    return clock(replace(program, streams=tuple(map(tuple, streams))))
 
 
 def _constants(mapping: Mapping) -> list[Extent]:
@@ -92,17 +113,10 @@ def _constants(mapping: Mapping) -> list[Extent]:
     return sorted((s.address, s.address + s.bytes) for s in found)
 
 
-def _part(
-    context: Context, pieces: Sequence[Piece], constants: Sequence[Extent] = ()
-) -> tuple[Stream, ...]:
-    """Return each tile's stream for pieces that run once; of ``constants`` some are read ahead."""
-    used = _lower(context, pieces)
-    starts = context.streams.starts()
-    streams = context.streams.take()
-    if constants:
-        stages = [(at, *each) for at, each in zip(starts, _alive(used), strict=True)]
-        return tuple(map(roll, fetched(context.chip, streams, stages, constants)))
-    return tuple(map(roll, streams))
+def _part(context: Context, pieces: Sequence[Piece]) -> tuple[Stream, ...]:
+    """Return each tile's stream for pieces that run once."""
+    _lower(context, pieces)
+    return tuple(map(roll, context.streams.take()))
 
 
 def _alive(used: Sequence[Used]) -> list[Used]:

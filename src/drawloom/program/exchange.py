@@ -21,6 +21,7 @@ import numpy as np
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.errors import Diagnosis, DoesNotFit
 from drawloom.mapping.collectives.schedule import Schedule
+from drawloom.program.even import Run, even_runs
 from drawloom.program.exchange_tile import TileWriter
 from drawloom.program.flags import Flags
 from drawloom.program.lowered import UNITS, Area, Buffers, Lowered, Transfer
@@ -63,7 +64,8 @@ def _placed(steps: list[list[Transfer]]) -> list[list[Transfer]]:
 class Exchanger:
     """Writes the commands of one exchange.
 
-    A ``gather``'s buffer is one unit a chip, unit c being chip c's own value; a ``sum``'s is the
+    A ``gather``'s buffer is one unit a chip, unit c being chip c's own value, if the schedule does not
+    say that it stands elsewhere; so is a ``scatter``'s, of which a chip keeps its own. A ``sum``'s is the
     value, and a ``hand``'s, which chips that send nothing do not have before. A ``spread``'s and a
     ``join``'s is a unit for each chip that takes part, and behind these one from each: ``spread``
     gives each its rows, and puts those of all beside each other; ``join`` is the way back.
@@ -76,7 +78,7 @@ class Exchanger:
         """Prepare for a schedule whose chips have these indices in the span.
 
         Args:
-            kind: sum, gather, hand, spread or join.
+            kind: sum, gather, scatter, hand, spread or join.
             schedule: who sends what to whom, by chips of the fabric.
             index: of each chip of the fabric, in the span.
             area: what each tile gives it.
@@ -104,6 +106,7 @@ class Exchanger:
             for chip in self.comes
         }
         self._slots: dict[tuple[int, int, int], dict[int, int]] = {}
+        self._runs: dict[int, list[Run]] = {}
 
     @property
     def held(self) -> int:
@@ -114,6 +117,21 @@ class Exchanger:
     def mates(self) -> int:
         """Return how many chips give each other their parts in a spread or join; else 1."""
         return self.schedule.chains[0].units // 2 if self.kind in ("spread", "join") else 1
+
+    def home(self, chip: int, chain: int) -> int:
+        """Return which unit of a chain's buffer is a chip's own."""
+        place = self.place[chip]
+        homes = self.schedule.chains[chain].homes
+        return homes[place] if homes else place
+
+    def runs(self, chain: int) -> list[Run]:
+        """Return the places of a chain's units as runs of what lies evenly in the order of chips."""
+        if chain not in self._runs:
+            homes = self.schedule.chains[chain].homes
+            units = self.schedule.chains[chain].units
+            chip_at = {unit: nth for nth, unit in enumerate(homes)} if homes else {}
+            self._runs[chain] = even_runs([chip_at.get(unit, unit) for unit in range(units)])
+        return self._runs[chain]
 
     def data_flag(self, chip: int, source: int) -> int:
         """Return the flag of a chip that what another one sends it raises."""
@@ -182,7 +200,8 @@ class Exchanger:
         parts = self.schedule.chains[0].units
         for moves in self.comes.values():
             adds = [m for m in moves if m.adds and m.chain == 0]
-            share = self.held + addends + sum(m.count for m in adds) / parts
+            added = sum(m.count for m in adds)
+            share = self.held + addends + (added if self.kind in UNITS else added / parts)
             room = self.area.bytes - (len(adds) + 1) * (_GRAIN + width)
             fits = int(room / (share * width)) if room > 0 else 0
             least = fits if least is None else min(least, fits)

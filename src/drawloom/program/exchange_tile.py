@@ -82,8 +82,14 @@ class TileWriter:
         size = self.size * width
         if of.kind == "hand" and not of.targets[self.chip]:
             return
+        if of.kind == "scatter":
+            for run in of.runs(self.chain):
+                at = b.source + (run.chip * b.count + low) * width
+                dims = run.dims(b.count * width)
+                self.put(Read(at, of.area.base + run.unit * size, size, dims, self.origin))
+            return
         if of.mates == 1:
-            own = of.place[self.chip] * size if of.kind == "gather" else 0
+            own = of.home(self.chip, self.chain) * size if of.kind == "gather" else 0
             self.put(Read(b.source + low * width, of.area.base + own, size, (), self.origin))
             return
         own = of.place[self.chip] % of.mates
@@ -160,11 +166,17 @@ class TileWriter:
 
     def _add(self) -> None:
         """Add it, when nothing more is sent."""
-        base, fmt = self.of.area.base, self.buffers.fmt
+        base, fmt = self._own(), self.buffers.fmt
         if self.pending:
             self.put(Join((Engine.SEND,), 0, self.origin))
             self.pending = []
         self.put(Vector("add", base, base, self.size, fmt, fmt, self._slot(), origin=self.origin))
+
+    def _own(self) -> int:
+        """Return where the result of a sum lies: of a scatter the chip's own unit."""
+        of = self.of
+        unit = of.home(self.chip, self.chain) if of.kind == "scatter" else 0
+        return of.area.base + unit * self.size * self.width
 
     def _slot(self) -> int:
         return self.of.slots(self.chip, self.chain, self.size, self.width)[-1]
@@ -172,8 +184,14 @@ class TileWriter:
     def _store(self, low: int) -> None:
         of, b, origin, width, size = self.of, self.buffers, self.origin, self.width, self.size
         base = of.area.base
-        if of.kind not in UNITS:
-            self.put(Write(base, b.target + low * width, size * width, (), origin))
+        if of.kind not in UNITS or of.kind == "scatter":
+            self.put(Write(self._own(), b.target + low * width, size * width, (), origin))
+            return
+        if of.kind == "gather" and b.count <= b.run:
+            for run in of.runs(self.chain):
+                at = b.target + (run.chip * b.count + low) * width
+                dims = run.dims(b.count * width)
+                self.put(Write(base + run.unit * size * width, at, size * width, dims, origin))
             return
         shift = of.mates if of.mates > 1 else 0
         for unit in range(of.held - shift):

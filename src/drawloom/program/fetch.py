@@ -2,8 +2,9 @@
 
 A layer of few pixels takes less time to compute than its weights take to come, one of many pixels
 more, and while tiles exchange sums nothing comes at all. So what a piece reads of constants is
-brought into scratchpad that nobody uses until then, in the last pieces before it that leave DRAM the
-time, and moved to its place where it was read: a move within a scratchpad takes a tenth of a read.
+brought into scratchpad that nobody uses until then, in pieces before it that leave DRAM the time, and
+moved to its place where it was read: a move within a scratchpad takes a tenth of a read. How long
+pieces take, were all constants there, is told by a clock: the program without these reads, timed.
 
 Engines of a tile keep the order of what touches the same bytes; joins are put right by ``Joiner``.
 """
@@ -11,8 +12,9 @@ Engines of a tile keep the order of what touches the same bytes; joins are put r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from drawloom.chip.model import Chip
 from drawloom.program.commands import (
@@ -29,67 +31,18 @@ from drawloom.program.commands import (
 from drawloom.program.extents import moved_bytes, touched
 from drawloom.program.parked import Joiner
 from drawloom.program.streams import Extents
-from drawloom.units import PS_PER_S, align_up
+from drawloom.units import PS_PER_S, align_up, ceil_div
 
+Streams = Sequence[Sequence[Command]]
 Part = tuple[Sequence[int], Extents, Extents]
+Clock = Callable[[Streams], Sequence[Sequence[int]]]
+"""Tells of the commands of each tile when each ends, in picoseconds."""
 _GRAIN = 256  # bytes that places are multiples of
 _LEAST = 64  # bytes of a read that is worth it
+_STAYS = (
+    0.3  # of what DRAM can be read beside a piece, its constants come in time where they are read
+)
 _FAR = 60  # pieces before its own that a read is done at most
-
-
-_PACE = 1.4  # a piece takes about so many times what it takes to hand its commands over
-_SETTLED_PS = 800_000  # at the end of a piece in which nothing is read: what comes next reads soon
-
-
-def fetched(
-    chip: Chip,
-    streams: Sequence[Sequence[Command]],
-    pieces: Sequence[Part],
-    constants: Sequence[tuple[int, int]],
-) -> list[list[Command]]:
-    """Return the commands of all tiles, constants read ahead.
-
-    Args:
-        chip: the machine.
-        streams: commands by tile.
-        pieces: by tile their first command; their buffers, and what tiles hold meanwhile.
-        constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
-    """
-    stages = [
-        Stage(starts, own, held, _spare(chip, streams, pieces, index, constants))
-        for index, (starts, own, held) in enumerate(pieces)
-    ]
-    area = chip.scratchpad.reserve_low, chip.scratchpad.bytes - chip.scratchpad.reserve_high
-    return [
-        Fetcher(constants, area, stages, chip).fetched(tile, commands)
-        for tile, commands in enumerate(streams)
-    ]
-
-
-def _spare(
-    chip: Chip,
-    streams: Sequence[Sequence[Command]],
-    pieces: Sequence[Part],
-    index: int,
-    constants: Sequence[tuple[int, int]],
-) -> int:
-    """Return the bytes that each tile can read while a piece goes on, beside what is no constant."""
-    commands = [
-        stream[
-            pieces[index][0][tile] : pieces[index + 1][0][tile] if index + 1 < len(pieces) else None
-        ]
-        for tile, stream in enumerate(streams)
-    ]
-    issue = next(iter(chip.profiles.values())).issue
-    took = _PACE * max(map(len, commands)) * issue * chip.period
-    moved = sum(
-        moved_bytes(each.inner, each.dims)
-        for part in commands
-        for each in part
-        if isinstance(each, Write) or (isinstance(each, Read) and not _holds(constants, each))
-    )
-    left = took - moved * PS_PER_S / chip.dram.read - _SETTLED_PS
-    return max(0, int(left * chip.dram.read / PS_PER_S / chip.n_tiles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +53,102 @@ class Stage:
         starts: by tile: the first command.
         own: scratchpad of its buffers.
         held: scratchpad of what tiles hold meanwhile.
-        spare: bytes that each tile can read beside.
+        spare: bytes that DRAM can be read beside what the stage moves that is no constant.
     """
 
     starts: Sequence[int]
     own: Extents
     held: Extents
     spare: int
+
+
+def fetched(
+    chip: Chip,
+    streams: Streams,
+    pieces: Sequence[Part],
+    constants: Sequence[tuple[int, int]],
+    clock: Clock,
+) -> list[list[Command]]:
+    """Return the commands of all tiles, constants read ahead.
+
+    Args:
+        chip: the machine.
+        streams: commands by tile.
+        pieces: by tile their first command; their buffers, and what tiles hold meanwhile.
+        constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
+        clock: times commands.
+    """
+    bare = [[each for each in stream if not _holds(constants, each)] for stream in streams]
+    if sum(map(len, bare)) == sum(map(len, streams)):
+        return [list(stream) for stream in streams]
+    spare = _spare(chip, streams, [starts for starts, _, _ in pieces], constants, clock(bare))
+    stages = [Stage(*piece, room) for piece, room in zip(pieces, spare, strict=True)]
+    return ahead(chip, streams, stages, constants)
+
+
+def _spare(
+    chip: Chip,
+    streams: Streams,
+    starts: Sequence[Sequence[int]],
+    constants: Sequence[tuple[int, int]],
+    ends: Sequence[Sequence[int]],
+) -> list[int]:
+    """Return the bytes that DRAM can be read in each stage beside what is no constant.
+
+    A stage lasts from the end of the last command before it to that of its own last.
+    """
+    last, moved = [0] * len(starts), [0] * len(starts)
+    for tile, stream in enumerate(streams):
+        first = [each[tile] for each in starts]
+        times = iter(ends[tile])
+        for at, command in enumerate(stream):
+            if _holds(constants, command):
+                continue
+            end, stage = next(times), max(0, bisect_right(first, at) - 1)
+            last[stage] = max(last[stage], end)
+            if isinstance(command, (Read, Write)):
+                moved[stage] += moved_bytes(command.inner, command.dims)
+    over = list(accumulate(last, max))
+    took = [end - before for before, end in zip([0, *over], over, strict=False)]
+    return [
+        max(0, ps * chip.dram.read // PS_PER_S - size) for ps, size in zip(took, moved, strict=True)
+    ]
+
+
+def ahead(
+    chip: Chip, streams: Streams, stages: Sequence[Stage], constants: Sequence[tuple[int, int]]
+) -> list[list[Command]]:
+    """Return the commands of all tiles, constants read in stages that leave DRAM the time.
+
+    In a stage its own constants come first, then those of the stages behind it in the order of their use,
+    until what is left of these comes in time where it is.
+    """
+    area = chip.scratchpad.reserve_low, chip.scratchpad.bytes - chip.scratchpad.reserve_high
+    tiles = [_Tile(constants, area, stages, tile, each) for tile, each in enumerate(streams)]
+    wanted = [_wanted(tiles, stage) for stage in range(len(stages))]
+    owed = [sum(wanted[stage].values()) for stage in range(len(stages))]
+    for now, stage in enumerate(stages):
+        left = stage.spare - owed[now]
+        for needed in range(now + 1, min(len(stages), now + _FAR)):
+            for (tile, at), size in tuple(wanted[needed].items()):
+                if owed[needed] <= _STAYS * stages[needed].spare:
+                    break
+                if size <= left and tiles[tile].bring(at, now, needed):
+                    left -= wanted[needed].pop((tile, at))
+                    owed[needed] -= size
+            if left <= 0:
+                break
+    return [tile.written(chip) for tile in tiles]
+
+
+def _wanted(tiles: Sequence[_Tile], stage: int) -> dict[tuple[int, int], int]:
+    """Return the constants that are read in a stage, by tile and command, in the order of their use."""
+    found = sorted(
+        (nth, tile, at, size)
+        for tile, each in enumerate(tiles)
+        for nth, (at, size) in enumerate(each.constants_of(stage))
+    )
+    return {(tile, at): size for _, tile, at, size in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,57 +161,69 @@ class _Held:
     last: int
 
 
-@dataclass(slots=True)
-class Fetcher:
-    """Reads the constants of one tile ahead.
+class _Tile:
+    """The commands of one tile, of which some reads are done in an earlier stage."""
 
-    Attributes:
-        constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
-        area: of a scratchpad: the first byte that may be used, and the one behind the last.
-        stages: in order.
-        chip: the machine.
-    """
-
-    constants: Sequence[tuple[int, int]]
-    area: tuple[int, int]
-    stages: Sequence[Stage]
-    chip: Chip
-    _held: list[_Held] = field(default_factory=list[_Held])
-    _left: list[int] = field(default_factory=list[int])  # by stage: bytes that may still be read
-
-    def fetched(self, tile: int, commands: Sequence[Command]) -> list[Command]:
-        """Return a tile's commands, constants read ahead."""
-        starts = [stage.starts[tile] for stage in self.stages]
-        ends = [*starts[1:], len(commands)]
-        self._left = [stage.spare for stage in self.stages]
-        self._held = [
+    def __init__(
+        self,
+        constants: Sequence[tuple[int, int]],
+        area: tuple[int, int],
+        stages: Sequence[Stage],
+        tile: int,
+        commands: Sequence[Command],
+    ) -> None:
+        self.constants, self.area, self.stages, self.commands = constants, area, stages, commands
+        starts = [stage.starts[tile] for stage in stages]
+        self.bounds = list(zip(starts, [*starts[1:], len(commands)], strict=True))
+        self.held = [
             held
-            for index, (start, end) in enumerate(zip(starts, ends, strict=True))
+            for index, (start, end) in enumerate(self.bounds)
             for command in commands[start:end]
             if isinstance(command, Read) and (held := self._early(command, index))
         ]
-        ahead: list[list[Read]] = [[] for _ in self.stages]
-        moves: dict[int, Move] = {}  # by the place of the read that it stands for
-        # From the end: what is used last gets the time right before it.
-        for index in reversed(range(len(starts))):
-            for at in reversed(range(starts[index], ends[index])):
-                read = commands[at]
-                if not isinstance(read, Read) or not _holds(self.constants, read):
-                    continue
-                found = self._find(_bytes(read), index)
-                if found is not None:
-                    stage, place = found
-                    ahead[stage].insert(0, replace(read, spm=place))
-                    moves[at] = Move(place, read.spm, _bytes(read), (), read.origin)
-        if not moves:
-            return list(commands)
-        changed = [moves.get(at, command) for at, command in enumerate(commands)]
-        items = list(changed[: starts[0]])
-        for start, end, reads in zip(starts, ends, ahead, strict=True):
-            items += _with(changed[start:end], reads)
-        more = {id(read) for reads in ahead for read in reads}
-        joined = Joiner({id(move) for move in moves.values()}, [], more=more).joined(items)
-        return _sent_behind([item for item in joined if not isinstance(item, Loop)], self.chip)
+        self.brought: list[list[Read]] = [[] for _ in stages]
+        self.moves: dict[int, Move] = {}  # by the place of the read that it stands for
+        self.refused = -1, 0  # a stage, and the least that had no room in it
+
+    def constants_of(self, stage: int) -> list[tuple[int, int]]:
+        """Return place and bytes of each read of a constant in a stage."""
+        start, end = self.bounds[stage]
+        commands = enumerate(self.commands[start:end], start)
+        return [
+            (at, _bytes(each))
+            for at, each in commands
+            if isinstance(each, Read) and _holds(self.constants, each)
+        ]
+
+    def bring(self, at: int, stage: int, needed: int) -> bool:
+        """Let a constant be read in an earlier stage than it is needed in; False where it has no room."""
+        read = self.commands[at]
+        assert isinstance(read, Read), read
+        size = _bytes(read)
+        # What has no room until one stage has none until a later one.
+        if self.refused[0] == stage and size >= self.refused[1]:
+            return False
+        place = self._place(size, stage, needed)
+        if place is None:
+            self.refused = stage, size
+            return False
+        self.held.append(_Held(place, place + size, stage, needed))
+        self.brought[stage].append(replace(read, spm=place))
+        assert isinstance(read.spm, int), read
+        self.moves[at] = Move(place, read.spm, size, (), read.origin)
+        return True
+
+    def written(self, chip: Chip) -> list[Command]:
+        """Return the commands, reads where they are done."""
+        if not self.moves:
+            return list(self.commands)
+        changed = [self.moves.get(at, command) for at, command in enumerate(self.commands)]
+        items = list(changed[: self.bounds[0][0]])
+        for (start, end), reads in zip(self.bounds, self.brought, strict=True):
+            items += _among(changed[start:end], reads)
+        more = {id(read) for reads in self.brought for read in reads}
+        joined = Joiner({id(move) for move in self.moves.values()}, [], more=more).joined(items)
+        return _sent_behind([item for item in joined if not isinstance(item, Loop)], chip)
 
     def _early(self, read: Read, index: int) -> _Held | None:
         """Return the buffer of a later piece that a read in this one fills already."""
@@ -180,22 +234,9 @@ class Fetcher:
                 return _Held(low, high, index, at) if at > index else None
         return None
 
-    def _find(self, size: int, needed: int) -> tuple[int, int] | None:
-        """Return in which stage bytes are read and where to, and take time and room for them."""
-        for stage in reversed(range(max(0, needed - _FAR), needed)):
-            if self._left[stage] < size:
-                continue
-            place = self._place(size, stage, needed)
-            if place is None:
-                return None
-            self._left[stage] -= size
-            self._held.append(_Held(place, place + size, stage, needed))
-            return stage, place
-        return None
-
     def _place(self, size: int, first: int, last: int) -> int | None:
         """Return scratchpad that nothing uses from one stage to another."""
-        taken = [(h.low, h.high) for h in self._held if h.first <= last and first <= h.last]
+        taken = [(h.low, h.high) for h in self.held if h.first <= last and first <= h.last]
         for stage in self.stages[first : last + 1]:
             taken += (*stage.own, *stage.held)
         at = self.area[0]
@@ -206,19 +247,15 @@ class Fetcher:
         return at if at + size <= self.area[1] else None
 
 
-def _with(commands: list[Command], reads: list[Read]) -> list[Command]:
-    """Return commands with reads among those behind the last that reads or waits for reads."""
-    if not reads:
-        return commands
-    first = len(commands)
-    while first and not _reads(commands[first - 1]):
-        first -= 1
-    rest, out, done = commands[first:], commands[:first], 0
-    for index in range(len(rest) + 1):
-        due = -(-len(reads) * (index + 1) // (len(rest) + 1))
+def _among(commands: Sequence[Command], reads: Sequence[Read]) -> list[Command]:
+    """Return commands with reads among them, as even as may be: a queue full of reads holds up a tile."""
+    out: list[Command] = []
+    done = 0
+    for index in range(len(commands) + 1):
+        due = ceil_div(len(reads) * (index + 1), len(commands) + 1)
         out += reads[done:due]
         done = due
-        out += rest[index : index + 1]
+        out += commands[index : index + 1]
     return out
 
 
@@ -254,19 +291,14 @@ def _sent_behind(commands: Sequence[Command], chip: Chip) -> list[Command]:
     return made
 
 
-def _holds(constants: Sequence[tuple[int, int]], read: Read) -> bool:
-    """Whether a read is of a constant."""
-    at = read.dram
-    if not isinstance(at, int) or not isinstance(read.spm, int) or _bytes(read) < _LEAST:
+def _holds(constants: Sequence[tuple[int, int]], command: Command) -> bool:
+    """Whether a command is a read of a constant."""
+    if not isinstance(command, Read) or not isinstance(command.dram, int):
         return False
-    index = bisect_right(constants, (at, 1 << 62)) - 1
-    return index >= 0 and at < constants[index][1]
-
-
-def _reads(command: Command) -> bool:
-    return isinstance(command, Read) or (
-        isinstance(command, Join) and Engine.READ in command.engines
-    )
+    if not isinstance(command.spm, int) or _bytes(command) < _LEAST:
+        return False
+    index = bisect_right(constants, (command.dram, 1 << 62)) - 1
+    return index >= 0 and command.dram < constants[index][1]
 
 
 def _bytes(read: Read) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from drawloom.program.commands import Command
 
-UNITS = ("gather", "spread", "join")
+UNITS = ("gather", "scatter", "spread", "join")
 """Kinds of exchange whose buffers are units of chips."""
 
 
@@ -18,10 +18,10 @@ class Buffers:
         source: address in DRAM of a chip's own value, dense.
         target: address of the result, dense.
         fmt: format of its elements.
-        count: elements of a chip's own value.
+        count: elements of a chip's own value; of a scatter, of the slice that it is to get.
         run: of a gather: elements of a chip's own value that stand together in the result. Of a
             spread or join: elements of a row of one chip's heads.
-        addend: of a sum: address of what is added to it; -1: nothing is.
+        addend: of a sum or scatter: address of what is added to it; -1: nothing is.
     """
 
     source: int

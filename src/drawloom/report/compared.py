@@ -86,7 +86,8 @@ def _batch(answers: Sequence[Answer]) -> str:
         "bound, the best that no program can beat.</p>"
         f'<section class="cards">{charts}'
         f'<div class="card w6"><h3>What each resource needs by itself, ms</h3>{_stacks(fitting)}</div>'
-        f'<div class="card w12"><h3>Roofline of whole machines</h3>{rooflines(fitting)}</div></section>'
+        f'<div class="card w12"><h3>Roofline of whole machines</h3>'
+        f'<div class="broad">{rooflines(fitting)}</div></div></section>'
         f'<h2>Why</h2><div class="card">{said}</div>'
     )
 
@@ -163,7 +164,10 @@ def _basis(answers: Sequence[Answer], prices: Sequence[str]) -> str:
     for each in {each.machine.label: each for each in answers}.values():
         price, source = price_of(each.machine.sheet, given)
         cost = f"{words.span_text(price)} $/h a chip, {source}" if price else source
-        lines = "<br>".join(map(escape, words.basis_lines(each)))
-        cells = (escape(each.machine.label), escape(each.machine.sheet.title), escape(cost), lines)
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        lines = "".join(f"<li>{escape(line)}</li>" for line in words.basis_lines(each))
+        name, title = escape(each.machine.label), escape(each.machine.sheet.title)
+        rows.append(
+            f'<section class="rests"><div><b>{name}</b><p class="soft">{title}</p></div>'
+            f"<ul><li>price: {escape(cost)}</li>{lines}</ul></section>"
+        )
     return "".join(rows)

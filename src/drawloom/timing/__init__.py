@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from drawloom.timing.hang import Hang
     from drawloom.timing.nodes import NodeRow
-    from drawloom.timing.run import time
+    from drawloom.timing.run import ends, time
     from drawloom.timing.trace import Trace
 
-__all__ = ["Hang", "NodeRow", "Trace", "time"]
+__all__ = ["Hang", "NodeRow", "Trace", "ends", "time"]
 
-_HOME = {"Hang": "hang", "NodeRow": "nodes", "Trace": "trace", "time": "run"}
+_HOME = {"Hang": "hang", "NodeRow": "nodes", "Trace": "trace", "ends": "run", "time": "run"}
 
 
 def __getattr__(name: str) -> object:

@@ -53,6 +53,21 @@ def time(
     )
 
 
+def ends(program: Program, chip: Chip, profile: str = "lean") -> list[list[int]]:
+    """Return when each command of each tile ends, in picoseconds, of a program without loops.
+
+    Raises:
+        InputError: the chip has no such profile, or cannot run the program.
+        Hang: the program does not end.
+    """
+    trace = time(program, chip, profile)
+    over = np.zeros(len(trace.table.commands), np.int64)
+    over[trace.command] = trace.end_ps
+    behind = np.cumsum([len(stream) for stream in program.streams])
+    assert behind[-1] == len(over), "loops"
+    return [part.tolist() for part in np.split(over, behind[:-1])]
+
+
 def run_machine(s: Ints, progress: Progress | None) -> tuple[Ints, Ints]:
     """Run the machine to its end; return it and its spans."""
     from drawloom.timing.machine import advance  # here, since it imports Numba

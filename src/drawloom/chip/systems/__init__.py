@@ -15,5 +15,6 @@ SYSTEMS = {
     "groq_8": "8 Groq cards as a cube, no switch",
     "wormhole_32": "32 Wormhole chips as a mesh of 4 x 8, as a Galaxy has",
     "wafer_64": "HYPOTHETICAL: 64 TX8-like modules on one wafer, a mesh of 8 x 8",
+    "p150_8": "8 p150 boards, 8 Blackhole chips as a mesh of 2 x 4",
     "n300_t3000": "4 n300 boards, 8 Wormhole chips as a mesh of 2 x 4",
 }

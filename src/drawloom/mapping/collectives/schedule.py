@@ -44,10 +44,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """Stages in order, over a buffer of ``units`` units."""
+    """Stages in order, over a buffer of ``units`` units.
+
+    ``homes`` says by chip which unit is its own, before an all-gather or behind a reduce-scatter;
+    with none it is the one of its number.
+    """
 
     units: int
     stages: tuple[Stage, ...]
+    homes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,6 +82,8 @@ def prepare(group: Group, stored: set[str], site: Site) -> Prepared:
         loads=work.loads - loads,
         stores=work.stores - stores,
         local=loads + stores,
+        seen=a.everywhere,
+        sent=sum(values[value].everywhere for _, value in body.stores),
     )
     return Prepared(group, body, result, values, coding, a, b, work)
 

@@ -36,7 +36,7 @@ def panel_cuts(work: Work, chip: Chip, of_a_kind: int, *, multicast: bool) -> li
     """Return ways to cut a product so, cheapest first: so many of each grid, chunk and depth."""
     plain = work.window is None and work.products == 1 and work.coded is None and not work.picked
     other = work.by_batch or work.a_local or work.trans_a or work.trans_b or work.batch > 1
-    if not plain or other or not multicast or not _is_busy(work, chip):
+    if not plain or other or work.sent or not multicast or not _is_busy(work, chip):
         return []
     found: list[tuple[float, Way, Cut]] = []
     for way in ways(work, chip):

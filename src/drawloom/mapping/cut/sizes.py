@@ -40,6 +40,8 @@ class Work:
     reserved: int = 0  # scratchpad bytes that belong to resident values
     a_local: bool = False  # the first operand is resident
     local: int = 0  # further loads and stores of the body, of residents: they are moves
+    seen: bool = False  # the first operand is held whole by every tile
+    sent: int = 0  # results that go to all tiles
     picked: bool = False  # the second operand's matrices are picked by index
     fold: Fold | None = None  # of the first operand
     # Bits of the second operand's codes, and inputs a scale serves: 0 where it stands behind.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.errors import Diagnosis, DoesNotFit
+from drawloom.mapping.cut.handed_price import handed_price
 from drawloom.mapping.cut.panel_price import panel_cut
 from drawloom.mapping.cut.prices import links, moves
 from drawloom.mapping.cut.sizes import Cut, Ints, Sizes, Work, ceil, grain
@@ -256,15 +257,8 @@ def _price(
     by_a, by_b = (t.gn if share_a else 1), (group_b if share_b else 1)
     allowed = kept.fits
     if share_a:
-        allowed = (
-            allowed
-            & (t.gn > 1)
-            & (not work.a_local)
-            & multicast
-            & (not work.depthwise)
-            & (work.products == 1)
-            & (work.fold is None)
-        )
+        plain = not work.depthwise and work.products == 1 and work.fold is None
+        allowed = allowed & (t.gn > 1) & (not work.a_local) & multicast & plain
     if share_b:
         alone = work.products > 1 or work.coded is not None or work.picked
         allowed = allowed & (group_b > 1) & multicast & (not alone)
@@ -295,6 +289,9 @@ def _price(
     )
     end = tiles * out_bytes / chip.dram.write * 1e9 + chip.dram_write.latency * ns
     cpu = _issue(t, kept, by_a, by_b) * ns
+    if work.seen:
+        price = handed_price(t, kept.loads_a, kept.loads_b, kept.b, by_b, cpu)
+        return np.where(allowed, price, np.inf), cpu
     # A tile's read engine handles one command at a time, its latency included.
     reader = per_tile / chip.dram.port * 1e9 + (read + kept.loads_b) * chip.dram_read.latency * ns
     mover = moves(t, kept.loads_a, results, out_bytes) * ns

@@ -3,7 +3,8 @@
 Where a batch is at least as large as the chip has tiles, every tile can work through its own
 images (or heads) from node to node. A value between pieces that are all cut by batch alone is
 then made and read by the same tile, and stays in its scratchpad, as far as there is room. Of a
-single image every tile can have some rows, which is enough where results need no other pixels.
+single image every tile can have some rows, which is enough where results need no other pixels. A
+small image that convolutions make and see is held by every tile: each sends what it makes to all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from drawloom.mapping.fuse.quantized import is_convolution
 from drawloom.mapping.layout.dram import Need, pack
 from drawloom.mapping.layout.renamed import views
 from drawloom.mapping.layout.storage import matrix_view
-from drawloom.units import align_up, ceil_div
+from drawloom.units import KIB, align_up, ceil_div
 
 SHARES = (0.87, 0.5, 0.0)  # of the usable scratchpad may hold residents; the first that serves
 WASTE = 1.15  # tiles may stand idle this much for the sake of a batch that does not divide evenly
@@ -28,6 +29,8 @@ LEAST_ROWS = 48  # of a tile, where tiles share an image: fewer leave the matrix
 MOST_ROWS = 128  # of a matrix: with more, products that share out channels as well are quicker
 MOST_HELD = 0.25  # of the usable scratchpad for one value's rows, or weights had too little room
 LEAST_TILES = 0.75  # of a chip must have some
+MOST_EVERYWHERE = 448 * KIB  # of an image that every tile holds: to send more takes as long as DRAM
+LEAST_EVERYWHERE = 16  # its pixels
 CUTTABLE = ("matrix", "strip", "pool")
 
 
@@ -35,13 +38,15 @@ CUTTABLE = ("matrix", "strip", "pool")
 class Held:
     """What each tile holds of a resident value: whole matrices, or some rows of one in ``parts``.
 
-    Of its neighbours' rows it has room for ``halo`` above its own and as many below.
+    Of its neighbours' rows it has room for ``halo`` above its own and as many below. ``everywhere``
+    all tiles hold the same matrix.
     """
 
     matrices: int
     rows: int = 0
     parts: int = 0
     halo: int = 0
+    everywhere: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +92,7 @@ def settle(
         if not users or value in graph.outputs:
             continue
         held = _held(plan, graph, chip, value, (index, *sorted(users)))
-        if held is None or (held.parts and not multicast):
+        if held is None or not _may(held, multicast=multicast, renamed=value in others):
             continue
         _, rows, channels = matrix_view(graph.types[value].shape, plan.home[value])
         size, rows = graph.types[value].dtype.bytes, held.rows + 2 * held.halo or rows
@@ -106,10 +111,15 @@ def settle(
                 place[name], out.held_of[name] = need.key, held
             if held.parts:
                 out.rows |= dict.fromkeys((index, *users), held.parts)
-            else:
+            elif not held.everywhere:
                 out.groups |= {index, *users}
     _place(out, needs, place, chip)
     return out
+
+
+def _may(held: Held, *, multicast: bool, renamed: bool) -> bool:
+    """Whether tiles can get from each other what they do not make of a value themselves."""
+    return (multicast or not (held.parts or held.everywhere)) and not (held.everywhere and renamed)
 
 
 def _place(out: Residency, needs: dict[str, Need], place: dict[str, str], chip: Chip) -> None:
@@ -170,7 +180,13 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
         return _held_rows(plan, graph, chip, value, groups)
     if len(shape) != 4:
         return None
-    high, wide = shape[2:]
+    own = _held_pixels(graph, chip, value, groups)
+    return own or _held_everywhere(plan, graph, chip, value, groups)
+
+
+def _held_pixels(graph: Graph, chip: Chip, value: str, groups: Sequence[Group]) -> Held | None:
+    """Return the rows of an image that tiles can hold."""
+    high, wide = graph.types[value].shape[2:]
     per = ceil_div(high, chip.n_tiles)
     parts = high // per
     if high % per or per * wide < LEAST_ROWS or parts < LEAST_TILES * chip.n_tiles:
@@ -179,6 +195,36 @@ def _held(plan: Plan, graph: Graph, chip: Chip, value: str, users: tuple[int, ..
     seen = [_rows_around(group, graph, value, every=every) for group in groups]
     halo = max(seen)
     return Held(1, per * wide, parts, halo * wide) if min(seen) >= 0 and halo <= per else None
+
+
+def _held_everywhere(
+    plan: Plan, graph: Graph, chip: Chip, value: str, groups: Sequence[Group]
+) -> Held | None:
+    """Return that all tiles hold an image; None where it is large, or others than convolutions want it."""
+    kind = graph.types[value]
+    _, pixels, channels = matrix_view(kind.shape, plan.home[value])
+    size = Blocked(chip.blocking, 1, pixels, channels, kind.dtype.bytes).bytes
+    if chip.n_tiles < 2 or size > MOST_EVERYWHERE or pixels < LEAST_EVERYWHERE:
+        return None
+    made, *readers = groups
+    fits = _convolves(made) and made.shape == kind.shape
+    return (
+        Held(1, everywhere=True) if fits and all(_sees(g, graph, value) for g in readers) else None
+    )
+
+
+def _convolves(group: Group) -> bool:
+    node = group.nodes[0]
+    plain = group.kind == "matrix" and group.layout == "image" and is_convolution(node)
+    return plain and node.int("group", 1) == 1
+
+
+def _sees(group: Group, graph: Graph, value: str) -> bool:
+    """Whether a convolution sees an image, or combines its results with it."""
+    behind = any(value in node.inputs for node in group.nodes[1:])
+    inputs = group.nodes[0].inputs
+    alone = value not in inputs[1:] and (value in inputs or behind)
+    return _convolves(group) and alone and (not behind or graph.types[value].shape == group.shape)
 
 
 def _held_rows(

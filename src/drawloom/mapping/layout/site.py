@@ -92,7 +92,7 @@ class Site:
             held = self.residency.held_of[value]
             return self.store.value(
                 value, layout, kind="resident", per_tile=held.matrices, held_rows=held.rows,
-                halo=held.halo,
+                halo=held.halo, everywhere=held.everywhere,
             )  # fmt: skip
         if output := self.turned.get(value):
             self.home[output] = "dense"

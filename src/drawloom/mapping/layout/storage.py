@@ -62,6 +62,7 @@ class Storage:
     per_tile: int = 0  # matrices each tile holds of a resident value, at a scratchpad address
     held_rows: int = 0  # rows each tile holds where tiles share one resident matrix
     halo: int = 0  # rows of its neighbours that a tile has room for, above its own and below
+    everywhere: bool = False  # each tile holds all of a resident value, of which it makes a part
 
     @property
     def blocked(self) -> Blocked:

@@ -56,9 +56,10 @@ class Store:
         per_tile: int = 0,
         held_rows: int = 0,
         halo: int = 0,
+        everywhere: bool = False,
     ) -> Storage:
         """Return the storage of a graph value in a layout, making it when it is new."""
-        held = per_tile, held_rows, halo
+        held = per_tile, held_rows, halo, everywhere
         return self._make((name, layout), name, self.graph.types[name], kind, held)
 
     def constant(self, name: str, layout: str, fmt: DType) -> Storage:
@@ -100,7 +101,7 @@ class Store:
 
     def _make(
         self, key: Key, name: str, kind: TensorType, what: str,
-        held: tuple[int, int, int] = (0, 0, 0),
+        held: tuple[int, int, int, bool] = (0, 0, 0, False),
     ) -> Storage:  # fmt: skip
         if key not in self.made:
             number = len(self.keys)
@@ -116,6 +117,7 @@ class Store:
                 per_tile=held[0],
                 held_rows=held[1],
                 halo=held[2],
+                everywhere=held[3],
             )
         return self.made[key]
 

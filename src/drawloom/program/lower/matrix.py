@@ -17,6 +17,7 @@ from drawloom.program.lower.coding import coded_box, decode, scales_behind
 from drawloom.program.lower.context import Context
 from drawloom.program.lower.folding import clear, fold, unfolded_box
 from drawloom.program.lower.halo import exchange, halo_box
+from drawloom.program.lower.handed import Handing
 from drawloom.program.lower.operand import MAX_PHASES, Group, Key, Operand, slots_of
 from drawloom.program.lower.results import Results
 from drawloom.program.lower.shares import Part, Step
@@ -57,6 +58,7 @@ class Lowering(Results):
             # Where a tile loads but a few chunks, the delay would cost more than it brings.
             loads = sum(fresh for _, fresh in slots)
             operand.phases = max(1, min(MAX_PHASES, loads // LOADS_A_PHASE))
+        self.handing = Handing.of(piece, self.shares, context, self.origin)
         self.late: tuple[int, int] | None = None  # a result to be finished: its step, its copy
         self.finished = 0  # steps whose results are finished
 
@@ -150,8 +152,7 @@ class Lowering(Results):
         shared = self.piece.share_a or self.piece.share_b
         begins, delivers = self._schedule()
         self._ahead(begins)
-        for tile in self.tiles if shared else ():
-            self.context.streams.tiles[tile].join_all(self.origin)
+        self._settle(shared=shared)
         if self.piece.a.halo and self.piece.window:
             exchange(self.context, self.piece, list(self.tiles), self.origin)
         for tile in self.tiles if self.piece.fold else ():
@@ -176,6 +177,16 @@ class Lowering(Results):
         for tile in self.tiles if shared or self.piece.a.halo else ():
             # No hazard check covers what a send reads: the next piece must not write over it.
             self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
+        if self.handing:
+            self.handing.end()
+
+    def _settle(self, *, shared: bool) -> None:
+        """Let tiles be done with all before, where others will send them something."""
+        if self.handing:
+            self.handing.begin()
+        elif shared:
+            for tile in self.tiles:
+                self.context.streams.tiles[tile].join_all(self.origin)
 
     def _ahead(self, begins: Timetable) -> None:
         """Load the first weights ahead of the piece's barrier: no other piece makes them."""
@@ -216,6 +227,11 @@ class Lowering(Results):
                 operand.begin(tile, key, slot)
 
     def _deliver(self, delivers: Timetable, index: int) -> None:
+        if self.handing and index < 0:
+            self.handing.meet()
+            for tile in self.tiles:
+                self.a.met[tile] += 1
+                self.b.met[tile] += 1
         for operand, key, slot in delivers.get(index, ()):
             for tile in self.tiles:
                 operand.deliver(tile, key, slot)
@@ -237,6 +253,8 @@ class Lowering(Results):
             part = self.shares.part(tile, self.steps[index])
             self._finish(tile, part, copy)
             self._store(tile, part, copy)
+            if self.handing:
+                self.handing.send(tile, part)
         self.finished = index + 1
 
     def _schedule(self) -> tuple[Timetable, Timetable]:

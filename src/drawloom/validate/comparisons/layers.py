@@ -33,7 +33,7 @@ BETWEEN = 1e-6  # seconds between kernels of a graph, which a profiler leaves ou
 # Seconds of a call from Python. Source: the overheads of an A100 that LLMCompass adds itself,
 # hardware_model/device of PrincetonUniversity/LLMCompass. They are what the least call takes, the
 # start and end of its kernel included.
-CALLS = {"matmul": 21e-6, "softmax": 12e-6, "layernorm": 45e-6}
+CALLS = {"matmul": 21e-6, "softmax": 12e-6, "layernorm": 45e-6, "gelu": 45e-6}
 # Vidur keeps one folder for A100s over PCIe in pairs (the four GPUs of its commands) and one for
 # those of a DGX alike; the times are those of the PCIe card, of 300 W and 1935 GB/s.
 CARDS = {"a100": "a100_pcie", "h100": "h100_sxm"}
