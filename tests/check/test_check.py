@@ -26,7 +26,9 @@ from tests.mapping.drawing import graphs
 
 from drawloom.check import RULES, check, memory, state
 from drawloom.chip.files import load_chip
+from drawloom.cli.arrays import random_inputs
 from drawloom.errors import InputError
+from drawloom.execute.orders import execute_orders
 from drawloom.flow import compile
 from drawloom.frontends.onnx import read_onnx
 from drawloom.graph.ir import Graph
@@ -114,6 +116,12 @@ def test_every_command_between_tiles_that_is_left_out_is_found(
         streams = list(program.streams)
         streams[tile] = without(streams[tile], path)
         found = check(replace(program, streams=tuple(streams)), TX81)
+        if kind is Wait and not found:
+            # Of small images every tile is sent all, and some compute nothing of what is made of them.
+            mutant = replace(program, streams=tuple(streams))
+            tried = execute_orders(mutant, random_inputs(program, None, 1), 4, seed=1, chip=TX81)
+            assert not tried.partings, (tile, path)
+            continue
         assert found, (tile, path)
         assert {one.rule for one in found} & {"race", "unarmed", "deadlock", "barrier", "starved"}
 
@@ -207,6 +215,12 @@ FAULTS = {
         "  join engines=vector\n",
         "  join engines=vector\n  select mask=0x100 src=0x100 dst=0x2000 element=2 count=8\n",
         "unwritten",
+    ),
+    "format: a mask over numbers of another format": (
+        "  join engines=vector\n",
+        "  fill dst=0x2000 fmt=bf16 count=8 value=0.0\n"
+        "  select mask=0x100 src=0x100 dst=0x2000 element=2 count=8\n  join engines=vector\n",
+        "format",
     ),
     "unread: a load of half an input": ("spm=0x0 inner=16 #0", "spm=0x0 inner=8 #0", "unread"),
     "uneven: some of an input is loaded again": (
