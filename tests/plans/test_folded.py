@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.plans.test_spans import SMALL
 
 from drawloom.chip.files import load_chip
 from drawloom.chip.system import Level, System
+from drawloom.errors import DoesNotFit
 from drawloom.frontends.hf import Request, model_graph, read_config
 from drawloom.graph.build import GraphBuilder
 from drawloom.graph.dtypes import DType
@@ -23,11 +25,11 @@ from drawloom.units import Picoseconds
 TX81 = load_chip("tx81")
 
 
-def mlp(rows: int, inner: int) -> Graph:
+def mlp(rows: int, inner: int, width: int = 256) -> Graph:
     b = GraphBuilder("mlp")
-    x = b.input("x", TensorType(DType.F16, (rows, 256)))
-    up = b.constant("up", LazyTensor.meta(TensorType(DType.F16, (256, inner))))
-    down = b.constant("down", LazyTensor.meta(TensorType(DType.F16, (inner, 256))))
+    x = b.input("x", TensorType(DType.F16, (rows, width)))
+    up = b.constant("up", LazyTensor.meta(TensorType(DType.F16, (width, inner))))
+    down = b.constant("down", LazyTensor.meta(TensorType(DType.F16, (inner, width))))
     wide = b.add("Relu", (b.add("MatMul", (x, up)),))
     return b.finish([b.add("Relu", (b.add("MatMul", (wide, down)),), name="y")])
 
@@ -55,6 +57,55 @@ def test_the_flow_model_is_within_3_percent_of_all_commands(
     graph = mlp(rows, 64 * chips)
     whole = time_span(compile_span(graph, fabric, Spread(chips)), TX81)
     one = compile_folded(graph, fabric, Spread(chips)).time(TX81)
+    assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
+
+
+HOLED = [
+    (replace(system("torus", 8), dead_links=frozenset({(0, 1)})), 8),
+    (replace(system("mesh", 8, 4), dead_links=frozenset({(1, 2), (9, 13)})), 32),
+    (
+        replace(system("mesh", 8, 4), dead_chips=frozenset({0}), dead_links=frozenset({(20, 21)})),
+        16,
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fabric", "chips"), HOLED, ids=str)
+def test_on_a_ring_around_what_is_dead_it_is_as_near(fabric: System, chips: int) -> None:
+    graph = mlp(256, 64 * chips, 1024)
+    whole = time_span(compile_span(graph, fabric, Spread(chips)), TX81)
+    one = compile_folded(graph, fabric, Spread(chips)).time(TX81)
+    assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
+
+
+def test_one_chip_does_not_stand_for_all_where_dead_links_make_some_wait() -> None:
+    fabric = replace(system("torus", 8), dead_links=frozenset({(0, 1)}))
+    graph = mlp(1, 512)
+    compile_span(graph, fabric, Spread(8))
+    with pytest.raises(DoesNotFit) as caught:
+        compile_folded(graph, fabric, Spread(8))
+    assert caught.value.kind == "span.folded"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fabric", "spread"),
+    [
+        (system("mesh", 2, 4), Spread(8, sliced=True)),
+        (system("torus", 8), Spread(8, 1, 2)),
+        (system("mesh", 8, 4), Spread(32, 1, 4)),
+    ],
+    ids=str,
+)
+def test_it_is_as_near_on_a_decoder_layer(tmp_path: Path, fabric: System, spread: Spread) -> None:
+    path = tmp_path / "layer.json"
+    widths = {"hidden_size": 1024, "intermediate_size": 2048, "num_attention_heads": 32}
+    made = SMALL | widths | {"num_key_value_heads": 8}
+    path.write_text(json.dumps(made), encoding="utf-8")
+    graph = model_graph(read_config(str(path)), Request("decode", batch=32, context=63))
+    whole = time_span(compile_span(graph, fabric, spread), TX81)
+    one = compile_folded(graph, fabric, spread).time(TX81)
     assert one.total_ps == pytest.approx(whole.total_ps, rel=0.03)
 
 

@@ -13,7 +13,7 @@ from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
 from drawloom.chip.system import System
 from drawloom.chip.topology import Topology, topology
-from drawloom.errors import DoesNotFit, Fault, InputError
+from drawloom.errors import Diagnosis, DoesNotFit, Fault, InputError
 from drawloom.flow import Options, assemble, map_graph
 from drawloom.graph.ir import Graph
 from drawloom.graph.tensor import TensorType
@@ -24,7 +24,7 @@ from drawloom.mapping.collectives.schedule import Stage as Hop
 from drawloom.mapping.collectives.sliced import sliced
 from drawloom.plans.cut import Cut, Exchange
 from drawloom.plans.flat import flat
-from drawloom.plans.flow import Flow, is_alike
+from drawloom.plans.flow import Flow, goes_round, is_alike
 from drawloom.plans.likeness import likeness
 from drawloom.program.chain import ChipChain
 from drawloom.program.commands import Arm, Send, Signal, Wait
@@ -240,6 +240,15 @@ class Builder:
         found = [s for s in found if exchange.among or not self.is_folded or is_alike(s)]
         priced = [(clock.price(s, size, 1).ps, s) for s in found]
         ps, schedule = min(priced, key=lambda each: each[0])
+        if self.is_folded and not fabric.system.is_whole and not goes_round(schedule):
+            raise DoesNotFit(
+                "span.folded", f"no chip stands for all in schedule '{schedule.name}'",
+                Diagnosis(
+                    needs="a ring, where links are dead: what goes around them makes others wait unevenly",
+                    has=f"'{schedule.name}', which is quicker", short="",
+                    ways_out=("the commands of all chips", "a group without dead links"),
+                ),
+            )  # fmt: skip
         if not self.is_folded:
             index = {i: first + i for i in range(self.tensor)}
             return Exchanger(kind, schedule, index, self.area, self.flags), ps

@@ -197,7 +197,8 @@ def _groups(system: System, spread: Spread) -> tuple[System, list[tuple[int, ...
     for block in blocks(system, spread.tensor):
         members = groups(system, block)[: spread.stages]
         fabrics = [inner(system, block, each) for each in members]
-        if len(members) == spread.stages and all(f.is_whole for f in fabrics):
+        # One schedule serves all groups: what is dead inside must be the same.
+        if len(members) == spread.stages and len({f.dead_links for f in fabrics}) == 1:
             clock = FabricClock(topology(fabrics[0]))
             ps = clock.best("all_reduce", 1 << 16).ps if spread.tensor > 1 else 0
             found.append((ps, fabrics[0], members))

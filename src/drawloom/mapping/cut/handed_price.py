@@ -53,9 +53,12 @@ def handed_price(
     )
     runs = ceil(t.outs, chip.blocking.of(FORMAT_BYTES[work.out_fmt]))
     messages = results * np.where(t.gm == 1, 1, runs) * work.sent
-    link = messages * tiles * (profile.message + out_bytes / runs / rate) / ENTRIES
+    each_message = out_bytes / np.where(t.gm == 1, 1, runs) / rate
+    link = profile.message * work.sent + messages * tiles * (each_message + profile.wait) / ENTRIES
     last = each + chip.move.fixed + out_bytes / chip.move.bytes_per_cycle
     arms = messages * tiles * profile.wait
     busiest = np.maximum.reduce([matrix, noc, mover, cpu / ns, results * each])
-    read = tiles * loads_b * part + LATE * tiles * part
+    taps = work.window.kernel[0] * work.window.kernel[1] if work.window else 1
+    once = taps * work.k * work.n * FORMAT_BYTES[work.fmt]
+    read = np.maximum(0, tiles * loads_b * part - once) + LATE * tiles * part
     return (first + busiest + last + link + arms) * ns + read / chip.dram.read * 1e9

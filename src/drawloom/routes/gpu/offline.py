@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drawloom.routes.gpu.decoder import (
     Decoder,
@@ -20,6 +22,7 @@ from drawloom.routes.gpu.decoder import (
     prefill_pass_seconds,
 )
 from drawloom.routes.gpu.fitted import numbers
+from drawloom.routes.gpu.kernel import Floats
 from drawloom.routes.gpu.served import MEMORY_SHARE
 
 MOST_SEQUENCES = 4096
@@ -82,26 +85,83 @@ def _replicas(
     lengths: tuple[float, float],
 ) -> Iterator[Replica]:
     split, stages = shape
-    prompt, answer = lengths
     if model.layers % stages:
         return
-    part, where = replace(model, layers=model.layers // stages), replace(at, split=split)
-    if model.experts:
-        where = replace(where, expert_gpus=split)
-    context = prompt + answer / 2  # answers are at all lengths at once
-    room = MEMORY_SHARE * at.gpu.dram
-    room -= part.weight_bytes(at.number_format, split, where.expert_gpus)
-    # A stage keeps its layers' part of the cache of all batches.
-    fits = room / (context * part.kv_bytes(at.kv_bytes, split) * stages)
+    fits = _room(model, at, shape, lengths)
     batches = TRIED[(fits >= TRIED) & (stages * TRIED <= MOST_SEQUENCES)]
     batches = np.unique(np.append(batches, np.floor(min(fits, MOST_SEQUENCES / stages))))
     batches = batches[batches >= 1]
     if not batches.size:
         return
-    fitted = numbers(f"serving_{backend}")
-    token = decode_pass_seconds(part, where, batches, np.full_like(batches, context))
-    (read,) = prefill_pass_seconds(part, where, np.array([prompt]))
-    host = (fitted["step"] + fitted["sequence"] * batches) / stages
-    step = token + host + fitted["between"] * batches / answer * read
+    step = _step(model, at, backend, shape, lengths, batches)
     for batch, each in zip(batches, step, strict=True):
         yield Replica(split, stages, int(batch), float(batch / each / (split * stages)))
+
+
+def staged_token_seconds(
+    model: Decoder,
+    at: Placement,
+    backend: str,
+    stages: int,
+    sequences: float,
+    lengths: tuple[float, float],
+) -> float:
+    """Return the seconds between two tokens of a sequence where layers are in stages.
+
+    Args:
+        model: its sizes.
+        at: the GPU, formats, and how many share each layer.
+        backend: whose host time is counted: a key of ``served``.
+        stages: parts of the layers, each at work on a batch of its own.
+        sequences: in flight in all stages together.
+        lengths: tokens of a prompt and of an answer in the mean.
+
+    Returns:
+        Infinity where the stages cannot be made or their memories do not hold the sequences.
+    """
+    shape, batch = (at.split, stages), sequences / stages
+    if model.layers % stages or batch < 1 or batch > _room(model, at, shape, lengths):
+        return float("inf")
+    (step,) = _step(model, at, backend, shape, lengths, np.array([batch]))
+    return stages * float(step)
+
+
+def _part(model: Decoder, at: Placement, shape: tuple[int, int]) -> tuple[Decoder, Placement]:
+    """Return a stage's layers, and where they are."""
+    split, stages = shape
+    where = replace(at, split=split)
+    if model.experts:
+        where = replace(where, expert_gpus=split)
+    return replace(model, layers=model.layers // stages), where
+
+
+def _room(
+    model: Decoder, at: Placement, shape: tuple[int, int], lengths: tuple[float, float]
+) -> float:
+    """Return of how many sequences a stage's batch can be."""
+    split, stages = shape
+    part, where = _part(model, at, shape)
+    context = lengths[0] + lengths[1] / 2  # answers are at all lengths at once
+    room = MEMORY_SHARE * at.gpu.dram
+    room -= part.weight_bytes(at.number_format, split, where.expert_gpus)
+    # A stage keeps its layers' part of the cache of all batches.
+    return room / (context * part.kv_bytes(at.kv_bytes, split) * stages)
+
+
+def _step(
+    model: Decoder,
+    at: Placement,
+    backend: str,
+    shape: tuple[int, int],
+    lengths: tuple[float, float],
+    batches: NDArray[Any],
+) -> Floats:
+    """Return the seconds in which a stage gives each sequence of a batch a token."""
+    prompt, answer = lengths
+    part, where = _part(model, at, shape)
+    fitted = numbers(f"serving_{backend}")
+    context = np.full_like(batches, prompt + answer / 2)
+    token = decode_pass_seconds(part, where, batches, context)
+    (read,) = prefill_pass_seconds(part, where, np.array([prompt]))
+    host = (fitted["step"] + fitted["sequence"] * batches) / shape[1]
+    return token + host + fitted["between"] * batches / answer * read

@@ -16,7 +16,7 @@ import numpy as np
 from drawloom.chip.gpu import load_gpu
 from drawloom.frontends.hf.config import catalog_entry
 from drawloom.routes.gpu.decoder import Decoder, Placement
-from drawloom.routes.gpu.offline import best_replica
+from drawloom.routes.gpu.offline import best_replica, staged_token_seconds
 from drawloom.routes.gpu.served import MEMORY_SHARE, passes, served, workload
 from drawloom.validate.comparison import Outcome
 from drawloom.validate.tables import read_table
@@ -62,6 +62,11 @@ def token_seconds(
             times = passes(sizes, at, load)
             if times.admitted[0] >= each:  # first tokens came soon, so all of them were at work
                 found.append(float(served(backend, times, load)[0][0]))
+        stages = 2
+        while split * stages <= min(n_gpus, chip.link_gpus):
+            each = in_flight * split * stages / n_gpus
+            found.append(staged_token_seconds(sizes, at, backend, stages, each, (prompt, answer)))
+            stages *= 2
         split *= 2
     return min(found)
 
