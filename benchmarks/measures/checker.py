@@ -34,8 +34,11 @@ from drawloom.program.program import Program
 
 SAMPLE = 504  # mutants of a kind
 STRICT = frozenset(
-    {"align", "straddle", "remains", "lost", "unread", "uneven", "across", "twice", "wasted"}
-)
+    {
+        "align", "straddle", "remains", "lost", "unread", "uneven", "across", "twice", "wasted",
+        "unit", "long",
+    }
+)  # fmt: skip
 FOUND_ORDERS, MISSED_ORDERS = 2, 8
 RARE = {"resnet50": 4, "llama block on 16 tiles": 2}  # drawn in every so many turns
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from drawloom.check.code import Flat
 from drawloom.check.findings import Finding
+from drawloom.check.limits import STRICTLY
 from drawloom.check.telling import memory_name, place_of
 from drawloom.check.templates import ADDRESS, ENGINES, HULL, HULL_LOW, SPACE, SPM
 from drawloom.chip.model import Chip
@@ -25,6 +26,8 @@ def alone(program: Program, chip: Chip, flat: Flat, *, strict: bool) -> Iterator
     for number in np.flatnonzero([bool(one.faults) for one in flat.templates]):
         place = place_of(flat, int(commands[np.flatnonzero(which == number)[0]]))
         for rule, detail in flat.templates[number].faults:
+            if rule in STRICTLY and not strict:
+                continue
             yield Finding(rule, place, None, detail, (place.command.origin, type(place.command)))
     yield from _overlapping(flat, commands, which)
     if strict:

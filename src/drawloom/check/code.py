@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -29,8 +29,15 @@ from drawloom.check.templates import (
     template,
 )
 from drawloom.chip.model import Blocking, Chip
-from drawloom.program.addresses import address_fields, addresses
-from drawloom.program.commands import Affine, Command, Cpu, Loop, Stream
+from drawloom.program.addresses import address_fields, addresses_of
+from drawloom.program.commands import (
+    Address,
+    Affine,
+    Command,
+    Cpu,
+    Loop,
+    Stream,
+)
 from drawloom.program.program import Program
 
 Places = dict[int, int]
@@ -67,75 +74,113 @@ class Code(NamedTuple):
     lists: Ints
 
 
+_Kind = tuple[dict[object, int], Callable[[Any], object], Callable[[Any], tuple[Address, ...]]]
+
+
 @dataclass(slots=True)
 class Writer:
-    """What is written while walking the streams."""
+    """What is written while walking the streams; a row is told by four lists, but for what its template says.
+
+    Attributes:
+        ops: ``LOOP``, ``END`` or -1, a command.
+        which: the template, or the row that is jumped to.
+        firsts: the first address.
+        turns: of a loop how often it runs, else 1.
+        bases: addresses as they stand in the commands.
+        known: of each class of commands the templates by what else they say and how many addresses they have, and
+            what reads both: of all classes the same one address may be absent.
+    """
 
     chip: Chip
     blocking: Blocking
-    rows: list[int] = field(default_factory=list[int])
+    ops: list[int] = field(default_factory=list[int])
+    which: list[int] = field(default_factory=list[int])
+    firsts: list[int] = field(default_factory=list[int])
+    turns: list[int] = field(default_factory=list[int])
     commands: list[Command | None] = field(default_factory=list["Command | None"])
-    bases: list[int] = field(default_factory=list[int])
-    moves: list[int] = field(default_factory=list[int])
-    strides: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    bases: list[Address] = field(default_factory=list["Address"])
     templates: list[Template] = field(default_factory=list[Template])
-    known: dict[object, int] = field(default_factory=dict[object, int])
+    known: dict[type, _Kind] = field(default_factory=dict[type, "_Kind"])
     depth: int = 1
 
     def stream(self, stream: Stream, depth: int = 0) -> None:
         """Append the rows of a stream."""
         self.depth = max(self.depth, depth)
+        ops, which, firsts, turns = self.ops, self.which, self.firsts, self.turns
+        known, commands, bases = self.known, self.commands, self.bases
         for item in stream:
-            if not isinstance(item, Loop):
-                self._command(item)
-            elif item.count > 0 and item.body:
-                head = len(self.commands)
-                self._row(LOOP, 0, 0, item.count)
-                self.stream(item.body, depth + 1)
-                self.rows[head * 5 + 1] = len(self.commands)
-                self._row(END, head, 0, item.count)
+            kind = type(item)
+            if kind is Loop:
+                self._loop(cast(Loop, item), depth)
+                continue
+            # A program written out has hundreds of thousands of commands: nothing here is called that need not be.
+            ops.append(-1)
+            turns.append(1)
+            firsts.append(len(bases))
+            commands.append(cast(Command, item))
+            numbers, plain, of = known.get(kind) or self._kind(kind)
+            found = of(item)
+            key = plain(item), len(found)
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(self.templates)
+                self.templates.append(template(cast(Command, item), self.chip, self.blocking))
+            which.append(number)
+            bases += found
 
-    def _row(self, op: int, a: int, first: int, count: int, command: Command | None = None) -> None:
-        self.rows += (op, a, first, count, count)
-        self.commands.append(command)
+    def _loop(self, loop: Loop, depth: int) -> None:
+        if loop.count <= 0 or not loop.body:
+            return
+        head = len(self.commands)
+        self._bound(LOOP, 0, loop.count)
+        self.stream(loop.body, depth + 1)
+        self.which[head] = len(self.commands)
+        self._bound(END, head, loop.count)
 
-    def _command(self, command: Command) -> None:
-        kind = type(command)
-        key = _plain(kind)(command)
-        number = self.known.get(key)
-        if number is None:
-            number = self.known[key] = len(self.templates)
-            self.templates.append(template(command, self.chip, self.blocking))
-        first = len(self.bases)
-        for address in addresses(command):
-            if isinstance(address, Affine):
-                self.moves.append(len(self.strides))
-                self.strides.append(address.strides)
-                self.bases.append(address.base)
-            else:
-                self.moves.append(-1)
-                self.bases.append(address)
-        self.rows += (self.templates[number].op, number, first, 1, 1)
-        self.commands.append(command)
+    def _bound(self, op: int, which: int, turns: int) -> None:
+        self.ops.append(op)
+        self.which.append(which)
+        self.firsts.append(len(self.bases))
+        self.turns.append(turns)
+        self.commands.append(None)
+
+    def _kind(self, kind: type) -> _Kind:
+        """Return what is known of the commands of a class that has not been met before."""
+        made = self.known[kind] = ({}, _plain(kind), addresses_of(kind))
+        return made
+
+    def rows(self) -> Ints:
+        """Return all rows."""
+        made = np.array([self.ops, self.which, self.firsts, self.turns, self.turns], np.int64).T
+        is_command = made[:, OP] < 0
+        ops = np.array([one.op for one in self.templates], np.int64)
+        made[is_command, OP] = ops[made[is_command, TEMPLATE]]
+        made[~is_command, FIRST] = 0
+        return np.ascontiguousarray(made)
+
+    def addresses(self) -> tuple[Ints, Ints, Ints]:
+        """Return the bases, for each the place of its strides, -1 where it stays, and the strides."""
+        moving = [k for k, one in enumerate(self.bases) if isinstance(one, Affine)]
+        moves = np.full(max(1, len(self.bases)), -1, np.int64)
+        moves[moving] = np.arange(len(moving))
+        strides = np.zeros((max(1, len(moving)), self.depth), np.int64)
+        plain = self.bases.copy()
+        for place, k in enumerate(moving):
+            one = plain[k]
+            assert isinstance(one, Affine)
+            strides[place, : len(one.strides)] = one.strides
+            plain[k] = one.base
+        return np.array(plain or [0], np.int64), moves, strides
 
 
 @cache
 def _plain(kind: type) -> Callable[[Any], object]:
     """Return what tells commands of a class apart, less their addresses and origin."""
     if kind is Cpu:
-        return lambda c: (
-            Cpu,
-            tuple(_operand(o) for o in c.ins),
-            tuple(_operand(o) for o in c.outs),
-        )
+        return lambda c: (tuple(_operand(o) for o in c.ins), tuple(_operand(o) for o in c.outs))
     gone = {*address_fields(kind), "origin"}
     names = [each.name for each in fields(kind) if each.name not in gone]
-    # Addresses that may be left out: a command without one is another kind of command.
-    optional = sorted({"psum", "b"} & {*address_fields(kind)})
-    get = attrgetter(*names) if names else str
-    if not optional:
-        return lambda c: (kind, get(c))
-    return lambda c: (kind, get(c), *(getattr(c, name) is None for name in optional))
+    return attrgetter(*names) if names else str
 
 
 def _operand(operand: Any) -> object:
@@ -151,12 +196,18 @@ class Flat:
         commands: the command of each row; None for the head and the end of a loop.
         templates: the templates by number.
         sets: of each barrier's set of tiles, its number.
+        counts: for each row how often the loops around it turn, outermost first; 1 where there is none.
     """
 
     code: Code
     commands: list[Command | None]
     templates: list[Template]
     sets: dict[tuple[int, ...], int]
+    counts: Ints
+
+    def often(self) -> Ints:
+        """Return how often each row is walked over, with all turns."""
+        return self.counts.prod(axis=1)
 
 
 def ran(flat: Flat, tile: int) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -188,22 +239,21 @@ def flatten(program: Program, chip: Chip, *, strict: bool) -> Flat:
     for stream in program.streams:
         writer.stream(stream)
         starts.append(len(writer.commands))
-    strides = np.zeros((max(1, len(writer.strides)), writer.depth), np.int64)
-    for place, values in enumerate(writer.strides):
-        strides[place, : len(values)] = values
     sets: dict[tuple[int, ...], int] = {}
     table, spans, lists = _tables(writer.templates, sets, -1 if strict else ~STRICT)
-    code = Code(
-        np.array(starts, np.int64),
-        np.array(writer.rows, np.int64).reshape(-1, 5),
-        np.array(writer.bases or [0], np.int64),
-        np.array(writer.moves or [-1], np.int64),
-        strides,
-        table,
-        spans,
-        lists,
-    )
-    return Flat(code, writer.commands, writer.templates, sets)
+    rows = writer.rows()
+    code = Code(np.array(starts, np.int64), rows, *writer.addresses(), table, spans, lists)
+    return Flat(code, writer.commands, writer.templates, sets, _counts(rows, writer.depth))
+
+
+def _counts(rows: Ints, depth: int) -> Ints:
+    """Return for each row how often the loops around it turn, outermost first; 1 where there is none."""
+    heads = np.flatnonzero(rows[:, OP] == LOOP)
+    level = np.cumsum(rows[:, OP] == LOOP) - np.cumsum(rows[:, OP] == END) - 1
+    more = np.zeros((len(rows) + 1, depth), np.int64)
+    more[heads + 1, level[heads]] = rows[heads, COUNT] - 1
+    more[rows[heads, TEMPLATE], level[heads]] -= rows[heads, COUNT] - 1
+    return 1 + np.cumsum(more[:-1], axis=0)
 
 
 def _made(one: Template) -> int:

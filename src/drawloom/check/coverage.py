@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.check.code import Code, Flat
-from drawloom.check.memory import moved_by, turns_around
+from drawloom.check.memory import moved_by
 from drawloom.check.state import Ints
 from drawloom.check.templates import (
     ADDRESS,
@@ -72,7 +72,7 @@ def runs(flat: Flat) -> Runs | None:
     code = flat.code
     groups: dict[tuple[int, ...], list[int]] = {}
     rows = np.flatnonzero(code.rows[:, 0] > END)
-    kinds = np.column_stack((code.rows[rows, 1], turns_around(flat, rows)))
+    kinds = np.column_stack((code.rows[rows, 1], flat.counts[rows]))
     for row, kind in zip(rows.tolist(), kinds.tolist(), strict=True):
         groups.setdefault(tuple(kind), []).append(row)
     found: list[Ints] = []

@@ -116,6 +116,14 @@ RULES: Mapping[str, Rule] = {
         "a size is beyond what one command may have on this chip",
         "cut the work into several commands",
     ),
+    "unit": Rule(
+        "a repeated operand is no part of the engine's unit, nor several of them",
+        "repeat it to 64 elements (128 of 8 bits) and use those as the unit",
+    ),
+    "long": Rule(
+        "a reduction takes more elements at once than is known to work",
+        "cut it in two: parts of 16,384 first, then their results",
+    ),
     "engine": Rule(
         "the engine does not do this",
         "see the detail for what it does",

@@ -20,6 +20,7 @@ from drawloom.check.state import (
     BOUNDS,
     CPU_QUEUE,
     DRAM_BYTES,
+    FORMAT,
     G_FORMAT,
     G_NEXT,
     G_NOTES,
@@ -70,6 +71,7 @@ from drawloom.check.templates import (
     INNER,
     LOW,
     N_SPAN,
+    ONE_FORMAT,
     PIECED,
     REMOTE,
     RUN,
@@ -312,7 +314,7 @@ def access(s: Cells, g: Cells, tile: int, row: int, queue: int, serial: int, by_
     which = s[TEMPLATES] + s[at + TEMPLATE] * N_TEMPLATE
     held_to, first = s[which + T_HELD_TO], s[at + FIRST]
     s[N_PENDING] = 0
-    tag = -1
+    tag, kept = -1, -1
     for k in range(s[which + T_SPANS], s[which + T_SPANS] + s[which + T_N_SPANS]):
         span = s[SPANS] + k * N_SPAN
         if s[span + BY_CPU] != by_cpu:
@@ -329,4 +331,9 @@ def access(s: Cells, g: Cells, tile: int, row: int, queue: int, serial: int, by_
             found = touch(s, g, span, base, row, owner, queue, serial, held_to, carried)
             if not s[span + WRITES_IT]:
                 tag = found
+                kept = tag if kept == -1 else kept
+            elif held_to & ONE_FORMAT and kept > 0 and tag > 0 and kept != tag:
+                # What a mask leaves out stays, in the format that it has.
+                low = base + s[span + HULL_LOW]
+                report(s, FORMAT, row, queue, serial, -1, 0, owner, low, low + s[span + HULL], kept)
     settle(s, row, queue, serial)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drawloom.chip.formats import FORMAT_BYTES
 from drawloom.chip.model import Chip
-from drawloom.program.commands import Command, Conv, Fill, MatMul, Move, Pool, Reduce, Send
+from drawloom.program.commands import (
+    Command,
+    Conv,
+    Fill,
+    MatMul,
+    Move,
+    Pool,
+    Reduce,
+    Send,
+    Vector,
+)
 from drawloom.program.extents import moved_bytes, segments
 
 Fault = tuple[str, str]  # rule, detail
 Size = tuple[str, int, int]  # what, how much, the most
+STRICTLY = frozenset({"unit", "long"})  # rules that are looked at with the strict ones only
+LONG = 32_768  # elements
 
 
 def broken(command: Command, chip: Chip) -> Iterator[Fault]:
@@ -29,6 +42,29 @@ def broken(command: Command, chip: Chip) -> Iterator[Fault]:
     if isinstance(command, Send) and len(command.targets) not in chip.send.fanout:
         most = ", ".join(map(str, chip.send.fanout))
         yield "engine", f"{len(command.targets)} targets; a send reaches {most}"
+    yield from _cautions(command, chip)
+
+
+def _cautions(command: Command, chip: Chip) -> Iterator[Fault]:
+    """Yield what this model of a chip takes and silicon need not: rules of ``STRICTLY``.
+
+    Source: FlagTree cuts reductions of 32,768 elements and more; PJLAB-CHIP/vibe_compiler found that a loop over a
+    repeated operand takes it in units of 64 elements: other operands are repeated up to a unit, or cut into some.
+    """
+    if isinstance(command, Vector) and command.unit > 0:
+        block = chip.blocking.of(FORMAT_BYTES.get(command.fmt, 1))
+        if command.unit % block and block % command.unit and command.unit < command.count:
+            yield (
+                "unit",
+                f"{command.unit:,} elements are repeated, neither a part nor a multiple of {block}",
+            )
+    if isinstance(command, Reduce):
+        lengths = {"c": command.c, "w": command.w, "h": command.h, "hw": command.h * command.w}
+        if lengths[command.axis] >= LONG:
+            yield (
+                "long",
+                f"{lengths[command.axis]:,} elements become one, fewer than {LONG:,} do safely",
+            )
 
 
 def _formats(chip: Chip) -> set[str]:
@@ -50,6 +86,7 @@ def _sizes(command: Command, chip: Chip) -> Iterator[Size]:
             yield "a pad", max(command.pads), most.pad
             yield "a side of the window", max(command.kh, command.kw), most.kernel
             yield "a stride", max(*command.strides, *command.dilations), most.stride
+            yield "a side of the result", max(command.out_hw), most.rows
             if isinstance(command, Conv):
                 yield "oc", command.oc, most.channels
         case Reduce():

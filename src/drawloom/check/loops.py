@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from drawloom.check.code import Flat
 from drawloom.check.memory import all_spans, merged, reach_of
-from drawloom.check.prepare import runs_of_rows
 from drawloom.check.state import Ints
 from drawloom.check.templates import BARRIER, DRAM, ENGINES, HULL, JOIN, LOOP, SPACE, WRITES
 from drawloom.program.commands import Engine
@@ -48,7 +47,7 @@ class Shared:
 def repeating(program: Program, flat: Flat) -> list[Shared]:
     """Return the loops whose turns may tell of each other, as far as DRAM goes."""
     n_tiles = len(program.streams)
-    often = runs_of_rows(flat.code)
+    often = flat.often()
     found: list[Shared] = []
     for loop in _shared(flat, n_tiles):
         body = sum(int(often[h + 1 : e].sum()) for h, e in zip(loop.heads, loop.ends, strict=True))

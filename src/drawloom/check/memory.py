@@ -13,12 +13,10 @@ from drawloom.check.templates import (
     COUNT1,
     COUNT2,
     DRAM,
-    END,
     FORMATS,
     HULL,
     HULL_LOW,
     INNER,
-    LOOP,
     LOW,
     SPACE,
     STRIDE0,
@@ -214,7 +212,7 @@ def strides_of(flat: Flat) -> Ints:
 def from_first(flat: Flat, rows: Ints, spans: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the addresses of spans at the first turns, their strides, and how often the loops around turn."""
     bases, strides = moved_by(flat.code, rows, flat.code.spans[spans, ADDRESS])
-    return bases, strides, turns_around(flat, rows)
+    return bases, strides, flat.counts[rows]
 
 
 def moved_by(code: Code, rows: Ints, which: Ints | int) -> tuple[Ints, Ints]:
@@ -254,20 +252,6 @@ def all_spans(code: Code) -> tuple[Ints, Ints]:
     each = np.repeat(np.arange(len(rows)), n)
     place = np.arange(len(each)) - np.repeat(np.cumsum(n) - n, n)
     return rows[each], first[each] + place
-
-
-def turns_around(flat: Flat, rows: Ints) -> Ints:
-    """Return for each row how often the loops around it turn, outermost first; 1 where there is none."""
-    code = flat.code
-    counts = np.ones((len(code.rows), code.strides.shape[1]), np.int64)
-    around: list[int] = []
-    for row in np.flatnonzero(code.rows[:, 0] <= END).tolist():
-        if code.rows[row, 0] == LOOP:
-            counts[row + 1 : code.rows[row, 1], len(around)] = code.rows[row, 3]
-            around.append(row)
-        else:
-            around.pop()
-    return counts[rows]
 
 
 def merged(ranges: Ints, size: int) -> Ints:

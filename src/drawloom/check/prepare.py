@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawloom.check import state
-from drawloom.check.code import Code, Flat
+from drawloom.check.code import Flat
 from drawloom.check.memory import lay_out, page_counts, written
 from drawloom.check.once import NONE, once
 from drawloom.check.state import HEADER, N_ENGINES, N_FLAGS, N_FOUND, N_WRITE, Ints, Store
-from drawloom.check.templates import ARM, ENGINES, JOIN, LOOP, SEND, SIGNAL, WRITES
+from drawloom.check.templates import ARM, ENGINES, JOIN, SEND, SIGNAL, WRITES
 from drawloom.chip.model import Chip
 from drawloom.program.commands import Engine
 from drawloom.program.program import Program
@@ -95,14 +95,6 @@ def _depths(chip: Chip) -> Ints:
         Engine.SEND: chip.send.depth,
     }
     return np.array([depths.get(engine, 0) + 1 for engine in ENGINES], np.int64)
-
-
-def runs_of_rows(code: Code) -> Ints:
-    """Return how often each row is walked over."""
-    often = np.ones(len(code.rows), np.int64)
-    for head in np.flatnonzero(code.rows[:, 0] == LOOP):
-        often[head + 1 : code.rows[head, 1]] *= code.rows[head, 4]
-    return often
 
 
 def _counts(flat: Flat, often: Ints, n_tiles: int) -> tuple[Ints, Ints, int, int]:

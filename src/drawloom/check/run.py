@@ -23,7 +23,7 @@ from drawloom.check.ends import lost, outputs
 from drawloom.check.findings import Finding
 from drawloom.check.loops import repeating
 from drawloom.check.parts import Parts, parts
-from drawloom.check.prepare import prepare, runs_of_rows
+from drawloom.check.prepare import prepare
 from drawloom.check.repeats import Repeats
 from drawloom.check.standing import standing
 from drawloom.check.state import Ints
@@ -81,7 +81,7 @@ class _Rules:
 
 def _checked(program: Program, chip: Chip, most: int, held_to: _Rules) -> tuple[Finding, ...]:
     flat = flatten(program, chip, strict=held_to.strict)
-    often = runs_of_rows(flat.code)
+    often = flat.often()
     total = int(often[flat.code.rows[:, 0] > 1].sum())
     if total > most:
         fault = Fault("commands run", f"{total:,}", f"at most {most:,}")

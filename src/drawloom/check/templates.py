@@ -57,8 +57,9 @@ NO_REMAINS = 32  # reads no remains of a write beside what went over the rest
 IS_MOVE = 64
 COPIES = 128  # what it writes has the format of what it reads
 IS_FILL = 256
+ONE_FORMAT = 512  # what it reads first and last, and writes over, has one format
 # Rules that a sound program may break on purpose.
-STRICT = WHOLE_USED | PART_USED | WHOLE_PIECES | ONE_PART | NO_REMAINS
+STRICT = WHOLE_USED | PART_USED | WHOLE_PIECES | ONE_PART | NO_REMAINS | ONE_FORMAT
 PIECED = WHOLE_PIECES | ONE_PART | NO_REMAINS  # what it reads is counted by pieces
 RUNS = {DRAM: 16_384, SPM: 64, REMOTE: 64}
 _MARK = 1 << 44  # sets addresses apart while spans are worked out
@@ -81,7 +82,7 @@ _HELD_TO: dict[type, int] = {
     Write: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES,
     Move: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS | COPIES | IS_MOVE,
     Fill: COVERED | IS_FILL,
-    Select: COVERED | ONE_PART,
+    Select: COVERED | ONE_PART | ONE_FORMAT,
     MatMul: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Conv: COVERED | _LOADS | WHOLE_PIECES | NO_REMAINS,
     Vector: COVERED | ONE_PART,

@@ -19,10 +19,22 @@ def address_fields(kind: type) -> tuple[str, ...]:
 
 def addresses(command: Command) -> tuple[Address, ...]:
     """Return the addresses of a command in the order of its fields; absent ones are left out."""
-    if isinstance(command, Cpu):
-        return tuple(o.address for o in (*command.ins, *command.outs) if o is not None)
-    found = _address_getter(type(command))(command)
-    return tuple(a for a in found if a is not None) if None in found else found
+    return addresses_of(type(command))(command)
+
+
+@cache
+def addresses_of(kind: type) -> Callable[[Any], tuple[Address, ...]]:
+    """Return what reads the ``addresses`` of commands of a class."""
+    if kind is Cpu:
+        return lambda c: tuple(o.address for o in (*c.ins, *c.outs) if o is not None)
+    get = _getter(address_fields(kind))
+    if _optional(kind) is None:
+        return get
+    return lambda c: found if None not in (found := get(c)) else _there(found)
+
+
+def _there(found: tuple[Address | None, ...]) -> tuple[Address, ...]:
+    return tuple(a for a in found if a is not None)
 
 
 def dram_fields(command: Command) -> tuple[bool, ...]:
@@ -93,11 +105,6 @@ def _absent(command: Command) -> bool:
 @cache
 def _names(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind))
-
-
-@cache
-def _address_getter(kind: type) -> Callable[[object], tuple[Any, ...]]:
-    return _getter(address_fields(kind))
 
 
 @cache

@@ -174,7 +174,7 @@ class Lowering(Results):
             if step.ki == self.shares.chunks[2] - 1:
                 self.outs += 1
         self._finish_late()
-        for tile in self.tiles if shared or self.piece.a.halo else ():
+        for tile in self.tiles if shared or self.piece.a.halo or self.handing else ():
             # No hazard check covers what a send reads: the next piece must not write over it.
             self.context.streams.tiles[tile].add(Join((Engine.SEND,), 0, self.origin))
         if self.handing:
