@@ -35,8 +35,8 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let programs be assembled without the last write of tile 0."""
     whole = flow.assemble
 
-    def assemble(mapping: Mapping) -> Program:
-        program = whole(mapping)
+    def assemble(mapping: Mapping, profile: str = "") -> Program:
+        program = whole(mapping, profile)
         tile, *others = program.streams
         last = max(i for i, command in enumerate(tile) if isinstance(command, Write))
         return replace(program, streams=(tile[:last] + tile[last + 1 :], *others))

@@ -27,6 +27,7 @@ PARTS = {
     "fixed",
     "folding",
     "halo",
+    "handed",
     "keys",
     "pair",
     "panel",

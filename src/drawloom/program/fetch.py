@@ -42,6 +42,9 @@ _LEAST = 64  # bytes of a read that is worth it
 _STAYS = (
     0.3  # of what DRAM can be read beside a piece, its constants come in time where they are read
 )
+_STREAM = (
+    8  # times what scratchpads hold: so many constants are a stream, of which little can be ahead
+)
 _FAR = 60  # pieces before its own that a read is done at most
 
 
@@ -79,7 +82,13 @@ def fetched(
         clock: times commands.
     """
     bare = [[each for each in stream if not _holds(constants, each)] for stream in streams]
-    if sum(map(len, bare)) == sum(map(len, streams)):
+    size = sum(
+        _bytes(each)
+        for stream in streams
+        for each in stream
+        if isinstance(each, Read) and _holds(constants, each)
+    )
+    if not 0 < size < _STREAM * chip.n_tiles * chip.scratchpad.usable:
         return [list(stream) for stream in streams]
     spare = _spare(chip, streams, [starts for starts, _, _ in pieces], constants, clock(bare))
     stages = [Stage(*piece, room) for piece, room in zip(pieces, spare, strict=True)]
