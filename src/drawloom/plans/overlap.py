@@ -21,6 +21,7 @@ from drawloom.plans.builder import Built
 from drawloom.plans.span import Spread, compile_folded
 from drawloom.quantize import quantize_weights
 from drawloom.timing.trace import Trace
+from drawloom.units import ceil_div
 
 MOST_HELD = 1.1  # bytes of weights of a chip over its even share, beyond which a cut is no use
 
@@ -96,7 +97,8 @@ def overlapped(
         precision: format of floats; empty for the model's own.
         sliced: whether sums may also be scattered and gathered, whichever is quicker.
     """
-    few = share.before + share.period * max(1, -(-2 // share.period))
+    # What weights are read ahead for lags: from the third layer on all take alike long.
+    few = share.before + share.period * ceil_div(3, share.period)
     more = few + share.period
     whole = share.layers <= more or (share.layers - more) % share.period != 0
     first = share.layers if whole else few
