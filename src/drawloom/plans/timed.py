@@ -23,7 +23,7 @@ from drawloom.units import PS_PER_S
 
 
 def timed(asked: Asked, chosen: Candidate, mapping: MapOptions, bound_ps: int) -> Plan:
-    """Return a candidate as a plan: its chip's share compiled and timed."""
+    """Return a candidate as a plan: its chip's share compiled and timed, sums behind it or among it."""
     build = compile(
         asked.share(chosen.config, chosen.request, chosen.shares), asked.chip, weights=asked.weights,
         group=asked.group, precision=asked.precision, mapping=mapping, check=False,
@@ -31,7 +31,9 @@ def timed(asked: Asked, chosen: Candidate, mapping: MapOptions, bound_ps: int) -
     trace = build.time()
     sums_ps, name = _timed_sums(asked, chosen)
     step = Step(trace.total_ps, head_ps(trace), sums_ps, chosen.hand_over_ps, *busy_parts(trace))
-    if made := _overlapped(asked, chosen, mapping):
+    made = _overlapped(asked, chosen, mapping)
+    # Cut where sums stand, pieces are smaller: where little is hidden that costs more than it wins.
+    if made is not None and made.total_ps < trace.total_ps + sums_ps:
         hidden = max(0, sums_ps - made.links_ps)
         step = Step(
             made.total_ps - made.links_ps, made.head_ps, made.links_ps, chosen.hand_over_ps,
