@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TypeGuard
 
 from drawloom.chip.model import Chip
 from drawloom.program.commands import (
@@ -81,12 +82,9 @@ def fetched(
         constants: bytes of DRAM that nobody writes: first, behind the last; sorted.
         clock: times commands.
     """
-    bare = [[each for each in stream if not _holds(constants, each)] for stream in streams]
+    bare = [[each for each in stream if not _is_constant(each, constants)] for stream in streams]
     size = sum(
-        _bytes(each)
-        for stream in streams
-        for each in stream
-        if isinstance(each, Read) and _holds(constants, each)
+        _bytes(each) for stream in streams for each in stream if _is_constant(each, constants)
     )
     if not 0 < size < _STREAM * chip.n_tiles * chip.scratchpad.usable:
         return [list(stream) for stream in streams]
@@ -111,7 +109,7 @@ def _spare(
         first = [each[tile] for each in starts]
         times = iter(ends[tile])
         for at, command in enumerate(stream):
-            if _holds(constants, command):
+            if _is_constant(command, constants):
                 continue
             end, stage = next(times), max(0, bisect_right(first, at) - 1)
             last[stage] = max(last[stage], end)
@@ -198,11 +196,7 @@ class _Tile:
         """Return place and bytes of each read of a constant in a stage."""
         start, end = self.bounds[stage]
         commands = enumerate(self.commands[start:end], start)
-        return [
-            (at, _bytes(each))
-            for at, each in commands
-            if isinstance(each, Read) and _holds(self.constants, each)
-        ]
+        return [(at, _bytes(each)) for at, each in commands if _is_constant(each, self.constants)]
 
     def bring(self, at: int, stage: int, needed: int) -> bool:
         """Let a constant be read in an earlier stage than it is needed in; False where it has no room."""
@@ -300,7 +294,7 @@ def _sent_behind(commands: Sequence[Command], chip: Chip) -> list[Command]:
     return made
 
 
-def _holds(constants: Sequence[tuple[int, int]], command: Command) -> bool:
+def _is_constant(command: Command, constants: Sequence[tuple[int, int]]) -> TypeGuard[Read]:
     """Whether a command is a read of a constant."""
     if not isinstance(command, Read) or not isinstance(command.dram, int):
         return False
